@@ -1,0 +1,5 @@
+"""``python -m portline``."""
+
+from portline.cli.app import main
+
+main()
