@@ -76,7 +76,10 @@ A line held by XOFF or CTS would otherwise hold the answers for ever; ser2net gi
 
 
 class PortOwner(Protocol):
-    """Who a port calls back: always from the event loop, never from within ``write``."""
+    """Who a port calls back, from the event loop.
+
+    Only ``port_full(True)`` may come from within a call of ``write`` or ``submit``.
+    """
 
     def port_data(self, data: bytes) -> None:
         """Take a chunk that the port received; never empty."""

@@ -1,0 +1,51 @@
+# Six verbs; each makes what it needs and is quick the second time.
+#   make run     run the demo            make check   everything that has to hold before a commit
+#   make test    run the quick tests     make bench   speed, next to the peers, as ratios
+#   make format  put the code in shape   make clean   remove what make made
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -X dev -m pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check format bench clean
+
+help:
+	@sed -n 's/^#   /  /p' Makefile
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Portline needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,dev]'
+	@touch $@
+
+run: $(VENV)/.run
+	@$(BIN)/portline demo
+
+test: $(VENV)/.dev
+	$(PYTEST) -n 2 -m "not slow"
+
+test-all: $(VENV)/.dev
+	$(PYTEST) -n 2
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -n 2 $(if $(PORTLINE_TESTS_REQUIRE),,-m "not slow")
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.run
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/build bench/results
