@@ -1,0 +1,1 @@
+"""The network side: sockets as links, and listeners that make them."""

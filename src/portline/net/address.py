@@ -1,0 +1,52 @@
+"""How addresses are written, and who sits on one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+__all__ = ["display", "display_sockaddr", "tcp_holder"]
+
+
+def display(host: str, port: int) -> str:
+    """Write ``127.0.0.1:4001`` or ``[::1]:4001``; an IPv4 address mapped into IPv6 as IPv4."""
+    host = host.removeprefix("::ffff:") if "." in host else host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def display_sockaddr(address: Any) -> str:
+    """Write what ``getsockname``, ``getpeername`` or ``accept`` return."""
+    return display(address[0], address[1]) if isinstance(address, tuple) else str(address or "unix")
+
+
+def tcp_holder(port: int, proc: Path = Path("/proc")) -> str | None:
+    """Return "NAME (pid N)" of the program that listens on a TCP port, None if it cannot be seen.
+
+    Reads the kernel's table of listening sockets and then looks for the socket among the
+    descriptors of those processes that this user may look into (man 5 proc).
+    """
+    inodes = _listening_inodes(port, proc)
+    if not inodes:
+        return None
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for process in proc.iterdir():
+        if not process.name.isdigit():
+            continue
+        with suppress(OSError):
+            for descriptor in (process / "fd").iterdir():
+                if str(descriptor.readlink()) in wanted:
+                    name = (process / "comm").read_text().strip()
+                    return f"{name} (pid {process.name})"
+    return None
+
+
+def _listening_inodes(port: int, proc: Path) -> set[str]:
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (proc / "net" / table).read_text().splitlines()[1:]:
+                words = line.split()
+                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
+                    inodes.add(words[9])
+    return inodes

@@ -1,0 +1,204 @@
+"""A listening TCP address that takes care of itself.
+
+Theory of operation
+-------------------
+::
+
+    closed --open--> trying --bound--> listening
+                       ^  |               |
+                       +--+  RETRY        +--out of descriptors--> resting --REST--> listening
+
+An address that cannot be used - taken, not permitted, not of this machine - is a state with a
+reason and a retry, never an exit.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from portline.errors import NetworkError
+from portline.net.address import display, display_sockaddr, tcp_holder
+from portline.net.stream import StreamLink
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+__all__ = ["ACCEPTS_PER_TURN", "BACKLOG", "REST", "RETRY", "Listener"]
+
+RETRY: Final = 2.0
+"""Seconds between attempts to get an address: soon after its holder has gone, and cheap."""
+
+REST: Final = 1.0
+"""Seconds without accepting when the process has no descriptors left, as nginx and asyncio do."""
+
+BACKLOG: Final = 128
+"""Connections that the kernel completes ahead of us."""
+
+ACCEPTS_PER_TURN: Final = 16
+"""Connections accepted in one turn of the loop, so that a flood of them leaves turns for data."""
+
+
+class Listener:
+    """One address; calls ``accepted(link)`` for each connection and ``changed()`` on news.
+
+    ``host`` "*" means every address of the machine, IPv4 and IPv6.  ``port`` 0 lets the kernel
+    choose; ``address`` then shows which.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        host: str,
+        port: int,
+        *,
+        accepted: Callable[[StreamLink], None],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.error: NetworkError | None = None
+        """Why it is not listening although it should be."""
+        self._loop = loop
+        self._accepted = accepted
+        self._changed = changed
+        self._sockets: list[socket.socket] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Tell whether connections are accepted now."""
+        return bool(self._sockets)
+
+    @property
+    def address(self) -> str:
+        """The address, for people; with the real port once it listens."""
+        if self._sockets and self.port == 0:
+            return display(self.host, self._sockets[0].getsockname()[1])
+        return display(self.host, self.port)
+
+    def open(self) -> None:
+        """Listen now, or as soon as that is possible; see ``error``."""
+        if self._sockets or self._timer is not None:
+            return
+        self._try()
+
+    def close(self) -> None:
+        """Stop listening; connections that were accepted stay."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+        self._sockets.clear()
+        self.error = None
+
+    def _try(self) -> None:
+        self._timer = None
+        try:
+            self._sockets = _bind(self.host, self.port)
+        except OSError as error:
+            found = NetworkError(display(self.host, self.port), _explain(error, self.port))
+            news = str(found) != str(self.error)
+            self.error = found
+            self._timer = self._loop.call_later(RETRY, self._try)
+        else:
+            news = True
+            self.error = None
+            self._watch()
+        if news:
+            self._changed()
+
+    def _watch(self) -> None:
+        for sock in self._sockets:
+            self._loop.add_reader(sock.fileno(), self._acceptable, sock)
+
+    def _acceptable(self, sock: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                connected, address = sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._rest(error)
+                    return
+                continue  # the peer went away while it waited to be accepted (man 2 accept)
+            self._accepted(StreamLink(self._loop, connected, display_sockaddr(address)))
+            if not self._sockets:
+                return
+
+    def _rest(self, error: OSError) -> None:
+        """Accept nothing for a while: the waiting connection would wake us again at once."""
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+        self.error = NetworkError(self.address, f"{error.strerror}; accepting again in {REST:g} s")
+        self._timer = self._loop.call_later(REST, self._rested)
+        self._changed()
+
+    def _rested(self) -> None:
+        self._timer = None
+        self.error = None
+        self._watch()
+        self._changed()
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets for every address that ``host`` means, or raise OSError."""
+    if host == "*":
+        if socket.has_dualstack_ipv6():
+            return [_listen(socket.AF_INET6, ("::", port), dual=True)]
+        host = "0.0.0.0"
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            sockets.append(_listen(family, address))
+            if port == 0:
+                break  # another address would get another port
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _listen(family: int, address: tuple[object, ...], *, dual: bool = False) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _explain(error: OSError, port: int) -> str:
+    """Say what is wrong with an address and what to do about it."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            holder = None
+            with suppress(OSError):
+                holder = tcp_holder(port)
+            by = f"by {holder}" if holder else "by another program"
+            return f"the TCP port is in use {by}; stop it or choose another port"
+        case errno.EACCES:
+            return (
+                "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
+                "choose a port from 1024 up"
+            )
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address; choose one of its own, or * for all"
+        case _ if isinstance(error, socket.gaierror):
+            return f"the host name cannot be resolved ({error.strerror})"
+        case _:
+            return error.strerror or str(error)

@@ -1,0 +1,271 @@
+"""One network connection as a link: bytes in, bytes out, nothing understood.
+
+Theory of operation
+-------------------
+The socket is used directly with the event loop's readiness callbacks, because a chunk has to reach
+the kernel in the callback that brought it (docs/explanation/performance.md).  A link keeps at most
+what the kernel did not take of its owner's writes: the owner asks for more by looking at what
+:meth:`StreamLink.write` returns and waiting for :meth:`LinkOwner.link_ready`.
+
+Ends::
+
+    open --peer sent FIN--> half closed (we may still send) --close--> closed
+     |                                                                   ^
+     +--- error, RST, finish(): sends the rest, then FIN, then waits ----+
+
+Errors are reported from a later turn of the loop, never from within a call of the owner.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["FINISH_LIMIT", "READ_SIZE", "LinkOwner", "StreamLink"]
+
+READ_SIZE: Final = 64 * 1024
+"""Bytes read from a socket in one turn of the loop: enough for full speed, and bounded so that a
+busy peer cannot starve the others."""
+
+FINISH_LIMIT: Final = 1.0
+"""Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
+close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
+
+
+class LinkOwner(Protocol):
+    """Who a link calls back."""
+
+    def link_data(self, data: bytes) -> None:
+        """Take bytes of the peer; never empty."""
+
+    def link_eof(self) -> None:
+        """Note that the peer will send nothing more; it may still read."""
+
+    def link_ready(self) -> None:
+        """Note that everything written has been taken by the kernel."""
+
+    def link_lost(self, reason: str) -> None:
+        """Note that the link is closed by an error or by the peer; ``reason`` is for people."""
+
+
+class StreamLink:
+    """A connected stream socket, owned and closed by this object."""
+
+    __slots__ = (
+        "_closing",
+        "_ended",
+        "_fd",
+        "_finish_timer",
+        "_loop",
+        "_owner",
+        "_paused",
+        "_reading",
+        "_rest",
+        "_sock",
+        "_writing",
+        "name",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, name: str) -> None:
+        sock.setblocking(False)
+        self.name = name
+        """The peer's address, for people."""
+        self.received = 0
+        """Bytes read from the peer."""
+        self.sent = 0
+        """Bytes taken by the kernel for the peer."""
+        self._loop = loop
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._owner: LinkOwner | None = None
+        self._rest: list[bytes | memoryview] = []
+        self._reading = False
+        self._writing = False
+        self._paused = False
+        self._ended = False
+        self._closing = False
+        self._finish_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for its options; not for reading or writing."""
+        return self._sock
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the socket is closed."""
+        return self._fd < 0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return sum(map(len, self._rest))
+
+    def start(self, owner: LinkOwner) -> None:
+        """Begin to read."""
+        self._owner = owner
+        self._set_reading(True)
+
+    # --- sending --------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> bool:
+        """Send data; what the kernel does not take now is sent later.
+
+        Returns True when all of it went.  After False the owner should wait for ``link_ready``;
+        what it writes nevertheless is kept in order.
+        """
+        if self._rest:
+            self._rest.append(data)
+            return False
+        try:
+            taken = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            taken = 0
+        except OSError as error:
+            self._loop.call_soon(self._fail, _reason(error))
+            return False
+        self.sent += taken
+        if taken == len(data):
+            return True
+        self._rest.append(memoryview(data)[taken:])
+        if not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._fd, self._writable)
+        return False
+
+    def _writable(self) -> None:
+        rest = self._rest
+        try:
+            while rest:
+                chunk = rest[0]
+                taken = self._sock.send(chunk)
+                self.sent += taken
+                if taken < len(chunk):
+                    rest[0] = memoryview(chunk)[taken:]
+                    return
+                del rest[0]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._fail(_reason(error))
+            return
+        if self._owner is not None and not self._closing:
+            self._owner.link_ready()
+        if not rest and self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+            if self._closing and self._ended:
+                self.abort()
+            elif self._closing:
+                self._send_fin()
+
+    # --- receiving ------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Read no more; TCP holds the peer back."""
+        self._paused = True
+        self._set_reading(False)
+
+    def resume(self) -> None:
+        """Read again."""
+        self._paused = False
+        self._set_reading(True)
+
+    def _set_reading(self, wanted: bool) -> None:
+        wanted = wanted and not self._paused and not self._ended and self._fd >= 0
+        if wanted and not self._reading:
+            self._loop.add_reader(self._fd, self._readable)
+        elif not wanted and self._reading and self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+        self._reading = wanted
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._fail(_reason(error))
+            return
+        if self._closing:
+            if not data:
+                self.abort()
+            return
+        owner = self._owner
+        if owner is None:
+            return
+        if data:
+            self.received += len(data)
+            owner.link_data(data)
+            return
+        self._ended = True
+        self._set_reading(False)
+        owner.link_eof()
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def finish(self, farewell: bytes = b"", limit: float = FINISH_LIMIT) -> None:
+        """Send what waits and ``farewell``, then FIN, then close; at most ``limit`` seconds.
+
+        No callback of the owner comes afterwards.
+        """
+        if self._fd < 0 or self._closing:
+            return
+        if farewell:
+            self.write(farewell)
+        self._closing = True
+        self._owner = None
+        self._finish_timer = self._loop.call_later(limit, self.abort)
+        self._paused = False
+        self._set_reading(True)
+        if self._rest:
+            return
+        if self._ended:
+            self.abort()
+        else:
+            self._send_fin()
+
+    def _send_fin(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close now; what waits is lost.  No callback of the owner comes afterwards."""
+        if self._fd < 0:
+            return
+        if self._finish_timer is not None:
+            self._finish_timer.cancel()
+            self._finish_timer = None
+        self._set_reading(False)
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+        self._fd = -1
+        self._rest.clear()
+        self._owner = None
+        self._sock.close()
+
+    def _fail(self, reason: str) -> None:
+        owner = self._owner
+        self.abort()
+        if owner is not None:
+            owner.link_lost(reason)
+
+
+def _reason(error: OSError) -> str:
+    match error:
+        case ConnectionResetError():
+            return "connection reset by the peer"
+        case BrokenPipeError():
+            return "the peer closed the connection"
+        case TimeoutError():
+            return "the peer did not answer any more (keepalive)"
+        case _:
+            return error.strerror or str(error)

@@ -1,0 +1,67 @@
+"""What is particular to TCP: Nagle, keepalive, and noticing that a peer has died.
+
+Theory of operation
+-------------------
+An idle connection is watched by the kernel's keepalive: the first probe after ``interval`` seconds
+of silence, then one every ``retry`` seconds, dead after KEEPALIVE_PROBES without an answer.
+
+The kernel sends no keepalive probes while data is on its way, and its own retries last a quarter
+of an hour.  The usual cure, TCP_USER_TIMEOUT, also cuts peers that are alive but do not read
+(man 7 tcp: "buffered data may remain untransmitted due to zero window size"): a terminal stopped
+with Ctrl-S would be thrown out.  So :func:`is_dead` looks at the kernel's books instead: data that
+is not acknowledged, or window probes that are not answered, for as long as keepalive would wait.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Final
+
+__all__ = ["KEEPALIVE_PROBES", "configure", "death_time", "is_dead"]
+
+KEEPALIVE_PROBES: Final = 3
+"""Unanswered probes after which a peer counts as dead; one lost packet must not end a session."""
+
+_INFO: Final = struct.Struct("=8B24I")
+"""The head of struct tcp_info (linux/tcp.h): 8 bytes, then 32-bit fields."""
+
+_STATE_CLOSED: Final = 7  # TCP_CLOSE in net/tcp_states.h: after an RST
+_UNACKED, _LAST_ACK_RECEIVED = 8 + 4, 8 + 12  # places in _INFO
+_RETRANSMITS, _PROBES = 2, 3
+
+
+def death_time(interval: float, retry: float) -> float:
+    """Return the seconds of silence after which a peer is dead; 0 means never."""
+    return interval + KEEPALIVE_PROBES * retry if interval else 0.0
+
+
+def configure(sock: socket.socket, *, nodelay: bool, keepalive: float, retry: float) -> None:
+    """Set the options of a connected socket.
+
+    ``keepalive`` and ``retry`` are in seconds; the kernel counts in whole ones, at least 1.
+    ``keepalive`` 0 turns it off.  Sockets that are not TCP are left alone.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, nodelay)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keepalive > 0)
+    if keepalive > 0:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(keepalive)))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(retry)))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def is_dead(sock: socket.socket, silence: float) -> bool:
+    """Tell whether the peer has not answered for ``silence`` seconds although it should have.
+
+    ``silence`` 0 means that only a connection that the kernel has closed is dead.
+    """
+    try:
+        info = _INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+    except (OSError, struct.error):
+        return False
+    if info[0] == _STATE_CLOSED:
+        return True
+    waiting = (info[_UNACKED] > 0 and info[_RETRANSMITS] >= 2) or info[_PROBES] >= 2
+    return silence > 0 and waiting and info[_LAST_ACK_RECEIVED] >= silence * 1000

@@ -1,0 +1,412 @@
+"""One server connection: a local port, its hub, and whoever listens to it.  The composition root.
+
+Theory of operation
+-------------------
+This is where configuration becomes plain values for the rooms below, and where their callbacks
+meet: the port calls ``port_*``, sessions call ``peer_*``, listeners call ``_accepted``.  Everything
+happens in callbacks of one event loop, so nothing here needs a lock, and no callback blocks.
+
+A connection never ends because something is wrong with it: an address that is taken, a device that
+is away, are states with a reason and a retry (``Listener``, ``PortKeeper``).
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from portline.hub.core import Hub
+from portline.hub.policy import Overflow, Selection
+from portline.line import (
+    Item,
+    LineChange,
+    ModemChange,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetLine,
+    SetModem,
+)
+from portline.net import tcp
+from portline.net.listen import Listener
+from portline.service.door import Door
+from portline.service.keeper import PortKeeper
+from portline.service.making import make_port, make_wire
+from portline.service.session import Session
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from portline.config.models import Listen, ServerConnection
+    from portline.errors import PortError
+    from portline.line import Report, Request
+    from portline.net.stream import StreamLink
+
+__all__ = ["ABSENCE_LIMIT", "LINGER", "SWEEP", "Connection"]
+
+SWEEP: Final = 1.0
+"""Seconds between looks at peers that may have died or are silent for too long."""
+
+ABSENCE_LIMIT: Final = 30.0
+"""Seconds that a peer stays connected while the device is away: longer than unplugging, plugging
+and booting a USB adapter takes, and short enough for an application to notice a loss."""
+
+LINGER: Final = 1.0
+"""Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
+``printf '*IDN?\\n' | socat - tcp:...`` gets its answer; socat itself waits 0.5 s."""
+
+_FENCE: Final = Query(Item.LINE_STATE)
+"""Changes nothing; its answer tells what is in force in its turn."""
+
+
+class Connection:
+    """A server connection named ``name``; see :class:`portline.config.models.ServerConnection`.
+
+    ``start`` and ``stop`` may each be called once.
+    """
+
+    def __init__(
+        self, name: str, config: ServerConnection, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.log = logging.LoggerAdapter(
+            logging.getLogger("portline.connection"), {"connection": name}
+        )
+        self.hub: Hub[Session] = Hub(
+            receive_from=Selection(config.receive_from),
+            send_to=Selection(config.send_to),
+            buffer_size=config.buffer_size,
+        )
+        self.door = Door(name, config.max_connections)
+        self.port = make_port(config, owner=self, loop=loop)
+        self.keeper = PortKeeper(loop, self.port, self._port_changed)
+        self.listeners = [
+            Listener(
+                loop,
+                listen.host,
+                listen.port,
+                accepted=partial(self._accepted, listen),
+                changed=self._listeners_changed,
+            )
+            for listen in config.listeners()
+        ]
+        self.protocols = tuple(listen.protocol for listen in config.listeners())
+        self.in_use: bool | None = None if config.virtual is None else False
+        self.dropped = 0
+        """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
+        self._loop = loop
+        self._lingering: dict[Session, asyncio.TimerHandle] = {}
+        self._number = 0
+        self._full = False
+        self._held = False
+        self._absent_since = 0.0
+        self._pace_timer: asyncio.TimerHandle | None = None
+        self._sweep_timer: asyncio.TimerHandle | None = None
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the port and listen, each now or as soon as it is possible."""
+        self._absent_since = self._loop.time()
+        self.keeper.want(not self.config.open_when_connected)
+        self._drive_lines(connected=False)
+        if not self.config.listen_when_open:
+            self._listen(True)
+
+    def stop(self, limit: float) -> list[StreamLink]:
+        """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
+
+        Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
+        """
+        self._listen(False)
+        links = [session.link for session in (*self.hub.peers, *self._lingering)]
+        for session in (*self.hub.peers, *self._lingering):
+            session.close("Portline stops", limit=limit)
+        return links
+
+    def close(self) -> None:
+        """Close the port; its lines stay as configured for "nobody connected"."""
+        for timer in (self._pace_timer, self._sweep_timer, *self._lingering.values()):
+            if timer is not None:
+                timer.cancel()
+        self.keeper.want(False)
+
+    def _listen(self, wanted: bool) -> None:
+        for listener in self.listeners:
+            if wanted:
+                listener.open()
+            else:
+                listener.close()
+
+    def _listeners_changed(self) -> None:
+        for listener in self.listeners:
+            if listener.error is not None:
+                self.log.warning("%s", listener.error)
+            elif listener.listening:
+                self.log.info("listening on %s", listener.address)
+
+    # --- peers come and go ----------------------------------------------------------------------
+
+    def _accepted(self, listen: Listen, link: StreamLink) -> None:
+        refusal = self.door.refusal(listen.protocol, self.hub.peers)
+        if refusal:
+            self.log.info("turned away peer=%s protocol=%s", link.name, listen.protocol)
+            self.door.turn_away(link, refusal)
+            return
+        config = self.config
+        with suppress(OSError):  # the peer may be gone already; reading will tell
+            tcp.configure(
+                link.socket,
+                nodelay=config.nodelay,
+                keepalive=config.keepalive,
+                retry=config.keepalive_retry,
+            )
+        self._number += 1
+        session = Session(
+            self,
+            link,
+            make_wire(listen.protocol, self.name, config),
+            number=self._number,
+            protocol=listen.protocol,
+            backlog=config.backlog_size,
+            clock=self._loop.time,
+        )
+        self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
+        if not self._occupied:
+            self._drive_lines(connected=True)
+            self.keeper.want(True)
+        self.hub.join(session)
+        session.pause_for_port(self._full)
+        session.start()
+        self._deliver_kept()
+        self._update_hold()
+        self._schedule_sweep()
+
+    @property
+    def _occupied(self) -> bool:
+        return bool(self.hub.peers or self._lingering)
+
+    def peer_finished(self, session: Session) -> None:
+        """Let the peer go, but let a raw one that has just asked hear its answer."""
+        asked = self._loop.time() - session.active_at < LINGER and session.link.received
+        if session.protocol != "raw" or not asked:
+            session.close("the peer closed the connection")
+            return
+        self._lingering[session] = self._loop.call_later(
+            LINGER, session.close, "the peer closed the connection"
+        )
+        self._forget(session)
+
+    def peer_gone(self, session: Session, reason: str) -> None:
+        """Note that a peer's link is closed."""
+        timer = self._lingering.pop(session, None)
+        if timer is not None:
+            timer.cancel()
+        self.dropped += session.outbox.dropped
+        self.log.info(
+            "peer gone peer=%s received=%d sent=%d reason=%s",
+            session.name,
+            session.link.received,
+            session.link.sent,
+            reason,
+        )
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        """Take a session out of the hub; put the port back when it was the last."""
+        if session in self.hub.peers:
+            self.hub.leave(session)
+            self._update_hold()
+            self.peer_watches()
+            if session.protocol != "raw":
+                self._restore()
+        if not self._occupied:
+            self._drive_lines(connected=False)
+            if self.config.open_when_connected:
+                self.keeper.want(False)
+
+    def _restore(self) -> None:
+        """Put back what the controlling peer may have changed (field notes 4.2 point 12)."""
+        if self.config.virtual is not None:
+            return
+        if self.port.state.break_on:
+            self.port.submit(SetBreak(False), _ignore)
+        configured = self.config.line_settings()
+        if self.port.state.settings != configured:
+            self.port.submit(SetLine.everything(configured), _ignore)
+
+    def _drive_lines(self, *, connected: bool) -> None:
+        config = self.config
+        dtr, rts = (
+            (config.dtr_connected, config.rts_connected)
+            if connected
+            else (config.dtr_disconnected, config.rts_disconnected)
+        )
+        change = SetModem(dtr=_LEVELS[dtr], rts=_LEVELS[rts])
+        if change != SetModem():
+            self.port.submit(change, _ignore)
+
+    def _schedule_sweep(self) -> None:
+        if self._sweep_timer is None and self.hub.peers:
+            wait = SWEEP
+            if self.config.inactivity:
+                first = min(session.active_at for session in self.hub.peers)
+                wait = min(wait, max(0.0, first + self.config.inactivity - self._loop.time()))
+            self._sweep_timer = self._loop.call_later(wait, self._sweep)
+
+    def _sweep(self) -> None:
+        """Send those away who are dead, silent for too long, or wait in vain for the device."""
+        self._sweep_timer = None
+        now = self._loop.time()
+        config = self.config
+        silence = tcp.death_time(config.keepalive, config.keepalive_retry)
+        for session in self.hub.peers:
+            absent = max(self._absent_since, session.connected_at)
+            if tcp.is_dead(session.link.socket, silence):
+                session.abort("the peer does not answer any more")
+            elif config.inactivity and now - session.active_at >= config.inactivity:
+                session.close(f"no activity for {config.inactivity:g} s")
+            elif self.keeper.error is not None and now - absent >= ABSENCE_LIMIT:
+                session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
+        self._schedule_sweep()
+
+    # --- from the port --------------------------------------------------------------------------
+
+    def port_data(self, data: bytes) -> None:
+        """Pass a chunk on to whoever hears the port."""
+        for session in self.hub.hear(data):
+            session.deliver(data)
+        if self._lingering:
+            for session in tuple(self._lingering):
+                session.deliver(data)
+
+    def port_report(self, report: Report) -> None:
+        """Tell the peers what happened at the port."""
+        match report:
+            case ModemChange(lines=lines):
+                self.log.info("lines=%s", lines)
+            case LineChange(settings=settings):
+                self.log.info("the application set %s", settings)
+            case _:
+                self.log.info("%s", report)
+        if self.config.notify or not isinstance(report, LineChange | ModemChange):
+            for session in self.hub.peers:
+                session.report(report)
+
+    def port_in_use(self, in_use: bool) -> None:
+        """Note that an application opened or closed the virtual port."""
+        self.in_use = in_use
+        self.log.info("an application %s the port", "opened" if in_use else "closed")
+        if self.config.listen_when_open:
+            self._listen(in_use)
+
+    def port_full(self, full: bool) -> None:
+        """Hold the peers back, or let them go on."""
+        self._full = full
+        for session in self.hub.peers:
+            session.pause_for_port(full)
+
+    def port_lost(self, error: PortError) -> None:
+        """Note that the device went away."""
+        self._absent_since = self._loop.time()
+        self.keeper.lost(error)
+
+    def _port_changed(self) -> None:
+        if self.keeper.error is not None:
+            self.log.warning("%s", self.keeper.error)
+        elif self.keeper.open:
+            self.log.info("port open path=%s settings=%s", self.port.path, self.port.state.settings)
+            self._full = False
+            self.port_full(False)
+            self._held = False
+            self._update_hold()
+            self.peer_watches()
+
+    def _deliver_kept(self) -> None:
+        kept = self.hub.kept()
+        if kept:
+            for session in self.hub.listeners:
+                session.deliver(kept)
+
+    # --- from the peers -------------------------------------------------------------------------
+
+    def peer_data(self, session: Session, data: bytes) -> None:
+        """Pass what a peer sent on to the port, if it may speak."""
+        before = self.hub.listeners
+        if self.hub.speak(session, len(data)):
+            self.port.write(data)
+        if self.hub.listeners is not before:
+            self._deliver_kept()
+            self._update_hold()
+
+    def peer_request(self, session: Session, request: Request) -> None:
+        """Have a request carried out, or answered with what is in force if it is not allowed."""
+        self.port.submit(
+            request if self._allows(request) else _FENCE, partial(session.answered, request)
+        )
+
+    def _allows(self, request: Request) -> bool:
+        config = self.config
+        match request:
+            case SetLine():
+                return config.allow_settings
+            case SetModem(dtr=dtr, rts=rts):
+                return (dtr is None or config.allow_dtr) and (rts is None or config.allow_rts)
+            case SetBreak() | SendBreak():
+                return config.allow_break
+            case _:
+                return True
+
+    def peer_watches(self) -> None:
+        """Have the port watch what at least one peer wants to be told of."""
+        watches = [session.watch for session in self.hub.peers]
+        self.port.watch(
+            modem_lines=any(watch.modem_lines for watch in watches),
+            faults=any(watch.faults for watch in watches),
+        )
+
+    def peer_behind(self, session: Session) -> None:
+        """Apply the overflow policy to a peer that was left behind, else wait for it."""
+        if self.hub.fell_behind(session, self._loop.time()):
+            self._overflow(session)
+        self._update_hold()
+
+    def peer_caught_up(self, session: Session) -> None:
+        """Read the port again if this peer held it."""
+        self.hub.caught_up(session)
+        self._update_hold()
+
+    def _overflow(self, session: Session) -> None:
+        if Overflow(self.config.overflow) is Overflow.DISCONNECT:
+            session.abort("it did not read fast enough (overflow = disconnect)")
+        else:
+            session.outbox.shrink()
+
+    def _update_hold(self) -> None:
+        held = self.hub.held
+        if held != self._held:
+            self._held = held
+            if held:
+                self.port.pause_reading()
+            else:
+                self.port.resume_reading()
+        if self._pace_timer is None and (deadline := self.hub.deadline()) is not None:
+            self._pace_timer = self._loop.call_at(deadline, self._pace)
+
+    def _pace(self) -> None:
+        self._pace_timer = None
+        for session in self.hub.tick(self._loop.time()):
+            self.log.info("peer left behind peer=%s waiting=%d", session.name, session.outbox.size)
+            if self.hub.fell_behind(session, self._loop.time()):
+                self._overflow(session)
+        self._update_hold()
+
+
+_LEVELS: Final = {"high": True, "low": False, "leave": None}
+
+
+def _ignore(state: object) -> None:
+    """Nobody asked for the answer."""

@@ -1,0 +1,40 @@
+"""Log records for people and for programs that read them: one line each, ``key=value`` facts.
+
+The standard library's logging is used as it is; a further library would cost 4 to 6 MB of memory
+and a tenth of a second at each start for the same lines (docs/explanation/performance.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final
+
+__all__ = ["start_logging"]
+
+_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+class _Line(logging.Formatter):
+    """``2026-11-22 20:31:05 warning meter: message``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line; what a user reads never holds a traceback."""
+        name = getattr(record, "connection", record.name)
+        when = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
+        text = f"{when} {record.levelname.lower()} {name}: {record.getMessage()}"
+        if record.exc_info and logging.getLogger().isEnabledFor(logging.DEBUG):
+            text += "\n" + self.formatException(record.exc_info)
+        elif record.exc_info and record.exc_info[1] is not None:
+            text += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
+        return text.replace("\r", "\\r") if record.exc_info else text
+
+
+def start_logging(verbose: int) -> None:
+    """Write log lines to standard error: 0 warnings and errors, 1 events too, 2 everything."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_LEVELS[min(verbose, len(_LEVELS) - 1)])
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

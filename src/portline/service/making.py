@@ -1,0 +1,55 @@
+"""Makes the parts of a connection from its configuration: the port, and a wire for each peer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import portline
+from portline.wire.base import RawWire
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from portline.config.models import ServerConnection
+    from portline.port.base import PortOwner, SerialPort
+    from portline.wire.base import Wire
+
+__all__ = ["make_port", "make_wire"]
+
+
+def make_port(
+    config: ServerConnection, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
+) -> SerialPort:
+    """Return the local port that a connection is about, not yet open."""
+    if config.virtual is not None:
+        from portline.port.pty import PtyPort
+
+        return PtyPort(config.virtual, owner=owner, loop=loop)
+    from portline.port.serial import PosixPort
+
+    assert config.port is not None
+    return PosixPort(
+        config.port,
+        config.line_settings(),
+        owner=owner,
+        loop=loop,
+        exclusive=config.exclusive,
+    )
+
+
+def make_wire(protocol: str, name: str, config: ServerConnection) -> Wire:
+    """Return the protocol for one new peer.
+
+    The side with the real port is the access server; the one with the virtual port asks, and
+    serves a peer that asks too (two virtual ports are a null-modem cable).
+    """
+    if protocol == "raw":
+        return RawWire()
+    from portline.wire.rfc2217 import Rfc2217Wire
+
+    return Rfc2217Wire(
+        serves=True,
+        asks=config.virtual is not None,
+        notifies=config.notify,
+        signature=f"Portline {portline.__version__} {name}",
+    )

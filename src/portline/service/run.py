@@ -1,0 +1,75 @@
+"""Runs a gateway in the foreground until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from portline.service.gateway import Gateway
+from portline.service.log import start_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portline.config.models import GatewayConfig
+
+__all__ = ["announcement", "new_event_loop", "run", "serve"]
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a uvloop where it is installed, else asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def announcement(gateway: Gateway) -> list[str]:
+    """Return one line for each connection: what is shared, and where."""
+    lines = []
+    for status in gateway.status():
+        port = status.port
+        what = f"{port.name} ({port.path})" if port.path not in (None, port.name) else port.name
+        where = ", ".join(status.listeners)
+        settings = f" {port.settings}" if port.in_use is None else ""
+        trouble = f" - {status.state.value}, trying again" if status.reason else ""
+        lines.append(f"{status.name}: {what}{settings} on {where}{trouble}")
+    return lines
+
+
+async def serve(
+    config: GatewayConfig, *, started: Callable[[Gateway], None] = lambda gateway: None
+) -> None:
+    """Run a gateway until SIGTERM or SIGINT comes or the task is cancelled, then stop it cleanly.
+
+    ``started`` is called once, when every connection has made its first attempt.
+    """
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    gateway = Gateway(config)
+    gateway.start()
+    try:
+        started(gateway)
+        await ended.wait()
+    finally:
+        await gateway.stop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def run(config: GatewayConfig, *, verbose: int = 0, announce: bool = True) -> int:
+    """Run a gateway in the foreground; returns the exit code of the process."""
+    start_logging(verbose)
+
+    def started(gateway: Gateway) -> None:
+        if announce:
+            print(*announcement(gateway), sep="\n", flush=True)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(serve(config, started=started))
+    return 0

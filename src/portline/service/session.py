@@ -1,0 +1,260 @@
+"""One peer: a link, the protocol it speaks, and what waits for it.
+
+Theory of operation
+-------------------
+A byte from the device takes this way in one loop callback: ``Connection.port_data`` ->
+:meth:`Session.deliver` -> ``StreamLink.write`` -> the kernel.  Only when the kernel or the peer
+does not take it does it go through the outbox.
+
+A byte from the peer: ``StreamLink`` -> :meth:`Session.link_data` -> the wire -> events, in order:
+data to the port if the hub lets this peer speak, requests to the port too, each answered by the
+wire with the state in force once the port has carried it out.  All answers of one turn leave in
+one segment, because some clients cannot put divided replies together (field notes on microcom).
+
+Reading is paused while the port cannot take more, and while too many answers lie unsent: a peer
+that asks without listening holds back only itself.
+"""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Final, Protocol
+
+from portline.hub.outbox import WORDS_HIGH, Outbox
+from portline.line import Flow, Gone, LineChange, Purge, SetLine, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portline.line import Event, PortState, Report, Request
+    from portline.net.stream import StreamLink
+    from portline.wire.base import Wire
+
+__all__ = ["Pause", "Session", "SessionOwner"]
+
+_NO_WATCH: Final = Watch(modem_lines=False, faults=False)
+
+
+class Pause(Flag):
+    """Why a peer is not read at the moment."""
+
+    PORT_FULL = auto()
+    WORDS_WAIT = auto()
+
+
+class SessionOwner(Protocol):
+    """The connection that a session belongs to."""
+
+    def peer_data(self, session: Session, data: bytes) -> None:
+        """Take what the peer wants to send to the port."""
+
+    def peer_request(self, session: Session, request: Request) -> None:
+        """Carry out a request and call ``session.answered`` once."""
+
+    def peer_watches(self) -> None:
+        """Note that what the peers want to be told of has changed."""
+
+    def peer_behind(self, session: Session) -> None:
+        """Note that the outbox is full."""
+
+    def peer_caught_up(self, session: Session) -> None:
+        """Note that the outbox is empty again."""
+
+    def peer_finished(self, session: Session) -> None:
+        """Note that the peer will send nothing more."""
+
+    def peer_gone(self, session: Session, reason: str) -> None:
+        """Note that the link is closed."""
+
+
+class Session:
+    """A connected peer.  ``number`` is unique within its connection, counted from 1."""
+
+    def __init__(
+        self,
+        owner: SessionOwner,
+        link: StreamLink,
+        wire: Wire,
+        *,
+        number: int,
+        protocol: str,
+        backlog: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.link = link
+        self.wire = wire
+        self.number = number
+        self.protocol = protocol
+        self.connected_at = clock()
+        self.active_at = self.connected_at
+        """When data last moved in either direction (monotonic seconds)."""
+        self.outbox = Outbox(backlog)
+        self.watch = _NO_WATCH
+        self.closed = False
+        self._owner = owner
+        self._clock = clock
+        self._clear = True
+        self._behind = False
+        self._pauses = Pause(0)
+        self._collected: list[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """The peer's address."""
+        return self.link.name
+
+    def start(self) -> None:
+        """Say the protocol's first words and begin to listen."""
+        self._say(self.wire.start(self._clock()))
+        self.link.start(self)
+
+    # --- from the port to the peer --------------------------------------------------------------
+
+    def deliver(self, data: bytes) -> None:
+        """Send data of the port to the peer, now or when it can take it."""
+        if not self.wire.transparent:
+            data = self.wire.encode(data)
+        if self._clear:
+            self.active_at = self._clock()
+            self._clear = self.link.write(data)
+            return
+        if self.closed:
+            return
+        self.outbox.put(data)
+        if self.outbox.full:
+            self._behind = True
+            self._owner.peer_behind(self)
+
+    def report(self, report: Report) -> None:
+        """Tell the peer what happened at the port, if its protocol has words for it."""
+        now = self._clock()
+        self._say(self.wire.report(report, now))
+        if isinstance(report, LineChange):
+            self._say(self.wire.ask(SetLine.everything(report.settings), now))
+
+    def answered(self, request: Request, state: PortState) -> None:
+        """Answer a request of the peer with what is in force."""
+        if isinstance(request, Purge) and request.received:
+            self.outbox.purge()
+        self._say(self.wire.answer(request, state))
+
+    def _say(self, word: bytes) -> None:
+        if not word or self.closed:
+            return
+        if self._collected is not None:
+            self._collected.append(word)
+        elif self._clear:
+            self._clear = self.link.write(word)
+        else:
+            self.outbox.say(word)
+            if self.outbox.suspended and not self.link.unsent:
+                self.link_ready()
+            elif self.outbox.words > WORDS_HIGH:
+                self._pause(Pause.WORDS_WAIT, wanted=True)
+
+    def link_ready(self) -> None:
+        """Send what waits, as far as the kernel takes it."""
+        outbox = self.outbox
+        while outbox:
+            if not self.link.write(outbox.take()):
+                break
+        else:
+            self._clear = not outbox.suspended
+        self.active_at = self._clock()
+        if outbox.words <= WORDS_HIGH // 2:
+            self._pause(Pause.WORDS_WAIT, wanted=False)
+        if self._behind and not outbox.size:
+            self._behind = False
+            self._owner.peer_caught_up(self)
+
+    # --- from the peer to the port --------------------------------------------------------------
+
+    def link_data(self, data: bytes) -> None:
+        """Carry out what the peer says."""
+        self.active_at = now = self._clock()
+        wire = self.wire
+        if wire.transparent:
+            self._owner.peer_data(self, data)
+            return
+        self._collected = []
+        try:
+            for event in wire.feed(data, now):
+                if self.closed:
+                    return
+                if isinstance(event, bytes):
+                    self._owner.peer_data(self, event)
+                else:
+                    self._take(event)
+            self._collected.append(wire.outgoing())
+        finally:
+            words = b"".join(self._collected)
+            self._collected = None
+            self._say(words)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Flow(suspended=suspended):
+                self._suspend(suspended)
+            case Watch():
+                self.watch = event
+                self._owner.peer_watches()
+            case Gone():
+                self.close(event.reason)
+            case _:
+                self._owner.peer_request(self, event)
+
+    def _suspend(self, suspended: bool) -> None:
+        self.outbox.suspended = suspended
+        if suspended:
+            self._clear = False
+        elif not self.link.unsent:
+            self.link_ready()
+
+    def link_eof(self) -> None:
+        """Note that the peer will send nothing more."""
+        self._owner.peer_finished(self)
+
+    def link_lost(self, reason: str) -> None:
+        """Note that the link is closed."""
+        self.closed = True
+        self._clear = False
+        self._owner.peer_gone(self, reason)
+
+    # --- pace and end ---------------------------------------------------------------------------
+
+    def pause_for_port(self, full: bool) -> None:
+        """Stop or resume reading the peer because the port is full or not."""
+        self._pause(Pause.PORT_FULL, wanted=full)
+
+    def _pause(self, reason: Pause, *, wanted: bool) -> None:
+        before = self._pauses
+        self._pauses = before | reason if wanted else before & ~reason
+        if self.closed or bool(self._pauses) == bool(before):
+            return
+        if self._pauses:
+            self.link.pause()
+        else:
+            self.link.resume()
+
+    def abort(self, reason: str) -> None:
+        """End the session at once; what waits is lost."""
+        if self.closed:
+            return
+        self.closed = True
+        self._clear = False
+        self.link.abort()
+        self._owner.peer_gone(self, reason)
+
+    def close(self, reason: str, farewell: bytes = b"", *, limit: float | None = None) -> None:
+        """End the session from our side: what waits is sent first, within a bounded time."""
+        if self.closed:
+            return
+        self.closed = True
+        self._clear = False
+        self.outbox.suspended = False
+        rest = b"".join(iter(self.outbox.take, b""))
+        if limit is None:
+            self.link.finish(rest + farewell)
+        else:
+            self.link.finish(rest + farewell, limit)
+        self._owner.peer_gone(self, reason)

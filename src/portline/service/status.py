@@ -1,0 +1,89 @@
+"""What a connection tells about itself: plain values, made when asked for.
+
+The words of :class:`State` are those that the users of the seed product know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portline.line import LineSettings, ModemLines
+
+__all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
+
+
+class State(Enum):
+    """The state of a connection, the most important fact first."""
+
+    ERROR = "error"
+    PORT_ABSENT = "port absent"
+    FULL = "full"
+    CONNECTED = "connected"
+    LISTENING = "listening"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One peer.  Times in seconds, sizes in bytes."""
+
+    number: int
+    address: str
+    protocol: str
+    connected_for: float
+    received: int
+    sent: int
+    waiting: int
+    dropped: int
+    malformed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortStatus:
+    """The local port.
+
+    ``in_use`` tells whether an application has a virtual port open; None for a real port.
+    """
+
+    name: str
+    path: str | None
+    open: bool
+    reason: str
+    settings: LineSettings
+    lines: ModemLines
+    dtr: bool
+    rts: bool
+    in_use: bool | None
+    waiting: int
+    refused: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """One connection.  ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
+
+    ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
+    What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
+    (nobody was chosen to hear it), ``refused`` (the peer was not chosen to speak), ``dropped``
+    (peers that stayed behind), ``turned_away`` (connections that were not let in).
+    """
+
+    name: str
+    state: State
+    reason: str
+    listeners: tuple[str, ...]
+    port: PortStatus
+    peers: tuple[PeerStatus, ...]
+    heard: int
+    spoken: int
+    kept: int
+    keep_discarded: int
+    unheard: int
+    refused: int
+    dropped: int
+    turned_away: int
