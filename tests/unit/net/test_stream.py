@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from portline.net.stream import StreamLink
+
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.conftest import Run
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.data = b""
+        self.events: list[str] = []
+
+    def link_data(self, data: bytes) -> None:
+        self.data += data
+
+    def link_eof(self) -> None:
+        self.events.append("eof")
+
+    def link_ready(self) -> None:
+        self.events.append("ready")
+
+    def link_lost(self, reason: str) -> None:
+        self.events.append(reason)
+
+
+def pair() -> tuple[StreamLink, socket.socket, Owner]:
+    """A link on one end of a TCP connection, and the other end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = socket.create_connection(server.getsockname())
+        near, _ = server.accept()
+    far.setblocking(False)
+    link = StreamLink(asyncio.get_running_loop(), near, "peer")
+    return link, far, Owner()
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def read(sock: socket.socket, size: int) -> bytes:
+    got = b""
+    while len(got) < size:
+        chunk = await asyncio.get_running_loop().sock_recv(sock, 1 << 20)
+        if not chunk:
+            break
+        got += chunk
+    return got
+
+
+def test_bytes_go_both_ways_and_are_counted(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        assert link.write(b"hello")
+        assert await read(far, 5) == b"hello"
+        far.send(b"world!")
+        await until(lambda: owner.data == b"world!")
+        assert (link.sent, link.received, link.unsent) == (5, 6, 0)
+        link.abort()
+        assert link.closed
+        link.abort()
+        far.close()
+
+    run(scenario())
+
+
+def test_what_the_kernel_does_not_take_follows_in_order(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        chunk = bytes(range(256)) * 256
+        count = 0
+        while link.write(chunk):
+            count += 1
+        assert not link.write(b"and then ")
+        assert not link.write(b"the end")
+        assert link.unsent > 16
+        expected = chunk * (count + 1) + b"and then the end"
+        assert await read(far, len(expected)) == expected
+        await until(lambda: "ready" in owner.events)
+        assert link.unsent == 0
+        assert link.write(b"again")
+        link.abort()
+        far.close()
+
+    run(scenario())
+
+
+def test_nothing_is_read_while_it_is_paused(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        link.pause()
+        far.send(b"later")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert owner.data == b""
+        link.resume()
+        await until(lambda: owner.data == b"later")
+        link.abort()
+        far.close()
+
+    run(scenario())
+
+
+def test_a_half_closed_peer_still_gets_data(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        far.send(b"bye")
+        far.shutdown(socket.SHUT_WR)
+        await until(lambda: owner.events == ["eof"])
+        assert owner.data == b"bye"
+        link.resume()
+        assert link.write(b"answer")
+        link.finish()
+        assert await read(far, 100) == b"answer"
+        assert owner.events == ["eof"]
+        await until(lambda: link.closed)
+        far.close()
+
+    run(scenario())
+
+
+def test_a_reset_is_told_with_its_reason(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        reset(far)
+        await until(lambda: owner.events == ["connection reset by the peer"])
+        assert link.closed
+
+    run(scenario())
+
+
+def test_an_error_of_write_is_told_later_not_from_within(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        link.pause()
+        reset(far)
+        while link.write(b"x"):
+            await asyncio.sleep(0.001)
+        assert owner.events == []
+        await until(lambda: bool(owner.events))
+        assert link.closed
+
+    run(scenario())
+
+
+def test_a_farewell_survives_what_the_peer_has_sent_meanwhile(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, _ = pair()
+        far.send(b"unread negotiation")
+        link.finish(b"portline: in use\r\n")
+        assert await read(far, 100) == b"portline: in use\r\n"
+        far.close()
+        await until(lambda: link.closed)
+
+    run(scenario())
+
+
+def test_finishing_ends_in_bounded_time_with_a_peer_that_does_not_read(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        while link.write(bytes(65536)):
+            pass
+        link.finish(limit=0.05)
+        link.finish()
+        await until(lambda: link.closed)
+        assert owner.events == []
+        far.close()
+
+    run(scenario())
+
+
+def test_finishing_sends_the_rest_first(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        count = 1
+        while link.write(bytes(65536)):
+            count += 1
+        link.finish(b"bye", limit=30)
+        got = await read(far, 1 << 30)
+        assert len(got) == count * 65536 + 3
+        assert got.endswith(b"bye")
+        far.close()
+        await until(lambda: link.closed)
+
+    run(scenario())

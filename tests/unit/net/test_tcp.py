@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import socket
+import struct
+
+from portline.net import tcp
+
+
+def test_options_of_a_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = socket.create_connection(server.getsockname())
+        near, _ = server.accept()
+    tcp.configure(near, nodelay=True, keepalive=10, retry=0.4)
+    assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+    assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 1
+    tcp.configure(near, nodelay=False, keepalive=0, retry=1)
+    assert not near.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    near.close()
+    far.close()
+
+
+def test_a_unix_socket_is_left_alone() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        tcp.configure(one, nodelay=True, keepalive=10, retry=3)
+        assert not tcp.is_dead(one, 1.0)
+
+
+def test_silence_before_death() -> None:
+    assert tcp.death_time(10, 3) == 19
+    assert tcp.death_time(0, 3) == 0
+
+
+class Books:
+    """A socket whose TCP_INFO says what the test wants."""
+
+    def __init__(self, **values: int) -> None:
+        names = ["state", "_1", "retransmits", "probes", *(f"_{i}" for i in range(2, 6))]
+        names += [f"word{i}" for i in range(24)]
+        fields = {"unacked": "word4", "last_ack": "word12"}
+        where = {fields.get(name, name): value for name, value in values.items()}
+        self.info = struct.pack("=8B24I", *(where.get(name, 0) for name in names))
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        return self.info[:size]
+
+
+def dead(silence: float, **values: int) -> bool:
+    return tcp.is_dead(Books(state=1, **values), silence)  # type: ignore[arg-type]  # a stand-in
+
+
+def test_a_peer_that_answers_is_alive_even_if_it_does_not_read() -> None:
+    assert not dead(19, unacked=5, retransmits=4, last_ack=18_000)
+    assert not dead(19, probes=0, last_ack=60_000)
+    assert not dead(19, unacked=5, retransmits=0, last_ack=60_000)
+
+
+def test_a_peer_that_owes_answers_for_too_long_is_dead() -> None:
+    assert dead(19, unacked=5, retransmits=4, last_ack=19_000)
+    assert dead(19, probes=3, last_ack=20_000)
+    assert not dead(0, probes=3, last_ack=20_000)
+
+
+def test_what_the_kernel_has_closed_is_dead() -> None:
+    assert tcp.is_dead(Books(state=7), 0)  # type: ignore[arg-type]  # a stand-in
