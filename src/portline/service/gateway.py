@@ -65,7 +65,7 @@ class Gateway:
         end = self._loop.time() + GOODBYE_LIMIT
         # Looking is simpler than having every link and port tell, and happens once in a lifetime.
         while not done() and self._loop.time() < end:
-            await asyncio.sleep(_POLL)  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)
 
     def status(self) -> list[ConnectionStatus]:
         """Return what every connection tells about itself, in the order of the configuration."""

@@ -55,7 +55,7 @@ class SessionOwner(Protocol):
         """Note that what the peers want to be told of has changed."""
 
     def peer_behind(self, session: Session) -> None:
-        """Note that the outbox is full."""
+        """Note that the outbox is full, at each chunk that goes beyond."""
 
     def peer_caught_up(self, session: Session) -> None:
         """Note that the outbox is empty again."""

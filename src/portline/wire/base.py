@@ -58,7 +58,7 @@ class Wire(Protocol):
         ...
 
     def answer(self, request: Request, state: PortState) -> bytes:
-        """Return the answer to a request that :meth:`feed` returned earlier, given what is in force.
+        """Return the answer to a request of :meth:`feed`, given what is in force now.
 
         b"" where the protocol has no answer.
         """

@@ -9,7 +9,6 @@ import pytest
 
 import portline.net.listen as module
 from portline.net.listen import Listener
-
 from tests.waiting import until
 
 if TYPE_CHECKING:

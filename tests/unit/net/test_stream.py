@@ -6,7 +6,6 @@ import struct
 from typing import TYPE_CHECKING
 
 from portline.net.stream import StreamLink
-
 from tests.waiting import until
 
 if TYPE_CHECKING:

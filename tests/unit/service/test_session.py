@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portline.hub.outbox import CHUNK_COST, WORDS_HIGH
+from portline.line import (
+    Event,
+    Flow,
+    Gone,
+    Item,
+    LineChange,
+    LineSettings,
+    ModemChange,
+    ModemLines,
+    PortState,
+    Purge,
+    Query,
+    Report,
+    Request,
+    SetLine,
+    Watch,
+)
+from portline.service.session import Session
+from portline.wire.base import RawWire, Wire
+from tests.memory import MemoryLink
+
+
+class Words:
+    """A wire of words: each byte that is fed is looked up, answers are readable."""
+
+    transparent = False
+    malformed = 0
+
+    EVENTS: dict[int, Event] = {
+        ord("s"): Flow(True),
+        ord("r"): Flow(False),
+        ord("w"): Watch(modem_lines=True, faults=False),
+        ord("g"): Gone("went away"),
+        ord("b"): SetLine(baudrate=115200),
+        ord("q"): Query(Item.BAUDRATE),
+        ord("p"): Purge(received=True),
+    }
+
+    def start(self, now: float) -> bytes:
+        return b"<hello>"
+
+    def feed(self, data: bytes, now: float) -> Sequence[Event]:
+        return [self.EVENTS.get(byte, bytes((byte,))) for byte in data]
+
+    def outgoing(self) -> bytes:
+        return b""
+
+    def encode(self, data: bytes) -> bytes:
+        return b"(" + data + b")"
+
+    def answer(self, request: Request, state: PortState) -> bytes:
+        return b"<%d>" % state.settings.baudrate
+
+    def report(self, report: Report, now: float) -> bytes:
+        return b"<%s>" % type(report).__name__.encode()
+
+    def ask(self, request: Request, now: float) -> bytes:
+        return b"<ask>"
+
+    def deadline(self) -> float | None:
+        return None
+
+    def tick(self, now: float) -> Sequence[Event]:
+        return ()
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.requests: list[Request] = []
+        self.at_once = True
+
+    def peer_data(self, session: Session, data: bytes) -> None:
+        self.log.append(data.decode())
+
+    def peer_request(self, session: Session, request: Request) -> None:
+        self.requests.append(request)
+        if self.at_once:
+            session.answered(request, PortState(LineSettings(9600)))
+
+    def peer_watches(self) -> None:
+        self.log.append("watches")
+
+    def peer_behind(self, session: Session) -> None:
+        self.log.append("behind")
+
+    def peer_caught_up(self, session: Session) -> None:
+        self.log.append("caught up")
+
+    def peer_finished(self, session: Session) -> None:
+        self.log.append("finished")
+
+    def peer_gone(self, session: Session, reason: str) -> None:
+        self.log.append(f"gone: {reason}")
+
+
+def make(
+    wire: Wire | None = None, room: int = 1 << 30, backlog: int = 1 << 20
+) -> tuple[Session, MemoryLink, Owner]:
+    owner, link = Owner(), MemoryLink(room)
+    session = Session(
+        owner,
+        link,  # type: ignore[arg-type]  # it is what a StreamLink is to a session
+        wire or RawWire(),
+        number=1,
+        protocol="raw" if wire is None else "words",
+        backlog=backlog,
+        clock=lambda: 5.0,
+    )
+    session.start()
+    return session, link, owner
+
+
+def test_raw_bytes_go_straight_through() -> None:
+    session, link, owner = make()
+    session.deliver(b"from the port")
+    assert link.sent_bytes == b"from the port"
+    session.link_data(b"to the port")
+    assert owner.log == ["to the port"]
+    assert (session.name, session.active_at) == ("127.0.0.1:50000", 5.0)
+
+
+def test_what_the_link_does_not_take_waits_in_order() -> None:
+    session, link, owner = make(room=3)
+    for chunk in (b"abcd", b"ef", b"gh"):
+        session.deliver(chunk)
+    assert link.sent_bytes == b"abc"
+    assert session.outbox.size == 4 + 2 * CHUNK_COST
+    link.make_room(100)
+    assert link.sent_bytes == b"abcdefgh"
+    session.deliver(b"i")
+    assert link.sent_bytes == b"abcdefghi"
+    assert owner.log == []
+
+
+def test_the_owner_hears_when_the_outbox_is_full_and_when_it_is_empty() -> None:
+    session, link, owner = make(room=0, backlog=100)
+    for _ in range(3):
+        session.deliver(b"x" * 60)
+    assert owner.log == ["behind", "behind"]
+    link.make_room(1000)
+    assert owner.log == ["behind", "behind", "caught up"]
+
+
+def test_answers_of_one_turn_leave_in_one_segment() -> None:
+    session, link, owner = make(Words())
+    session.link_data(b"bqxq")
+    assert link.segments == [b"<hello>", b"<9600><9600><9600>"]
+    assert owner.log == ["x"]
+    assert owner.requests == [
+        SetLine(baudrate=115200),
+        Query(Item.BAUDRATE),
+        Query(Item.BAUDRATE),
+    ]
+
+
+def test_an_answer_that_comes_later_keeps_its_place_after_the_data() -> None:
+    session, link, owner = make(Words(), room=len(b"<hello>"))
+    owner.at_once = False
+    session.link_data(b"q")
+    session.deliver(b"data")
+    session.answered(owner.requests[0], PortState())
+    session.deliver(b"more")
+    link.make_room(100)
+    assert link.sent_bytes == b"<hello>(data)<9600>(more)"
+
+
+def test_suspended_data_waits_and_answers_still_come() -> None:
+    session, link, _ = make(Words())
+    session.link_data(b"s")
+    session.deliver(b"held")
+    assert link.sent_bytes == b"<hello>"
+    session.link_data(b"q")
+    assert link.sent_bytes == b"<hello><9600>"
+    session.link_data(b"r")
+    assert link.sent_bytes == b"<hello><9600>(held)"
+    session.deliver(b"on")
+    assert link.sent_bytes.endswith(b"(on)")
+
+
+def test_a_purge_forgets_what_waits_for_the_peer() -> None:
+    session, link, _ = make(Words())
+    session.link_data(b"s")
+    session.deliver(b"old")
+    session.link_data(b"p")
+    session.link_data(b"r")
+    assert link.sent_bytes == b"<hello><9600>"
+
+
+def test_reports_are_told_and_settings_asked_for() -> None:
+    session, link, _ = make(Words())
+    session.report(ModemChange(ModemLines()))
+    session.report(LineChange(LineSettings(1200)))
+    assert link.sent_bytes == b"<hello><ModemChange><LineChange><ask>"
+
+
+def test_a_peer_that_asks_without_listening_is_not_read() -> None:
+    session, link, _ = make(Words(), room=0)
+    for _ in range(WORDS_HIGH // 6 // 100 + 1):
+        session.link_data(b"q" * 100)
+    assert link.paused
+    link.make_room(1 << 30)
+    assert not link.paused
+
+
+def test_a_full_port_pauses_the_peer() -> None:
+    session, link, _ = make()
+    session.pause_for_port(True)
+    session.pause_for_port(True)
+    assert link.paused
+    session.pause_for_port(False)
+    assert not link.paused
+
+
+def test_watch_and_gone() -> None:
+    session, link, owner = make(Words())
+    session.link_data(b"wgx")
+    assert session.watch == Watch(modem_lines=True, faults=False)
+    assert owner.log == ["watches", "gone: went away"]
+    assert link.ended == "finish"
+
+
+def test_closing_sends_what_waits_and_a_farewell() -> None:
+    session, link, owner = make(room=0)
+    session.deliver(b"rest ")
+    session.deliver(b"of it ")
+    session.close("bye", b"farewell", limit=0.5)
+    session.close("again")
+    session.abort("again")
+    session.deliver(b"too late")
+    session.pause_for_port(True)
+    assert link.sent_bytes == b"rest of it farewell"
+    assert owner.log == ["gone: bye"]
+    assert not link.paused
+
+
+def test_aborting_and_losing() -> None:
+    session, link, owner = make()
+    session.abort("dead")
+    assert (link.ended, owner.log) == ("abort", ["gone: dead"])
+    session.answered(Query(Item.DTR), PortState())
+
+    session, link, owner = make()
+    session.link_eof()
+    session.link_lost("reset")
+    assert owner.log == ["finished", "gone: reset"]
