@@ -64,7 +64,7 @@ QUEUE_HIGH: Final = 64 * 1024
 """Bytes waiting towards the line at which writers are told to stop: one socket read."""
 
 QUEUE_LOW: Final = 16 * 1024
-"""Bytes waiting at which writers may go on: some tty buffers' worth, so that the line never idles."""
+"""Bytes waiting at which writers may go on: enough for the line not to idle."""
 
 REQUEST_COST: Final = 64
 """Bytes that a waiting request counts for in the queue: about what it occupies."""

@@ -1,0 +1,1 @@
+"""Composition: configuration becomes connections, and connections become a service."""

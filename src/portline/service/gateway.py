@@ -64,7 +64,7 @@ class Gateway:
     async def _until(self, done: Callable[[], bool]) -> None:
         end = self._loop.time() + GOODBYE_LIMIT
         # Looking is simpler than having every link and port tell, and happens once in a lifetime.
-        while not done() and self._loop.time() < end:
+        while not done() and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
     def status(self) -> list[ConnectionStatus]:

@@ -32,7 +32,8 @@ human, and an attempt costs one system call."""
 class PortKeeper:
     """The wish that a port be open.
 
-    Calls ``changed()`` after each change of ``open`` or ``error``.  An error is news only when its text differs from the last one.
+    Calls ``changed()`` after each change of ``open`` or ``error``.
+    An error is news only when its text differs from the last one.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from portline.hub.outbox import CHUNK_COST, WORDS_HIGH
 from portline.line import (
@@ -31,7 +32,7 @@ class Words:
     transparent = False
     malformed = 0
 
-    EVENTS: dict[int, Event] = {
+    EVENTS: ClassVar[dict[int, Event]] = {
         ord("s"): Flow(True),
         ord("r"): Flow(False),
         ord("w"): Watch(modem_lines=True, faults=False),
