@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.hub.core import Hub
-from portline.hub.policy import Overflow, Selection
+from portline.hub.policy import Overflow
 from portline.line import (
     Item,
     LineChange,
@@ -76,8 +76,8 @@ class Connection:
             logging.getLogger("portline.connection"), {"connection": name}
         )
         self.hub: Hub[Session] = Hub(
-            receive_from=Selection(config.receive_from),
-            send_to=Selection(config.send_to),
+            receive_from=config.receive_from,
+            send_to=config.send_to,
             buffer_size=config.buffer_size,
         )
         self.door = Door(name, config.max_connections)
@@ -93,7 +93,7 @@ class Connection:
             )
             for listen in config.listeners()
         ]
-        self.protocols = tuple(listen.protocol for listen in config.listeners())
+        self.protocols = tuple(listen.protocol.value for listen in config.listeners())
         self.in_use: bool | None = None if config.virtual is None else False
         self.dropped = 0
         """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
@@ -151,9 +151,10 @@ class Connection:
     # --- peers come and go ----------------------------------------------------------------------
 
     def _accepted(self, listen: Listen, link: StreamLink) -> None:
-        refusal = self.door.refusal(listen.protocol, self.hub.peers)
+        protocol = listen.protocol.value
+        refusal = self.door.refusal(protocol, self.hub.peers)
         if refusal:
-            self.log.info("turned away peer=%s protocol=%s", link.name, listen.protocol)
+            self.log.info("turned away peer=%s protocol=%s", link.name, protocol)
             self.door.turn_away(link, refusal)
             return
         config = self.config
@@ -168,9 +169,9 @@ class Connection:
         session = Session(
             self,
             link,
-            make_wire(listen.protocol, self.name, config),
+            make_wire(protocol, self.name, config),
             number=self._number,
-            protocol=listen.protocol,
+            protocol=protocol,
             backlog=config.backlog_size,
             clock=self._loop.time,
         )
@@ -245,7 +246,7 @@ class Connection:
             if connected
             else (config.dtr_disconnected, config.rts_disconnected)
         )
-        change = SetModem(dtr=_LEVELS[dtr], rts=_LEVELS[rts])
+        change = SetModem(dtr=dtr.driven, rts=rts.driven)
         if change != SetModem():
             self.port.submit(change, _ignore)
 
@@ -380,7 +381,7 @@ class Connection:
         self._update_hold()
 
     def _overflow(self, session: Session) -> None:
-        if Overflow(self.config.overflow) is Overflow.DISCONNECT:
+        if self.config.overflow is Overflow.DISCONNECT:
             session.abort("it did not read fast enough (overflow = disconnect)")
         else:
             session.outbox.shrink()
@@ -403,9 +404,6 @@ class Connection:
             if self.hub.fell_behind(session, self._loop.time()):
                 self._overflow(session)
         self._update_hold()
-
-
-_LEVELS: Final = {"high": True, "low": False, "leave": None}
 
 
 def _ignore(state: object) -> None:
