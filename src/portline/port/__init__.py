@@ -1,0 +1,1 @@
+"""Local serial ports: real ones, virtual ones, and which there are."""

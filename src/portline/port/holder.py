@@ -1,0 +1,115 @@
+"""Who holds a device: what the error message names when a port is busy.
+
+Theory of operation
+-------------------
+Linux answers that in ``/proc``: ``/proc/locks`` names the process that holds a lock on a file, and
+``/proc/PID/fd`` shows what each process has open.  A user sees only the own processes there unless
+it is root; what cannot be seen is left out, and then nobody is named.  Nothing here opens a device.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["PROC", "UUCP_LOCKS", "Holder", "holders", "lock_holder", "uucp_holder"]
+
+PROC: Final = Path("/proc")
+
+UUCP_LOCKS: Final = Path("/var/lock")
+"""Where LCK..NAME files are kept (Filesystem Hierarchy Standard 3.0, 5.9)."""
+
+UUCP_SIZE: Final = 64
+"""Bytes read of a lock file; the standard says eleven, some programs add their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process, by its number and the name of its program."""
+
+    pid: int
+    program: str = ""
+
+    def __str__(self) -> str:
+        """Write ``pid 812 (ser2net)``."""
+        return f"pid {self.pid} ({self.program})" if self.program else f"pid {self.pid}"
+
+    @classmethod
+    def of(cls, pid: int, proc: Path = PROC) -> Holder:
+        """Look up the name of the program that runs as ``pid``."""
+        try:
+            return cls(pid, (proc / str(pid) / "comm").read_text(errors="replace").strip())
+        except OSError:
+            return cls(pid)
+
+
+def holders(path: str, proc: Path = PROC) -> list[Holder]:
+    """Return the processes other than this one that have the device at ``path`` open."""
+    try:
+        rdev = os.stat(path).st_rdev
+    except OSError:
+        return []
+    pids = [int(name) for name in _names(proc) if name.isdigit()]
+    own = os.getpid()
+    return [Holder.of(p, proc) for p in sorted(pids) if p != own and _has_open(p, rdev, proc)]
+
+
+def lock_holder(path: str, proc: Path = PROC) -> Holder | None:
+    """Return the process that holds a lock (flock, fcntl) on the file at ``path``, or None."""
+    try:
+        found = os.stat(path)
+        lines = (proc / "locks").read_text().splitlines()
+    except OSError:
+        return None
+    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in lines:
+        words = line.split()
+        # "1: FLOCK  ADVISORY  WRITE 812 00:05:93 0 EOF"; a waiting one has "->" in second place,
+        # an open file description lock has no process: -1.
+        if len(words) >= 6 and words[5] == wanted and words[4].isdigit():
+            return Holder.of(int(words[4]), proc)
+    return None
+
+
+def uucp_holder(path: str, locks: Path = UUCP_LOCKS, proc: Path = PROC) -> Holder | None:
+    """Return the living process that a lock file LCK..NAME names, or None.
+
+    Its contents are a number in decimal, or in binary as by old uucp.  A file whose process is
+    dead, or that says nothing useful, does not count; this process does not count either.
+    """
+    file = locks / f"LCK..{os.path.basename(os.path.realpath(path))}"
+    try:
+        with file.open("rb") as opened:
+            contents = opened.read(UUCP_SIZE)
+    except OSError:
+        return None
+    words = contents.split()
+    if words and words[0].isdigit():
+        pid = int(words[0])
+    elif len(contents) == 4:
+        pid = int.from_bytes(contents, "little")
+    else:
+        return None
+    if pid in (0, os.getpid()) or not (proc / str(pid)).is_dir():
+        return None
+    return Holder.of(pid, proc)
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(OSError):
+        return os.listdir(folder)
+    return []
+
+
+def _has_open(pid: int, rdev: int, proc: Path) -> bool:
+    folder = proc / str(pid) / "fd"
+    for name in _names(folder):
+        link = folder / name
+        with suppress(OSError):
+            # Reading the link first is cheap and leaves sockets, pipes and network disks alone.
+            if os.readlink(link).startswith("/dev/") and os.stat(link).st_rdev == rdev:
+                return True
+    return False

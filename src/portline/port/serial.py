@@ -1,0 +1,416 @@
+"""A serial port of this machine: anything that is a tty, opened as one of two programs can.
+
+Theory of operation
+-------------------
+=========  ===========================  ========================================================
+state      descriptor                   leaves it by
+=========  ===========================  ========================================================
+closed     none                         ``open()``
+open       in the loop's reader set     ``close()``, ``pause_reading()``, loss
+paused     in no set, looked at         ``resume_reading()``, ``close()``, loss
+           every PAUSED_POLL seconds
+=========  ===========================  ========================================================
+
+A tty gives at most 4095 bytes a read.  A read that is that full is followed by another one until
+one is not; a message that fits into one read is passed on without any further system call.
+
+A hung-up tty reads as b"" for ever, which is the usual sign of an unplugged adapter; one whose VMIN
+somebody set to 0 reads as b"" while nothing is wrong.  The attributes tell the two apart.
+
+Settings that were configured must be in force, or ``open`` raises; those submitted later are put
+in force again after a loss as far as the new device does them.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from portline.errors import PortAbsent, PortError, SettingRefused, UsageError
+from portline.line import (
+    Item,
+    LineSettings,
+    PortState,
+    Purge,
+    Query,
+    Request,
+    SendBreak,
+    SetBreak,
+    SetLine,
+    SetModem,
+)
+from portline.port.base import READ_LIMIT
+from portline.port.node import close_node, open_node
+from portline.port.outlet import Outlet
+from portline.port.termios2 import VMIN, read_attributes, require_layout, write_attributes
+from portline.port.tty import Tty
+from portline.port.watch import Watch
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from portline.port.base import PortOwner
+
+__all__ = ["BREAK_LIMIT", "PAUSED_POLL", "PosixPort"]
+
+READ_SIZE: Final = 4096
+"""Bytes asked for in one read: n_tty's whole buffer (N_TTY_BUF_SIZE)."""
+
+FULL_READ: Final = 4095
+"""A read of so many bytes may have left some in the kernel."""
+
+BREAK_LIMIT: Final = 5.0
+"""Seconds after which a break is ended: many times what a Break key (0.5 s) or a boot monitor
+wants, and short enough that a peer that vanished does not silence the line."""
+
+PAUSED_POLL: Final = 1.0
+"""Seconds between two looks whether a device that is not being read is still there."""
+
+
+class PosixPort:
+    """A tty as a :class:`portline.port.base.SerialPort`.
+
+    ``name`` is a path or a USB identity (``usb:VID:PID...``).  ``dtr`` and ``rts`` are put in force
+    at each open; None leaves them as the kernel sets them, which is on.  ``exclusive`` takes the
+    locks described in :mod:`portline.port.node`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: LineSettings,
+        *,
+        owner: PortOwner,
+        loop: asyncio.AbstractEventLoop,
+        exclusive: bool = True,
+        dtr: bool | None = None,
+        rts: bool | None = None,
+    ) -> None:
+        self.name = name
+        self.path: str | None = None
+        self.discarded = 0
+        self.drains = True
+        self._owner = owner
+        self._loop = loop
+        self._exclusive = exclusive
+        self._configured = settings
+        self._outputs = SetModem(dtr, rts)
+        # Linux raises both lines at open unless somebody says otherwise.
+        self._closed_state = PortState(settings, dtr=dtr is not False, rts=rts is not False)
+        self._refused = 0
+        self._paused = False
+        self._full = False
+        self._wants = (False, False)
+        self._fd = -1
+        self._tty: Tty | None = None
+        self._outlet: Outlet | None = None
+        self._watch: Watch | None = None
+        self._break_timer: asyncio.TimerHandle | None = None
+        self._paused_timer: asyncio.TimerHandle | None = None
+
+    # --- the contract ---------------------------------------------------------------------------
+
+    @property
+    def state(self) -> PortState:
+        """What is in force; while the port is not open, what will be."""
+        tty = self._tty
+        if tty is None or self._outlet is None:
+            return self._closed_state
+        return PortState(
+            settings=tty.settings,
+            dtr=tty.dtr,
+            rts=tty.rts,
+            break_on=tty.break_on,
+            lines=tty.lines,
+            idle=self._outlet.idle,
+        )
+
+    @property
+    def refused(self) -> int:
+        """Requests that the driver refused, since the start."""
+        return self._refused + (0 if self._tty is None else self._tty.refused)
+
+    @property
+    def queued(self) -> int:
+        """Bytes (and requests, at REQUEST_COST each) that wait towards the line."""
+        return 0 if self._outlet is None else self._outlet.queued
+
+    def open(self) -> None:
+        """Open the device and put the settings in force; raises as the contract says."""
+        if self._tty is not None:
+            raise UsageError(f"{self.name}: is open already")
+        require_layout(self.name)
+        fd, path = open_node(self.name, exclusive=self._exclusive)
+        try:
+            tty = self._configured_tty(fd)
+        except BaseException:
+            close_node(fd)
+            raise
+        self._fd, self._tty, self.path = fd, tty, path
+        self.drains = tty.drains
+        self._outlet = Outlet(self, fd, self._loop)
+        self._outlet.character_time = tty.settings.character_time
+        self._watch = Watch(tty, self._loop, self._owner.port_report)
+        self._watch.set(modem_lines=self._wants[0], faults=self._wants[1])
+        if self._paused:
+            self._look_later()
+        else:
+            self._loop.add_reader(fd, self._readable)
+
+    def close(self) -> None:
+        """Close the port; waiting requests are answered before this returns."""
+        self._full = False
+        for done in self._shut():
+            done(self.state)
+
+    def write(self, data: bytes) -> None:
+        """Send data, after everything written or submitted before it."""
+        if self._outlet is None:
+            self.discarded += len(data)
+        else:
+            self._outlet.write(data)
+
+    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+        """Carry a request out in its turn, then call ``done`` with what is in force."""
+        if self._outlet is not None:
+            self._outlet.submit(request, done)
+            return
+        state = self._closed_state
+        if isinstance(request, SetLine):
+            self._closed_state = replace(state, settings=request.applied_to(state.settings))
+        elif isinstance(request, SetModem):
+            self._remember_outputs(request)
+            dtr = state.dtr if request.dtr is None else request.dtr
+            rts = state.rts if request.rts is None else request.rts
+            self._closed_state = replace(state, dtr=dtr, rts=rts)
+        done(self._closed_state)
+
+    def pause_reading(self) -> None:
+        """Leave what the line sends in the kernel."""
+        if not self._paused:
+            self._paused = True
+            if self._tty is not None:
+                self._loop.remove_reader(self._fd)
+                self._look_later()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            if self._tty is not None:
+                self._stop_looking()
+                self._loop.add_reader(self._fd, self._readable)
+
+    def watch(self, *, modem_lines: bool, faults: bool) -> None:
+        """Report changes of the modem lines, and line faults, from now on; or no longer."""
+        self._wants = (modem_lines, faults)
+        if self._watch is not None:
+            self._watch.set(modem_lines=modem_lines, faults=faults)
+
+    # --- opening and closing --------------------------------------------------------------------
+
+    def _configured_tty(self, fd: int) -> Tty:
+        try:
+            before = read_attributes(fd)
+            tty = Tty(fd)
+        except OSError as error:
+            raise PortAbsent(self.name, "the device went away while it was opened") from error
+        asked = self._closed_state.settings
+        missing = tty.configure(asked)
+        if missing and asked == self._configured:
+            with suppress(OSError):
+                write_attributes(fd, before)
+            raise _refusal(self.name, missing[0], asked, tty.settings)
+        tty.drive(self._outputs)
+        return tty
+
+    def _shut(self) -> list[Callable[[PortState], None]]:
+        """Close everything and keep what was in force; return what has to be answered."""
+        tty, outlet, watch = self._tty, self._outlet, self._watch
+        if tty is None or outlet is None or watch is None:
+            return []
+        self._loop.remove_reader(self._fd)
+        self._stop_looking()
+        watch.stop()
+        waiting = outlet.close()
+        self._end_break()
+        self._closed_state = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
+        self._refused += tty.refused
+        self._tty = self._outlet = self._watch = None
+        self.path = None
+        close_node(self._fd)
+        self._fd = -1
+        return waiting
+
+    def _lose(self, reason: str) -> None:
+        was_full = self._full
+        self.close()
+        if was_full:
+            self._owner.port_full(False)
+        self._owner.port_lost(PortAbsent(self.name, reason))
+
+    def _remember_outputs(self, request: SetModem) -> None:
+        """Keep what was asked for, for the next open."""
+        dtr = self._outputs.dtr if request.dtr is None else request.dtr
+        rts = self._outputs.rts if request.rts is None else request.rts
+        self._outputs = SetModem(dtr, rts)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(f"the device is gone: {error.strerror}")
+            return
+        if len(data) >= FULL_READ:
+            data = self._gather(data)
+        elif not data:
+            self._nothing_read()
+            return
+        if self._watch is not None and self._watch.marks is not None:
+            self._pass_marked(data)
+        else:
+            self._owner.port_data(data)
+
+    def _gather(self, first: bytes) -> bytes:
+        chunks = [first]
+        total = len(first)
+        while total <= READ_LIMIT - READ_SIZE:
+            try:
+                chunk = os.read(self._fd, READ_SIZE)
+            except OSError:
+                break  # empty, or gone: the next callback sees which
+            chunks.append(chunk)
+            total += len(chunk)
+            if len(chunk) < FULL_READ:
+                break
+        return b"".join(chunks)
+
+    def _pass_marked(self, data: bytes) -> None:
+        watch = self._watch
+        if watch is None:
+            return
+        for event in watch.decode(data):
+            if self._watch is not watch:
+                return  # closed by the owner
+            if isinstance(event, bytes):
+                self._owner.port_data(event)
+            else:
+                self._owner.port_report(event)
+
+    def _nothing_read(self) -> None:
+        """Tell a hang-up from a VMIN of 0 that another program left, and mend the latter."""
+        try:
+            attributes = read_attributes(self._fd)
+            if attributes.cc[VMIN] == 0:
+                cc = bytearray(attributes.cc)
+                cc[VMIN] = 1
+                write_attributes(self._fd, replace(attributes, cc=bytes(cc)))
+                return
+        except OSError:
+            pass
+        self._lose("the device hung up; was it unplugged?")
+
+    def _look_later(self) -> None:
+        self._paused_timer = self._loop.call_later(PAUSED_POLL, self._look)
+
+    def _look(self) -> None:
+        """Notice that a device went away while nobody reads it."""
+        try:
+            read_attributes(self._fd)
+        except OSError as error:
+            self._lose(f"the device is gone: {error.strerror}")
+        else:
+            self._look_later()
+
+    def _stop_looking(self) -> None:
+        if self._paused_timer is not None:
+            self._paused_timer.cancel()
+            self._paused_timer = None
+
+    # --- what the outlet asks for ---------------------------------------------------------------
+
+    def carry_out(self, request: Request) -> float:
+        """Do what is asked as far as the driver does; return the seconds of a break."""
+        tty = self._tty
+        if tty is None or self._outlet is None:
+            return 0.0
+        match request:
+            case SetLine():
+                tty.configure(request.applied_to(tty.settings))
+                self._outlet.character_time = tty.settings.character_time
+            case SetModem():
+                tty.drive(request)
+                self._remember_outputs(request)
+            case SetBreak(on):
+                self._set_break(on)
+            case SendBreak(duration):
+                if self._set_break(True):
+                    return min(max(duration, 0.0), BREAK_LIMIT)
+            case Purge(received):
+                if received:
+                    tty.drop_received()
+            case Query(item):
+                if item is Item.MODEM_LINES:
+                    tty.read_modem_lines()
+        return 0.0
+
+    def unsent(self) -> int:
+        """Return the bytes in the kernel's output queue."""
+        return 0 if self._tty is None else self._tty.unsent()
+
+    def empty(self) -> bool | None:
+        """Return whether the transmitter is empty, None when the driver does not tell."""
+        return None if self._tty is None else self._tty.empty()
+
+    def drop_unsent(self) -> None:
+        """Empty the kernel's output queue."""
+        if self._tty is not None:
+            self._tty.drop_unsent()
+
+    def full(self, full: bool) -> None:
+        """Pass the queue's level on."""
+        self._full = full
+        self._owner.port_full(full)
+
+    def failed(self, error: OSError) -> None:
+        """Lose the port, but from the loop: the owner may be in the middle of a write."""
+        self._loop.call_soon(self._lose_if, self._tty, f"the device is gone: {error.strerror}")
+
+    def _lose_if(self, tty: Tty | None, reason: str) -> None:
+        if tty is self._tty and tty is not None:
+            self._lose(reason)
+
+    # --- break ----------------------------------------------------------------------------------
+
+    def _set_break(self, on: bool) -> bool:
+        if not on:
+            return self._end_break()
+        if self._tty is None or not self._tty.set_break(True):
+            return False
+        if self._break_timer is None:
+            self._break_timer = self._loop.call_later(BREAK_LIMIT, self._end_break)
+        return True
+
+    def _end_break(self) -> bool:
+        if self._break_timer is not None:
+            self._break_timer.cancel()
+            self._break_timer = None
+        return self._tty is not None and self._tty.set_break(False)
+
+
+def _refusal(name: str, setting: str, asked: LineSettings, found: LineSettings) -> PortError:
+    value = getattr(asked, setting)
+    shown = getattr(value, "value", value)
+    return SettingRefused(
+        name,
+        setting,
+        shown,
+        f"the driver does not do {setting} = {shown} (asked for {asked}, it offers {found})",
+    )

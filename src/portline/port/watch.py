@@ -1,0 +1,138 @@
+"""What a line does by itself: its modem lines and its faults, watched by looking.
+
+Theory of operation
+-------------------
+Linux can block until a modem line changes (TIOCMIWAIT), but only a thread, which then cannot be
+stopped, and only with some drivers.  So the lines are looked at every :data:`MODEM_POLL` seconds,
+while somebody wants to know.  Faults are told in one of two ways:
+
+* *counted*: where the driver has TIOCGICOUNT, its counters are compared at the same time;
+* *marked*: elsewhere PARMRK and INPCK put marks into the input, which :class:`Marks` takes out
+  again.  A byte FF means something else before the switch than after it, so it is made only while
+  the input queue is empty, and tried again at the next look otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portline.line import LineFault, ModemChange, Parity
+from portline.port.marks import Marks
+from portline.port.modem import Counters, faults_between, read_counters
+from portline.port.termios2 import marked, read_attributes, write_attributes
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from portline.line import Report
+    from portline.port.tty import Tty
+
+__all__ = ["MODEM_POLL", "Watch"]
+
+MODEM_POLL: Final = 0.01
+"""Seconds between two looks at the lines.
+
+Ten milliseconds is what people and PLCs take for at once, about a hundred characters at 115200
+baud; a look costs two microseconds, so a hundred watched ports cost 2 % of a core."""
+
+
+class Watch:
+    """The looks at one open tty; ``report`` is called from the loop only."""
+
+    def __init__(
+        self, tty: Tty, loop: asyncio.AbstractEventLoop, report: Callable[[Report], None]
+    ) -> None:
+        self._tty = tty
+        self._loop = loop
+        self._report = report
+        self._modem_lines = False
+        self._faults = False
+        self._told = tty.lines
+        self._counters: Counters | None = None
+        self._stopped = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.marks: Marks | None = None
+
+    def set(self, *, modem_lines: bool, faults: bool) -> None:
+        """Say what is wanted from now on."""
+        if modem_lines and not self._modem_lines:
+            self._told = self._tty.read_modem_lines()
+        self._modem_lines = modem_lines and self._tty.has_lines
+        if faults and not self._faults:
+            self._counters = self._count()
+        self._faults = faults
+        if not faults:
+            self._counters = None
+        self._switch_marks()
+        self._schedule()
+
+    def stop(self) -> None:
+        """Stop for good; to be called before the descriptor is closed.  No report follows."""
+        self._stopped = True
+        self._rest()
+
+    def decode(self, data: bytes) -> Sequence[bytes | LineFault]:
+        """Take the marks out of what was read; only while ``marks`` is not None."""
+        if self.marks is None:
+            return (data,)
+        self.marks.parity_in_use = self._tty.settings.parity is not Parity.NONE
+        return self.marks.feed(data)
+
+    def _wants_marks(self) -> bool:
+        return self._faults and self._counters is None
+
+    def _schedule(self) -> None:
+        wanted = (
+            self._modem_lines
+            or self._counters is not None
+            or self._wants_marks() is (self.marks is None)
+        )
+        if wanted and self._timer is None:
+            self._timer = self._loop.call_later(MODEM_POLL, self._look)
+        elif not wanted:
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        self._switch_marks()
+        self._schedule()
+        for report in self._news():
+            if self._stopped:
+                return  # the report before led to close()
+            self._report(report)
+
+    def _news(self) -> list[Report]:
+        news: list[Report] = []
+        if self._modem_lines:
+            lines = self._tty.read_modem_lines()
+            if lines != self._told:
+                self._told = lines
+                news.append(ModemChange(lines))
+        if self._counters is not None:
+            before, self._counters = self._counters, self._count() or self._counters
+            fault = faults_between(before, self._counters)
+            if fault is not None:
+                news.append(fault)
+        return news
+
+    def _count(self) -> Counters | None:
+        try:
+            return read_counters(self._tty.fd)
+        except OSError:
+            return None
+
+    def _switch_marks(self) -> None:
+        wanted = self._wants_marks()
+        if wanted is (self.marks is not None) or self._tty.received():
+            return
+        try:
+            write_attributes(self._tty.fd, marked(read_attributes(self._tty.fd), wanted))
+        except OSError:
+            return  # the next look tries again, unless the device is gone
+        self.marks = Marks() if wanted else None
