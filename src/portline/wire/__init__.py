@@ -1,0 +1,1 @@
+"""What peers say, without I/O: raw bytes, and Telnet with RFC 2217."""

@@ -1,0 +1,217 @@
+"""The client's half of RFC 2217: we command, the access server of the peer carries out and tells.
+
+Theory of operation
+-------------------
+What we ask is sent at once, one command after the other, without waiting.  ``_pending`` remembers
+it in the order of asking; an answer belongs to the oldest that waits for the same item, and what
+nobody waits for was told unasked.  Servers differ: some answer with another value, some not at
+all (ser2net where a setting failed, pyserial's example server queries and masks), some broadcast
+the answers to others.  So nothing here depends on an answer; what has not come after
+:data:`ANSWER_TIMEOUT` is given up and counted.
+
+sredird answers DTR and RTS with its flow control, and zero where it has no value.  Such an answer
+retires the oldest command of SET-CONTROL that waits, and says nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from portline.line import (
+    Event,
+    Flow,
+    Item,
+    LineFault,
+    ModemChange,
+    Query,
+    Told,
+)
+from portline.wire.rfc2217_codes import (
+    BAUDRATE_CODES,
+    QUERIES,
+    Code,
+    command,
+    encode,
+    fault_of,
+    item_of,
+    lines_of,
+    settings_of,
+    signature_bytes,
+    signature_text,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from portline.line import Request
+
+__all__ = ["ANSWER_TIMEOUT", "PENDING_LIMIT", "ComPortClient"]
+
+ANSWER_TIMEOUT: Final = 3.0
+"""Seconds that an access server has for an answer; as in pyserial."""
+
+PENDING_LIMIT: Final = 256
+"""Commands that may wait for an answer; with more, the oldest is given up.
+
+All settings and lines together are eight, so this is an application that changes its settings
+thirty times while a server is silent."""
+
+SIGNATURES_TOLD: Final = 16
+"""How often a server may ask who we are: our answer is thirty times as long as its question."""
+
+_CONTROL: Final = frozenset(
+    (Item.FLOW_CONTROL, Item.INBOUND_FLOW, Item.BREAK, Item.DTR, Item.RTS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    item: Item
+    request: Request | None
+    asked_at: float
+
+
+class ComPortClient:
+    """Our view of a serial port that the peer owns.
+
+    ``active`` tells whether the peer is known to be an access server.  ``unanswered`` counts the
+    commands that were given up, ``unanswered_items`` says what they were about.
+    """
+
+    def __init__(self, signature: str = "") -> None:
+        self.active = False
+        self.peer_signature = ""
+        self.unanswered = 0
+        self.unanswered_items: set[Item] = set()
+        self._signature = signature_bytes(signature)
+        self._signatures_left = SIGNATURES_TOLD
+        self._pending: deque[_Pending] = deque()
+
+    # --- to the server --------------------------------------------------------------------------
+
+    def ask(self, request: Request, now: float) -> bytes:
+        """Return the commands that ask for this; b"" if the protocol has none."""
+        if isinstance(request, Query):
+            query = QUERIES.get(request.item)
+            return self._send(request.item, *query, request, now) if query else b""
+        return b"".join(
+            self._send(item, *encode(item, value), request, now)
+            for item, value in settings_of(request)
+        )
+
+    def set_masks(self, modem: int, line: int, now: float) -> bytes:
+        """Return the commands that set both masks (one byte each, RFC 2217's bits)."""
+        return self._send(
+            Item.LINE_MASK, Code.SET_LINESTATE_MASK, bytes((line,)), None, now
+        ) + self._send(Item.MODEM_MASK, Code.SET_MODEMSTATE_MASK, bytes((modem,)), None, now)
+
+    def _send(
+        self, item: Item, code: int, payload: bytes, request: Request | None, now: float
+    ) -> bytes:
+        if len(self._pending) == PENDING_LIMIT:
+            self._give_up()
+        self._pending.append(_Pending(item, request, now))
+        return command(code, payload)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when the oldest command is to be given up."""
+        return self._pending[0].asked_at + ANSWER_TIMEOUT if self._pending else None
+
+    def tick(self, now: float) -> None:
+        """Give up what should have been answered by now."""
+        while self._pending and self._pending[0].asked_at + ANSWER_TIMEOUT <= now:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.unanswered += 1
+        self.unanswered_items.add(self._pending.popleft().item)
+
+    # --- from the server ------------------------------------------------------------------------
+
+    def take(self, code: int, payload: bytes) -> tuple[list[Event], bytes] | None:
+        """Return what an answer or notification (without ANSWER) means, and what we reply.
+
+        None if it means nothing.  An answer longer than needed is read as far as it goes.
+        """
+        if code == Code.SIGNATURE:
+            return self._take_signature(payload)
+        if code in (Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME):
+            return [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)], b""
+        events = self._take_value(code, payload) if payload else None
+        return None if events is None else (events, b"")
+
+    def _take_signature(self, payload: bytes) -> tuple[list[Event], bytes]:
+        if payload or any(pending.item is Item.SIGNATURE for pending in self._pending):
+            self.peer_signature = signature_text(payload)
+            return self._told(Item.SIGNATURE, self.peer_signature), b""
+        if not self._signatures_left:
+            return [], b""
+        self._signatures_left -= 1
+        return [], command(Code.SIGNATURE, self._signature)
+
+    def _take_value(self, code: int, payload: bytes) -> list[Event] | None:
+        byte = payload[0]
+        match code:
+            case Code.SET_BAUDRATE:
+                return self._take_baudrate(payload)
+            case Code.NOTIFY_LINESTATE:
+                fault = fault_of(byte)
+                events: list[Event] = [] if fault == LineFault() else [fault]
+                return events + self._answer(Item.LINE_STATE, byte)
+            case Code.NOTIFY_MODEMSTATE:
+                lines = lines_of(byte)
+                return [ModemChange(lines), *self._answer(Item.MODEM_LINES, lines)]
+            case Code.SET_LINESTATE_MASK:
+                return self._told(Item.LINE_MASK, byte)
+            case Code.SET_MODEMSTATE_MASK:
+                return self._told(Item.MODEM_MASK, byte)
+            case Code.SET_CONTROL:
+                return self._take_control(byte)
+            case Code.SET_DATASIZE | Code.SET_PARITY | Code.SET_STOPSIZE | Code.PURGE_DATA:
+                item, value = item_of(code, byte), value_of(code, byte)
+                return self._told(item, value) if value is not None else self._retire({item})
+            case _:
+                return None
+
+    def _take_baudrate(self, payload: bytes) -> list[Event] | None:
+        if len(payload) == 1:
+            rate = BAUDRATE_CODES.get(payload[0], 0)
+        else:
+            rate = int.from_bytes(payload[:4], "big") if len(payload) >= 4 else 0
+        return self._told(Item.BAUDRATE, rate) if rate else self._retire({Item.BAUDRATE})
+
+    def _take_control(self, byte: int) -> list[Event] | None:
+        item, value = item_of(Code.SET_CONTROL, byte), value_of(Code.SET_CONTROL, byte)
+        waiting = {pending.item for pending in self._pending} & _CONTROL
+        quirk = item is Item.FLOW_CONTROL and waiting and item not in waiting
+        if value is not None and not quirk:
+            return self._told(item, value)
+        return self._retire({item} if item in waiting else _CONTROL)
+
+    # --- what waits for an answer ---------------------------------------------------------------
+
+    def _pop(self, items: Set[Item]) -> _Pending | None:
+        """Take the oldest that waits for one of the items."""
+        for position, pending in enumerate(self._pending):
+            if pending.item in items:
+                del self._pending[position]
+                return pending
+        return None
+
+    def _told(self, item: Item, value: object) -> list[Event]:
+        pending = self._pop({item})
+        return [Told(item, value, pending.request if pending else None)]
+
+    def _answer(self, item: Item, value: object) -> list[Event]:
+        """Do as :meth:`_told` for what has an event of its own when it comes unasked."""
+        pending = self._pop({item})
+        return [Told(item, value, pending.request)] if pending else []
+
+    def _retire(self, items: Set[Item]) -> list[Event] | None:
+        """Take an answer without a value; it means nothing where none is waited for."""
+        return None if self._pop(items) is None else []
