@@ -1,0 +1,1 @@
+"""What is to be done: the options, their documents, and what is wrong with them."""

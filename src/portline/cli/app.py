@@ -1,0 +1,174 @@
+"""The ``portline`` command: its sub-commands, loaded when they are used, and how it ends.
+
+Exit codes: 0 done, 1 something could not be done, 2 the command line or the configuration is
+wrong, 130 interrupted.  Whatever happens, the user reads lines that begin with ``portline: error:``
+and never a traceback; ``-vv`` shows one for what Portline did not foresee.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+import click
+
+from portline import __version__
+from portline.errors import ConfigError, PortlineError, UsageError
+
+__all__ = ["LazyGroup", "main", "verbose_option", "verbosity"]
+
+PROGRAM: Final = "portline"
+"""What the program calls itself, also when it runs as ``python -m portline``."""
+
+FAILED: Final = 1
+MISUSED: Final = 2
+INTERRUPTED: Final = 130
+"""What a shell expects after SIGINT: 128 + 2."""
+
+COMMANDS: Final = {
+    "share": ("portline.cli.share:share", "Share one serial port, described on the command line."),
+    "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
+    "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
+    "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
+    "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
+}
+"""Command -> where it is, and its line in ``--help``, which must not cost an import."""
+
+_VERBOSE: Final = "portline.verbose"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _more_verbose(ctx: click.Context, _param: click.Parameter, count: int) -> None:
+    ctx.meta[_VERBOSE] = ctx.meta.get(_VERBOSE, 0) + count
+
+
+def verbose_option(command: _Command) -> _Command:
+    """Give a command ``-v``; it counts together with those before the command's name."""
+    option = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_more_verbose,
+        help="Say more; twice: everything.",
+    )
+    return option(command)
+
+
+def verbosity(ctx: click.Context) -> int:
+    """Return how often ``-v`` was given."""
+    count = ctx.meta.get(_VERBOSE, 0)
+    return count if isinstance(count, int) else 0
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used, and whose errors are lines."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that ``args`` name; say which ones there are if it is none of them."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            known = ", ".join(COMMANDS)
+            ctx.fail(f"there is no command {args[0]!r}; there are {known}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line, and turn whatever goes wrong into lines and an exit code."""
+        try:
+            result = super().main(
+                args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra
+            )
+        except (click.ClickException, click.Abort, KeyboardInterrupt, PortlineError) as error:
+            if not standalone_mode:
+                raise
+            sys.exit(_told(error))
+        except Exception as error:
+            if not standalone_mode:
+                raise
+            sys.exit(_confessed(error, sys.argv[1:] if args is None else args))
+        code = result if isinstance(result, int) else 0
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _say(line: str) -> None:
+    click.echo(f"portline: error: {line}", err=True)
+
+
+def _told(error: BaseException) -> int:
+    """Say what a foreseen error means, and return the exit code."""
+    match error:
+        case click.ClickException():
+            _say(error.format_message())
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
+            return error.exit_code
+        case ConfigError():
+            for mistake in error.mistakes:
+                _say(mistake)
+            return MISUSED
+        case PortlineError():
+            for line in str(error).splitlines():
+                _say(line)
+            return MISUSED if isinstance(error, UsageError) else FAILED
+        case _:
+            return INTERRUPTED
+
+
+def _confessed(error: Exception, arguments: Sequence[str]) -> int:
+    """Say that something happened which Portline did not foresee."""
+    text = " ".join(str(error).split())
+    _say(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    if "-vv" in arguments:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    else:
+        click.echo("This should not have happened; run it with -vv to see where it did.", err=True)
+    return FAILED
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="portline", message="%(prog)s %(version)s")
+@verbose_option
+def main() -> None:
+    """Share serial ports over a network, raw or with RFC 2217.
+
+    \b
+    portline demo                                   try it without hardware
+    portline share /dev/ttyUSB0 --baudrate 115200   share a device on 127.0.0.1:4001
+    portline serve --config portline.toml           share what a file describes
+    """

@@ -1,0 +1,46 @@
+"""``portline check``: everything that is wrong in a configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from portline.cli.serve import found_config
+from portline.config.document import load
+from portline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from portline.config.models import ServerConnection
+
+__all__ = ["check", "summary"]
+
+
+def summary(name: str, connection: ServerConnection) -> str:
+    """Return one line on what a connection does: ``meter: /dev/ttyUSB0 9600-8N1 on raw://...``."""
+    places = ", ".join(str(place) for place in connection.listeners())
+    if connection.is_virtual:
+        return f"{name}: virtual port {connection.port_name} on {places}"
+    return f"{name}: {connection.port_name} {connection.line_settings()} on {places}"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def check(file: Path | None) -> int:
+    """Say everything that is wrong in a configuration file, or that it is fine.
+
+    Without FILE it looks where `portline serve` does.  Nothing is opened or listened on.  The exit
+    code is 1 if there are mistakes.
+    """
+    try:
+        path = found_config(file)
+        config = load(path)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            click.echo(mistake)
+        return 1
+    click.echo(f"{path}: ok")
+    for name, connection in config.connections.items():
+        click.echo(f"  {summary(name, connection)}")
+    return 0

@@ -1,0 +1,135 @@
+"""Configuration files: reading them, and saying what is wrong with them, line by line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from portline.config.models import GatewayConfig, ServerConnection
+from portline.config.options import key_of
+from portline.config.positions import line_of, positions
+from portline.config.refusal import faults_of
+from portline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from portline.config.rules import Fault
+
+__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "load", "parse"]
+
+DOCUMENT_LIMIT: Final = 4 * 1024**2
+"""Bytes; a thousand connections with every option written out are below one MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong in a document.
+
+    ``path`` are the keys as they are written in files, with dots; "" for the document as a whole.
+    ``line`` counts from 1; None where the document has no line for it.
+    """
+
+    source: str
+    line: int | None
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        """Write ``portline.toml:7: connections.meter.baudrat: unknown option; ...``."""
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return ": ".join(part for part in (place, self.path, self.text) if part)
+
+
+def load(path: str | Path) -> GatewayConfig:
+    """Read a configuration file.  Raises ConfigError with every mistake in it."""
+    return parse(_content(Path(path)), str(path))
+
+
+def parse(text: str, source: str = "configuration") -> GatewayConfig:
+    """Read a configuration from text.  Raises ConfigError with every mistake in it."""
+    made, mistakes = _examined(text, source)
+    if made is None:
+        raise ConfigError([str(mistake) for mistake in mistakes])
+    return made
+
+
+def check(text: str, source: str = "configuration") -> list[Mistake]:
+    """Return every mistake in a document, in the order of its lines; none if it can be used."""
+    return _examined(text, source)[1]
+
+
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(DOCUMENT_LIMIT + 1)
+        if len(content) > DOCUMENT_LIMIT:
+            raise ConfigError(
+                [f"{path}: is larger than {DOCUMENT_LIMIT} bytes; is it the right file?"]
+            )
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: there is no such file"]) from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{line}: is not UTF-8 text"]) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
+
+
+def _examined(text: str, source: str) -> tuple[GatewayConfig | None, list[Mistake]]:
+    try:
+        tree = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # ValueError: bad TOML, or an integer with more digits than Python converts.
+        return None, [_syntax(text, source, error)]
+    try:
+        return GatewayConfig.model_validate(tree), []
+    except ValidationError as error:
+        found = positions(text)
+        mistakes = [_placed(fault, tree, found, source) for fault in faults_of(error)]
+        return None, sorted(mistakes, key=lambda mistake: mistake.line or 0)
+
+
+# --- finding the place ----------------------------------------------------------------------------
+
+_AT: Final = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+
+
+def _syntax(text: str, source: str, error: Exception) -> Mistake:
+    """Return what tomllib could not read; its message holds the place in words."""
+    message = str(error)
+    if match := _AT.search(message):
+        end = text.count("\n") + (not text.endswith("\n"))
+        line = int(match["line"]) if match["line"] else max(end, 1)
+        column = f", column {match['column']}" if match["column"] else ", at the end"
+        return Mistake(source, line, "", f"not TOML{column}: {message[: match.start()]}")
+    return Mistake(source, None, "", f"not TOML: {message}")
+
+
+def _placed(
+    fault: Fault, tree: dict[str, Any], found: dict[tuple[str, ...], int], source: str
+) -> Mistake:
+    """Give a mistake its line, and its keys the spelling that they have in the document."""
+    written: list[str] = []
+    table: object = tree
+    for name in fault.location:
+        spellings = (key_of(name), name) if name in ServerConnection.model_fields else (name,)
+        keys = [key for key in spellings if isinstance(table, dict) and key in table]
+        # A mistake in both spellings of one key is where the second one stands.
+        key = max(keys, key=lambda key: found.get((*written, key), 0), default=spellings[0])
+        written.append(key)
+        table = table.get(key) if isinstance(table, dict) else None
+    path = ".".join(_shown(key) for key in written)
+    return Mistake(source, line_of(tuple(written), found), path, fault.text)
+
+
+def _shown(key: str) -> str:
+    """Return a key as TOML would have it, on one line."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+", key):
+        return key
+    return '"' + "".join(c if c.isprintable() else "?" for c in key) + '"'

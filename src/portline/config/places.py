@@ -1,0 +1,161 @@
+"""Kinds of values that name a place: serial ports, virtual ports, network addresses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from portline.config.values import Address
+from portline.config.wording import quoted
+
+__all__ = ["Device", "ListenAddresses", "VirtualName"]
+
+LISTENERS_MAX: Final = 16
+"""Addresses of one connection: one per interface of a large machine, in two protocols."""
+
+NAME_LIMIT: Final = 64
+"""Characters in the name of a virtual port; device names in use are below 20."""
+
+PATH_LIMIT: Final = 4096
+"""Characters in a path (Linux PATH_MAX)."""
+
+_USB: Final = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::([^/\s:]{1,126}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A real serial port: an absolute path, or ``usb:VENDOR:PRODUCT[:SERIAL]``."""
+
+    @property
+    def metavar(self) -> str:
+        """A port."""
+        return "PORT"
+
+    @property
+    def allowed(self) -> str:
+        """The two shapes."""
+        return "a path like /dev/ttyUSB0, or a USB identity like usb:0403:6001:A50285BI"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: devices come and go."""
+        return ()
+
+    def read(self, value: object) -> str:
+        """Return the path without needless parts, or the identity with small hexadecimal digits."""
+        if not isinstance(value, str) or not value.strip() or not _clean(value):
+            raise ValueError(f"{quoted(value)} must be {self.allowed}")
+        text = value.strip()
+        if match := _USB.fullmatch(text):
+            vendor, product, serial = match.groups()
+            return ":".join(["usb", vendor.lower(), product.lower(), *([serial] if serial else [])])
+        if text.startswith("/"):
+            return _normal(text)
+        meant = f'; did you mean "/dev/{text}"?' if re.fullmatch(r"\w+", text) else ""
+        raise ValueError(f"{quoted(value)} must be {self.allowed}{meant}")
+
+    def show(self, value: object) -> str:
+        """Write it as it is."""
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualName:
+    """The name of a port that Portline makes: a plain name, or the path of the link to make."""
+
+    @property
+    def metavar(self) -> str:
+        """A name."""
+        return "NAME"
+
+    @property
+    def allowed(self) -> str:
+        """The two shapes."""
+        return "a name like ttyV0 (letters, digits, - . _), or a path like /run/portline/ttyV0"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: any name is free."""
+        return ()
+
+    def read(self, value: object) -> str:
+        """Return the name."""
+        if isinstance(value, str):
+            text = value.strip()
+            if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text) and len(text) <= NAME_LIMIT:
+                return text
+            if text.startswith("/") and not text.endswith("/") and _clean(text):
+                return _normal(text)
+        raise ValueError(f"{quoted(value)} must be {self.allowed}")
+
+    def show(self, value: object) -> str:
+        """Write it as it is."""
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddresses:
+    """One place to listen on, or a list of them."""
+
+    @property
+    def metavar(self) -> str:
+        """An address."""
+        return "[HOST:]PORT"
+
+    @property
+    def allowed(self) -> str:
+        """The shapes of an address."""
+        return (
+            'PORT (on 127.0.0.1), "HOST:PORT", "[IPV6]:PORT" or "*:PORT" (every address), '
+            f"with raw:// or rfc2217:// before it; or a list of 1 to {LISTENERS_MAX} of them"
+        )
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: an address is not listed."""
+        return ()
+
+    def read(self, value: object) -> tuple[Address, ...]:
+        """Return the addresses; a ValueError tells of every one that cannot be used."""
+        items = list(value) if isinstance(value, list | tuple) else [value]
+        if not 1 <= len(items) <= LISTENERS_MAX:
+            raise ValueError(f"a list of {len(items)} must be 1 to {LISTENERS_MAX} addresses")
+        found: list[Address] = []
+        wrong: list[str] = []
+        for item in items:
+            try:
+                address = self._one(item)
+            except ValueError as error:
+                wrong.append(str(error))
+                continue
+            if any(address.overlaps(other) for other in found):
+                wrong.append(f"{quoted(str(item))} is already in the list")
+            found.append(address)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return tuple(found)
+
+    @staticmethod
+    def _one(item: object) -> Address:
+        match item:
+            case Address():
+                return item
+            case int() | str() if not isinstance(item, bool):
+                return Address.parse(str(item))
+            case _:
+                raise ValueError(f"{quoted(item)} must be an address like 127.0.0.1:4001")
+
+    def show(self, value: object) -> str:
+        """Write the addresses with commas."""
+        return ", ".join(str(address) for address in self.read(value))
+
+
+def _clean(text: str) -> bool:
+    return text.isprintable() and len(text) <= PATH_LIMIT
+
+
+def _normal(path: str) -> str:
+    """Return an absolute path without ``//`` and ``/./``, so that equal paths have equal text."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return "/" + "/".join(parts)

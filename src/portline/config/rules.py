@@ -1,0 +1,174 @@
+"""What has to hold between options, between connections, and for names.
+
+The rules look at a table *as it was written*, because only there one can see what was set
+explicitly, and because a mistake in one option must not hide a mistake in another.  They are
+therefore tolerant: a value that is wrong by itself (its own mistake tells) is passed over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from portline.config.options import Combination, exclusion, key_of
+from portline.config.places import Device, ListenAddresses, VirtualName
+from portline.config.values import Address, Protocol
+from portline.config.wording import nearest, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from portline.config.kinds import Kind
+
+__all__ = ["Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
+
+CONNECTION_NAME_LIMIT: Final = 64
+"""Characters in the name of a connection: it stands in every line of the log."""
+
+_DEFAULT_LISTEN: Final = "127.0.0.1:4001"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A mistake at ``location``: the names of the fields that lead to it, or keys as written."""
+
+    location: tuple[str, ...]
+    text: str
+
+
+def unknown(key: str, known: Iterable[str]) -> str:
+    """Return the message for a key that does not exist."""
+    meant = nearest(key, known)
+    hint = f'; did you mean "{meant}"?' if meant else "; take it out"
+    return f"unknown option{hint}"
+
+
+def folded(
+    table: Mapping[object, object], fields: Iterable[str]
+) -> tuple[dict[str, object], list[Fault]]:
+    """Return the table with the names of ``fields`` as keys, and what was wrong with the keys.
+
+    ``max-connections`` and ``max_connections`` are both accepted; both at once is a mistake, and
+    so is a key that is no field.
+    """
+    known = list(fields)
+    result: dict[str, object] = {}
+    faults: list[Fault] = []
+    for key, value in table.items():
+        field = str(key).replace("-", "_")
+        if field not in known:
+            text = unknown(str(key), [key_of(name) for name in known])
+            faults.append(Fault((str(key),), text))
+        elif field in result:
+            text = f'written twice, as "{key_of(field)}" and as "{field}"; keep one'
+            faults.append(Fault((str(key),), text))
+        else:
+            result[field] = value
+    return result, faults
+
+
+def contradictions(table: Mapping[str, object]) -> list[Fault]:
+    """Return what is wrong between the options of one connection, given by field names."""
+    faults = []
+    if "port" in table and "virtual" in table:
+        text = "port and virtual exclude each other; keep one of them"
+        faults.append(Fault(("virtual",), text))
+    if "port" not in table and "virtual" not in table:
+        text = (
+            'needs a port: write port = "/dev/ttyUSB0" for a real one, '
+            'or virtual = "ttyV0" for one that Portline makes'
+        )
+        faults.append(Fault((), text))
+    chosen = _combinations(table)
+    misplaced = ((field, exclusion(field, chosen)) for field in table)
+    return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _combinations(table: Mapping[str, object]) -> set[Combination]:
+    """Return the combinations in use; all that may be meant where something is wrong."""
+    virtual = {"virtual" in table} if ("port" in table) != ("virtual" in table) else {True, False}
+    protocols = _protocols(table)
+    return {Combination.of(virtual=v, protocol=p) for v in virtual for p in protocols}
+
+
+def _protocols(table: Mapping[str, object]) -> set[Protocol]:
+    try:
+        common = Protocol(str(table.get("protocol", "raw")).strip().lower())
+    except ValueError:
+        if not isinstance(table["protocol"], Protocol):
+            return set(Protocol)
+        common = table["protocol"]
+    addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+    if not isinstance(addresses, tuple):
+        return set(Protocol)
+    return {address.resolved(common).protocol for address in addresses}
+
+
+def _read(kind: Kind, value: object) -> object:
+    """Return what the kind reads, None for a value that is wrong (its own mistake tells)."""
+    try:
+        return kind.read(value)
+    except ValueError:
+        return None
+
+
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with the name of a connection, None if nothing is."""
+    if not name.strip():
+        return "a connection needs a name, like [connections.meter]"
+    if len(name) > CONNECTION_NAME_LIMIT:
+        return f"a name has at most {CONNECTION_NAME_LIMIT} characters"
+    if name != name.strip() or not name.isprintable() or set(name) & set("/\\"):
+        return (
+            f"{quoted(name)} is no usable name: write it without slashes, control characters, "
+            "and spaces at its ends"
+        )
+    if name in {".", ".."}:
+        return f"{quoted(name)} is no usable name: it would mean a folder"
+    return None
+
+
+# --- between connections --------------------------------------------------------------------------
+
+
+def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
+    """Return what two connections want at the same time: a port, a virtual name, an address."""
+    return [
+        *_shared(connections, "port", Device()),
+        *_shared(connections, "virtual", VirtualName()),
+        *_same_addresses(connections),
+    ]
+
+
+def _shared(
+    connections: Mapping[str, Mapping[str, object]], field: str, kind: Kind
+) -> Iterable[Fault]:
+    owners: dict[object, str] = {}
+    for name, table in connections.items():
+        value = _read(kind, table.get(field))
+        if value is None:
+            continue
+        if value in owners:
+            text = f"{value} is already the {field} of connections.{owners[value]}; give it to one"
+            yield Fault((name, field), text)
+        else:
+            owners[value] = name
+
+
+def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
+    taken: list[tuple[Address, str]] = []
+    for name, table in connections.items():
+        mine = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+        if not isinstance(mine, tuple):
+            continue
+        default = "" if "listen" in table else " (the default)"
+        for address in mine:
+            for other, owner in taken:
+                if address.overlaps(other):
+                    text = (
+                        f"{address}{default} is already listened on by connections.{owner}, "
+                        f"as {other}; choose another TCP port"
+                    )
+                    yield Fault((name, "listen"), text)
+                    break
+        taken += [(address, name) for address in mine]
