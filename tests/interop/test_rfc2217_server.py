@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
     from tests.interop.server import Server
 
-pytestmark = pytest.mark.parametrize("client", SEGMENTATIONS, indirect=True)
-once = pytest.mark.parametrize("client", ["whole"], indirect=True)
+segmented = pytest.mark.parametrize("client", SEGMENTATIONS, indirect=True)
 
 SET_BAUDRATE, SET_DATASIZE, SET_PARITY, SET_STOPSIZE, SET_CONTROL = 1, 2, 3, 4, 5
 NOTIFY_LINESTATE, NOTIFY_MODEMSTATE, SUSPEND, RESUME = 6, 7, 8, 9
@@ -43,6 +42,7 @@ def number(value: bytes) -> int:
 
 
 @pytest.mark.parametrize("rate", RATES + ODD_RATES)
+@segmented
 def test_baudrate_is_set(client: TelnetClient, shared_device: Device, rate: int) -> None:
     ((code, value),) = client.exchange(baudrate(rate))
     assert code == 101
@@ -52,6 +52,7 @@ def test_baudrate_is_set(client: TelnetClient, shared_device: Device, rate: int)
 
 
 @pytest.mark.parametrize("rate", [1, 49, 0x7FFFFFFF, 0xFFFFFFFF])
+@segmented
 def test_impossible_baudrate_is_answered_with_the_one_in_force(
     client: TelnetClient, shared_device: Device, rate: int
 ) -> None:
@@ -61,6 +62,7 @@ def test_impossible_baudrate_is_answered_with_the_one_in_force(
 
 
 @pytest.mark.parametrize("code", CISCO)
+@segmented
 def test_baudrate_as_cisco_writes_it(
     client: TelnetClient, shared_device: Device, code: int
 ) -> None:
@@ -71,18 +73,21 @@ def test_baudrate_as_cisco_writes_it(
 
 
 @pytest.mark.parametrize("size", [5, 6, 7, 8, 4, 9, 99, 255])
+@segmented
 def test_data_size(client: TelnetClient, shared_device: Device, size: int) -> None:
     value = client.ask(SET_DATASIZE, size)
     assert value == bytes((shared_device.in_force().data_size,))
 
 
 @pytest.mark.parametrize("parity", [1, 2, 3, 4, 5, 6, 99, 255])
+@segmented
 def test_parity(client: TelnetClient, shared_device: Device, parity: int) -> None:
     value = client.ask(SET_PARITY, parity)
     assert value == bytes((shared_device.in_force().parity,))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 99, 255])
+@segmented
 def test_stop_size(client: TelnetClient, shared_device: Device, size: int) -> None:
     client.ask(SET_STOPSIZE, 1)
     value = client.ask(SET_STOPSIZE, size)
@@ -92,6 +97,7 @@ def test_stop_size(client: TelnetClient, shared_device: Device, size: int) -> No
 
 
 @pytest.mark.parametrize("flow", [1, 2, 3])
+@segmented
 def test_flow_control(client: TelnetClient, shared_device: Device, flow: int) -> None:
     value = client.ask(SET_CONTROL, flow)
     assert value == bytes((flow,))
@@ -100,6 +106,7 @@ def test_flow_control(client: TelnetClient, shared_device: Device, flow: int) ->
 
 @pytest.mark.parametrize("outbound", [1, 2, 3])
 @pytest.mark.parametrize("inbound", [14, 15, 16])
+@segmented
 def test_inbound_flow_control(
     client: TelnetClient, shared_device: Device, outbound: int, inbound: int
 ) -> None:
@@ -111,6 +118,7 @@ def test_inbound_flow_control(
 
 
 @pytest.mark.parametrize("flow", [17, 18, 19])
+@segmented
 def test_flow_control_by_other_lines_is_answered_with_the_one_in_force(
     client: TelnetClient, shared_device: Device, flow: int
 ) -> None:
@@ -119,6 +127,7 @@ def test_flow_control_by_other_lines_is_answered_with_the_one_in_force(
 
 
 @pytest.mark.parametrize("asked_twice", [False, True])
+@segmented
 def test_queries_tell_what_is_in_force(
     client: TelnetClient, shared_device: Device, asked_twice: bool
 ) -> None:
@@ -141,6 +150,7 @@ def test_queries_tell_what_is_in_force(
         assert values[at + 5][0] in now.flow_in
 
 
+@segmented
 def test_one_setting_leaves_the_others(client: TelnetClient, shared_device: Device) -> None:
     client.exchange(baudrate(38400) + command(SET_STOPSIZE, 2) + command(SET_CONTROL, 3))
     client.exchange(command(SET_PARITY, 2) + command(SET_DATASIZE, 7) + command(PURGE, 3))
@@ -148,6 +158,7 @@ def test_one_setting_leaves_the_others(client: TelnetClient, shared_device: Devi
     assert (now.baudrate, now.stop_size, now.flow_out) == (38400, 2, frozenset({3}))
 
 
+@segmented
 def test_impossible_value_changes_nothing(client: TelnetClient, shared_device: Device) -> None:
     client.exchange(baudrate(38400) + command(SET_STOPSIZE, 2) + command(SET_CONTROL, 1))
     before = shared_device.in_force()
@@ -161,6 +172,7 @@ def test_impossible_value_changes_nothing(client: TelnetClient, shared_device: D
 
 
 @pytest.mark.parametrize(("query", "on", "off"), [(7, 8, 9), (10, 11, 12)], ids=["dtr", "rts"])
+@segmented
 def test_lines_that_a_pty_lacks_are_remembered(
     client: TelnetClient, query: int, on: int, off: int
 ) -> None:
@@ -169,12 +181,14 @@ def test_lines_that_a_pty_lacks_are_remembered(
         assert client.ask(SET_CONTROL, query) == bytes((value,))
 
 
+@segmented
 def test_dtr_and_rts_are_apart(client: TelnetClient) -> None:
     client.exchange(command(SET_CONTROL, 8) + command(SET_CONTROL, 12))
     assert client.ask(SET_CONTROL, 7) == b"\x08"
     assert client.ask(SET_CONTROL, 10) == b"\x0c"
 
 
+@segmented
 def test_break_is_answered_with_the_state_in_force(client: TelnetClient) -> None:
     assert client.ask(SET_CONTROL, 4) == b"\x06"
     answered = client.ask(SET_CONTROL, 5)
@@ -189,22 +203,26 @@ def test_break_is_answered_with_the_state_in_force(client: TelnetClient) -> None
 
 @pytest.mark.parametrize("code", [LINE_MASK, MODEM_MASK], ids=["line", "modem"])
 @pytest.mark.parametrize("mask", [0, 1, 15, 16, 127, 128, 240, 254, 255])
+@segmented
 def test_mask_is_confirmed(client: TelnetClient, code: int, mask: int) -> None:
     assert client.ask(code, mask) == bytes((mask,))
 
 
+@segmented
 def test_modem_state_is_told_after_the_agreement(client: TelnetClient) -> None:
     assert [notice[0] for notice in client.notices] == [107]
     assert client.notices[0][1] == b"\0"  # a pty has none of the lines; no delta bits
 
 
 @pytest.mark.parametrize("value", [b"", b"\0"], ids=["empty", "zero"])
+@segmented
 def test_modem_state_is_told_when_asked_for(client: TelnetClient, value: bytes) -> None:
     client.notices.clear()
     client.exchange(command(NOTIFY_MODEMSTATE, value) * 3)
     assert client.notices == [(107, b"\0")] * 3
 
 
+@segmented
 def test_modem_state_is_told_when_asked_for_with_a_mask_of_nothing(client: TelnetClient) -> None:
     client.ask(MODEM_MASK, 0)
     client.notices.clear()
@@ -212,6 +230,7 @@ def test_modem_state_is_told_when_asked_for_with_a_mask_of_nothing(client: Telne
     assert client.notices == [(107, b"\0")]
 
 
+@segmented
 def test_line_state_is_silent_by_default(client: TelnetClient, shared_device: Device) -> None:
     shared_device.write(b"data")
     client.read(4)
@@ -219,6 +238,7 @@ def test_line_state_is_silent_by_default(client: TelnetClient, shared_device: De
     assert not [notice for notice in client.notices if notice[0] == 106]
 
 
+@segmented
 def test_line_state_may_be_asked_for(client: TelnetClient) -> None:
     client.notices.clear()
     assert client.exchange(command(NOTIFY_LINESTATE, 0)) == []
@@ -229,11 +249,13 @@ def test_line_state_may_be_asked_for(client: TelnetClient) -> None:
 
 
 @pytest.mark.parametrize("what", [1, 2, 3])
+@segmented
 def test_purge_is_confirmed(client: TelnetClient, what: int) -> None:
     assert client.ask(PURGE, what) == bytes((what,))
 
 
 @pytest.mark.parametrize("what", [0, 4, 255])
+@segmented
 def test_purge_of_something_else_is_no_fault(client: TelnetClient, what: int) -> None:
     replies = client.exchange(command(PURGE, what))
     assert [reply[0] for reply in replies] in ([], [112])
@@ -241,6 +263,7 @@ def test_purge_of_something_else_is_no_fault(client: TelnetClient, what: int) ->
 
 
 @pytest.mark.parametrize("what", [1, 2, 3])
+@segmented
 def test_purge_spares_what_comes_after_it(
     client: TelnetClient, shared_device: Device, what: int
 ) -> None:
@@ -248,6 +271,7 @@ def test_purge_spares_what_comes_after_it(
     assert shared_device.read(5) == b"after"
 
 
+@segmented
 def test_purge_of_what_was_received_spares_what_is_sent(
     client: TelnetClient, shared_device: Device
 ) -> None:
@@ -255,7 +279,6 @@ def test_purge_of_what_was_received_spares_what_is_sent(
     assert shared_device.read(11) == b"beforeafter"
 
 
-@once
 def test_purge_empties_what_waits_for_the_device(
     client: TelnetClient, shared_device: Device
 ) -> None:
@@ -267,6 +290,7 @@ def test_purge_empties_what_waits_for_the_device(
     assert len(received) < 60000
 
 
+@segmented
 def test_purge_empties_what_waits_for_the_client(
     client: TelnetClient, shared_device: Device
 ) -> None:
@@ -278,6 +302,7 @@ def test_purge_empties_what_waits_for_the_client(
     assert client.read(3) == b"new"
 
 
+@segmented
 def test_suspend_holds_data_but_not_replies(client: TelnetClient, shared_device: Device) -> None:
     assert client.exchange(command(SUSPEND)) == []
     shared_device.write(b"held")
@@ -288,12 +313,14 @@ def test_suspend_holds_data_but_not_replies(client: TelnetClient, shared_device:
     assert client.read(4) == b"held"
 
 
+@segmented
 def test_suspend_twice_is_resumed_once(client: TelnetClient, shared_device: Device) -> None:
     client.exchange(command(SUSPEND) * 2 + command(RESUME))
     shared_device.write(b"goes on")
     assert client.read(7) == b"goes on"
 
 
+@segmented
 def test_suspend_ends_with_the_session(
     client: TelnetClient, shared_device: Device, access_server: Server
 ) -> None:
@@ -308,6 +335,7 @@ def test_suspend_ends_with_the_session(
 # --- signature -----------------------------------------------------------------------------------
 
 
+@segmented
 def test_signature_names_the_product(client: TelnetClient) -> None:
     client.replies.clear()
     client.send(command(0))
@@ -321,6 +349,7 @@ def test_signature_names_the_product(client: TelnetClient) -> None:
 
 
 @pytest.mark.parametrize("text", [b"a client", b"\xff", b"long" * 100], ids=["text", "iac", "long"])
+@segmented
 def test_signature_of_the_client_is_not_answered(client: TelnetClient, text: bytes) -> None:
     assert client.exchange(command(0, text)) == []
 
@@ -329,6 +358,7 @@ def test_signature_of_the_client_is_not_answered(client: TelnetClient, text: byt
 
 
 @pytest.mark.parametrize("code", [*range(13, 40, 3), 44, 0x33, 0x37, *range(99, 113), 200, 254, 255])
+@segmented
 def test_unknown_command_is_ignored(client: TelnetClient, code: int) -> None:
     client.notices.clear()
     assert client.exchange(command(code, 1)) == []
@@ -336,6 +366,7 @@ def test_unknown_command_is_ignored(client: TelnetClient, code: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 2, 3, 5, 8])
+@segmented
 def test_baudrate_of_a_wrong_length_is_ignored(
     client: TelnetClient, shared_device: Device, length: int
 ) -> None:
@@ -346,11 +377,13 @@ def test_baudrate_of_a_wrong_length_is_ignored(
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5, 10, 11, 12])
 @pytest.mark.parametrize("length", [0, 2])
+@segmented
 def test_value_of_a_wrong_length_is_ignored(client: TelnetClient, code: int, length: int) -> None:
     assert client.exchange(command(code, b"\1" * length)) == []
 
 
 @pytest.mark.parametrize("value", [20, 99, 255])
+@segmented
 def test_unknown_control_is_answered_once_at_most(client: TelnetClient, value: int) -> None:
     replies = client.exchange(command(SET_CONTROL, value))
     assert [reply[0] for reply in replies] in ([], [105])
@@ -383,11 +416,11 @@ def shuffled(count: int) -> tuple[bytes, list[tuple[int, bytes]]]:
     return b"".join(pair[0] for pair in chosen), [pair[1] for pair in chosen]
 
 
+@segmented
 def test_replies_come_in_order(client: TelnetClient) -> None:
     assert client.exchange(b"".join(pair[0] for pair in MIXED)) == [pair[1] for pair in MIXED]
 
 
-@once
 @pytest.mark.parametrize("count", [100, 5000])
 def test_many_commands_in_one_piece(client: TelnetClient, count: int) -> None:
     octets, replies = shuffled(count)
@@ -398,12 +431,12 @@ def test_many_commands_in_one_piece(client: TelnetClient, count: int) -> None:
     assert client.exchange(b"") == []
 
 
-@once
 def test_many_queries_before_the_first_reply_is_read(client: TelnetClient) -> None:
     replies = client.exchange(command(SET_STOPSIZE, 1) + command(SET_STOPSIZE, 0) * 2000)
     assert replies == [(104, b"\1")] * 2001
 
 
+@segmented
 def test_order_of_commands_and_data(client: TelnetClient, shared_device: Device) -> None:
     octets = b"A" + baudrate(300) + b"B\xff\xff" + command(SET_STOPSIZE, 2) + b"C"
     octets += command(SET_STOPSIZE, 0) + baudrate(19200) + b"D"
@@ -414,7 +447,6 @@ def test_order_of_commands_and_data(client: TelnetClient, shared_device: Device)
     assert shared_device.in_force().baudrate == 19200
 
 
-@once
 def test_long_data_with_commands_between(client: TelnetClient, shared_device: Device) -> None:
     blocks = [bytes([index]) * 200 for index in range(100)]
     octets = b"".join(
@@ -431,7 +463,6 @@ def test_long_data_with_commands_between(client: TelnetClient, shared_device: De
 # --- who may connect -----------------------------------------------------------------------------
 
 
-@once
 def test_second_client_is_told_who_holds_the_port(
     client: TelnetClient, access_server: Server, shared_device: Device
 ) -> None:
@@ -448,7 +479,6 @@ def test_second_client_is_told_who_holds_the_port(
     assert client.read(11) == b"undisturbed"
 
 
-@once
 def test_port_is_free_as_soon_as_its_holder_has_gone(
     client: TelnetClient, access_server: Server
 ) -> None:
@@ -458,7 +488,6 @@ def test_port_is_free_as_soon_as_its_holder_has_gone(
             successor.agree()
 
 
-@once
 def test_settings_survive_a_device_that_comes_back(
     client: TelnetClient, device: Device, share: Callable[..., Server]
 ) -> None:
