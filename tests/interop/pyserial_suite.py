@@ -1,0 +1,45 @@
+"""Runs pyserial's own tests against a port, and says of each how it ended, one line each.
+
+Usage: pyserial_suite.py TEST_FOLDER URL [MODULE...]; run as a process of its own, because
+pyserial's tests set module globals, change signal handlers and start threads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import unittest
+from pathlib import Path
+
+
+class _Report(unittest.TestResult):
+    """Prints ``<outcome> <test>`` as each test ends."""
+
+    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's own name
+        super().startTest(test)
+        self._trouble = len(self.errors) + len(self.failures)
+        self._skips = len(self.skipped)
+
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's own name
+        super().stopTest(test)
+        outcome = "passed"
+        if len(self.errors) + len(self.failures) > self._trouble:
+            outcome = "failed"
+        elif len(self.skipped) > self._skips:
+            outcome = "skipped"
+        print(outcome, test.id(), flush=True)
+
+
+def main(folder: str, url: str, *names: str) -> None:
+    sys.path.insert(0, folder)
+    report = _Report()
+    for name in names or sorted(path.stem for path in Path(folder).glob("test*.py")):
+        module = importlib.import_module(name)
+        module.PORT = url
+        unittest.defaultTestLoader.loadTestsFromModule(module).run(report)
+    for test, trouble in report.errors + report.failures:
+        print(f"--- {test.id()}\n{trouble}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,179 @@
+"""The system under test as a process: ``portline share``, or another server for comparison.
+
+``PORTLINE_SUT=ser2net`` runs the conformance checks against ser2net instead, which shows that a
+check can be passed by somebody, and prints a score.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.interop.device import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["END_LIMIT", "SUT", "Server", "free_port"]
+
+SUT = os.environ.get("PORTLINE_SUT", "portline")
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+END_LIMIT = 2.0
+"""Seconds within which the server has to be gone after SIGTERM or SIGINT."""
+
+_FAULTS = re.compile(
+    r"Traceback|Warning:|never awaited|never retrieved|Exception ignored|was destroyed"
+    r"|Unhandled|Fatal Python error|exception calling|Executing .* took"
+)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody uses, below the range from which clients get theirs."""
+    dice = random.SystemRandom()
+    while True:
+        port = dice.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def listening(port: int) -> bool:
+    """Tell whether somebody listens, without a connection, that would count as a peer."""
+    state = "0A"
+    address = f"0100007F:{port:04X}"
+    return any(
+        fields[1] == address and fields[3] == state
+        for fields in map(str.split, Path("/proc/net/tcp").read_text("ascii").splitlines())
+    )
+
+
+class Server:
+    """One running server.  ``errors()`` is what it has written to its standard error so far."""
+
+    def __init__(
+        self,
+        device: Path | str,
+        protocol: str = "rfc2217",
+        *options: str,
+        port: int | None = None,
+        log: Path,
+        developer_mode: bool = True,
+        wait: bool = True,
+        user: int | None = None,
+    ) -> None:
+        self.port = free_port() if port is None else port
+        self.log = log
+        command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
+        paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                user=user,
+            )
+        if wait:
+            try:
+                self.wait_listening()
+            except AssertionError:
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    def wait_listening(self) -> None:
+        """Wait until a client can connect."""
+        self._wait(lambda: listening(self.port), "it does not listen")
+
+    def wait_errors(self, pattern: str) -> None:
+        """Wait until what it wrote matches ``pattern`` (letter case does not matter)."""
+        wanted = re.compile(pattern, re.IGNORECASE)
+        self._wait(lambda: bool(wanted.search(self.errors())), f"it does not say {pattern!r}")
+
+    def wait_ended(self) -> int:
+        """Wait until it has ended by itself; return its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def _wait(self, condition, what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if self.process.poll() is not None and not condition():
+                raise AssertionError(f"ended with {self.process.returncode}: {self.errors()}")
+            assert time.monotonic() < deadline, f"{what}: {self.errors()}"
+            time.sleep(0.01)
+
+    def errors(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """End it as an operator does; it has to go quickly, with success, and without a fault."""
+        if SUT != "portline":
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            code = self.process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"still there {END_LIMIT} s after {how!r}: {self.errors()}") from None
+        assert code == 0, f"exit code {code}: {self.errors()}"
+        self.check_errors()
+
+    def check_errors(self) -> None:
+        """Raise AssertionError when a programming fault shows in what it wrote."""
+        assert not _FAULTS.search(self.errors()), self.errors()
+
+    def descriptors(self) -> int:
+        """Return how many file descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def memory(self) -> int:
+        """Return its resident memory in bytes."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _portline(
+    device: str, protocol: str, port: int, options: Sequence[str], _log: Path, developer_mode: bool
+) -> list[str]:
+    mode = ["-X", "dev"] if developer_mode else []
+    serial = [] if "--baudrate" in options or "--virtual" in options else ["--baudrate", "9600"]
+    command = [sys.executable, *mode, "-m", "portline", "share"]
+    if device:
+        command.append(device)
+    return [*command, "--listen", f"127.0.0.1:{port}", "--protocol", protocol, *serial, *options]
+
+
+def _ser2net(
+    device: str, protocol: str, port: int, options: Sequence[str], log: Path, _mode: bool
+) -> list[str]:
+    telnet = "telnet(rfc2217)," if protocol == "rfc2217" else ""
+    many = 1 if protocol == "rfc2217" else 8
+    config = log.with_suffix(".yaml")
+    config.write_text(
+        f"connection: &shared\n  accepter: {telnet}tcp,127.0.0.1,{port}\n"
+        f"  connector: serialdev,{device},9600n81,local\n"
+        f"  options:\n    max-connections: {many}\n",
+        "utf-8",
+    )
+    return ["/usr/sbin/ser2net", "-n", "-d", "-u", "-c", str(config)]
+
+
+_COMMANDS = {"portline": _portline, "ser2net": _ser2net}

@@ -1,0 +1,287 @@
+"""Whatever peers, devices and operators do wrong: it is said clearly, and harms nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.interop.conftest import lacking
+from tests.interop.device import PATIENCE, Device
+from tests.interop.server import listening
+from tests.interop.telnet_client import (
+    COM_PORT,
+    DO,
+    IAC,
+    SB,
+    SE,
+    WILL,
+    TelnetClient,
+    command,
+    option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.interop.server import Server
+
+MEMORY_LIMIT = 24 << 20
+"""Bytes by which the server may grow whatever a peer sends: its queues, sockets, and slack."""
+
+NOBODY = 65534
+
+
+def serves(server: Server, device: Device) -> None:
+    """Check that a new client gets data both ways, and answers."""
+    server.check_errors()
+    device.drain()
+    with TelnetClient(server.port) as client:
+        client.agree()
+        assert client.ask(4, 1) == b"\1"
+        client.send(b"to the device")
+        assert device.read_until(b"device").endswith(b"to the device")
+        device.write(b"to the client")
+        client.until(lambda: client.data.endswith(b"to the client"))
+
+
+# --- peers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_garbage(access_server: Server, shared_device: Device, seed: int) -> None:
+    dice = random.Random(seed)
+    octets = dice.randbytes(4000)
+    if seed % 2:  # more of what a Telnet server looks at
+        octets = bytes(dice.choices((*range(240, 256), 0, 1, 5, 44, 65), k=4000))
+    with TelnetClient(access_server.port) as client:
+        with contextlib.suppress(AssertionError, ConnectionError):
+            client.send(octets)
+            client.pump(0.1)
+    serves(access_server, shared_device)
+
+
+UNFINISHED = {
+    "iac": bytes((IAC,)),
+    "do": bytes((IAC, DO)),
+    "suboption": bytes((IAC, SB)),
+    "command": bytes((IAC, SB, COM_PORT, 1, 0, 0)),
+    "almost": bytes((IAC, SB, COM_PORT, 1, 0, 0, 0, 1, IAC)),
+    "oversize": bytes((IAC, SB, COM_PORT, 0)) + b"x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "finish"])
+@pytest.mark.parametrize("start", UNFINISHED)
+def test_client_that_ends_in_the_middle(
+    access_server: Server, shared_device: Device, start: str, end: str
+) -> None:
+    client = TelnetClient(access_server.port)
+    client.agree()
+    client.send(UNFINISHED[start])
+    getattr(client, end)()
+    if end == "finish":
+        client.until_closed()
+        client.close()
+    serves(access_server, shared_device)
+
+
+def test_reset_while_data_flows(access_server: Server, shared_device: Device) -> None:
+    client = TelnetClient(access_server.port)
+    client.agree()
+    client.send(b"x" * 5000)
+    shared_device.fill()
+    client.reset()
+    serves(access_server, shared_device)
+
+
+FLOODS = {
+    "iac": bytes((IAC,)) * 1_000_000,
+    "nop": bytes((IAC, 241)) * 500_000,
+    "will": option(WILL, 99) * 300_000,
+    "query": command(1, bytes(4)) * 100_000,
+    "unknown": command(77, b"?") * 100_000,
+    "unterminated": bytes((IAC, SB, COM_PORT)) + b"\1" * 4_000_000,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_flood(device: Device, share: Callable[..., Server], flood: str) -> None:
+    """A million of them, answers unread, and a device that takes what is data."""
+    server = share(developer_mode=False)
+    serves(server, device)
+    before = server.memory()
+    with device.echoing(), TelnetClient(server.port) as client:
+        client.socket.setblocking(False)
+        view = memoryview(FLOODS[flood])
+        patience = time.monotonic() + 3
+        while view and time.monotonic() < patience:
+            try:
+                view = view[client.socket.send(view[:65536]) :]
+            except BlockingIOError:  # it holds us back, as it may: nobody reads its answers
+                time.sleep(0.01)
+            except ConnectionError:  # or it had enough
+                break
+        assert server.memory() - before < MEMORY_LIMIT
+    serves(server, device)
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def test_port_in_use(device: Device, share: Callable[..., Server]) -> None:
+    """It says which; then it ends with an error, or goes on trying, which succeeds later."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        server = share("raw", port=port, wait=False)
+        with contextlib.suppress(AssertionError):
+            server.wait_errors(rf"{port}\b")
+        assert str(port) in server.errors()
+        assert "use" in server.errors()
+    with contextlib.suppress(AssertionError):
+        server.wait_listening()
+    assert server.process.poll() != 0
+    assert server.process.poll() is not None or listening(port)
+
+
+def test_port_without_permission(device: Device, share: Callable[..., Server]) -> None:
+    if os.geteuid() == 0:
+        lacking("the super-user may listen on any port")
+    server = share("raw", port=79, wait=False)
+    with contextlib.suppress(AssertionError):
+        server.wait_errors("permi")
+    assert "79" in server.errors()
+
+
+# --- the device ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "null"])
+def test_not_a_serial_port(share: Callable[..., Server], tmp_path: Path, kind: str) -> None:
+    path = {"file": tmp_path / "file", "folder": tmp_path, "null": "/dev/null"}[kind]
+    (tmp_path / "file").write_bytes(b"")
+    server = share("raw", device=path, wait=False)
+    with contextlib.suppress(AssertionError):
+        server.wait_errors(str(path))
+    assert str(path) in server.errors()
+    assert server.process.poll() != 0
+
+
+def test_device_without_permission(
+    device: Device, share: Callable[..., Server], tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        lacking("only the super-user can start the server as somebody else")
+    os.fchmod(device.slave, 0o600)
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:3]:  # pytest keeps its folders for itself
+        if parent.stat().st_uid == os.geteuid() and parent.name.startswith("pytest-"):
+            parent.chmod(0o755)
+    server = share("raw", wait=False, user=NOBODY)
+    with contextlib.suppress(AssertionError):
+        server.wait_errors("permission|not allowed|may not")
+    if "No module named" in server.errors() or "can't open file" in server.errors():
+        lacking("the source cannot be read by user nobody")
+    assert str(device.path) in server.errors()
+    assert "ermi" in server.errors()
+    assert server.process.poll() != 0
+
+
+def test_absent_device_is_used_when_it_appears(
+    share: Callable[..., Server], tmp_path: Path
+) -> None:
+    late = Device(tmp_path / "ttyLATE", plugged=False)
+    server = share(device=late.path)
+    server.wait_errors("ttyLATE")
+    late.plug()
+    try:
+        wait_until_used(server, late)
+        serves(server, late)
+    finally:
+        late.unplug()
+
+
+def test_device_that_comes_back_is_used_again(
+    device: Device, share: Callable[..., Server]
+) -> None:
+    server = share()
+    serves(server, device)
+    for _ in range(3):
+        device.unplug()
+        time.sleep(0.1)
+        device.plug()
+        wait_until_used(server, device)
+        serves(server, device)
+
+
+def test_client_outlives_a_device_that_comes_back(
+    device: Device, share: Callable[..., Server]
+) -> None:
+    server = share("raw")
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        client.sendall(b"one")
+        assert device.read(3) == b"one"
+        device.unplug()
+        time.sleep(0.1)
+        device.plug()
+        received = b""
+        deadline = time.monotonic() + PATIENCE
+        while not received and time.monotonic() < deadline:
+            client.sendall(b"two")
+            received = device.read(1, 0.1)
+        assert received
+        device.write(b"three")
+        assert client.recv(5) == b"three"
+
+
+def wait_until_used(server: Server, device: Device) -> None:
+    """Wait until data of a new client reaches the device."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(AssertionError, ConnectionError):
+            with TelnetClient(server.port) as client:
+                client.send(b"?")
+                if device.read(1, 0.2):
+                    return
+    raise AssertionError(f"{device.path} is there and is not used: {server.errors()}")
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("baudrate", ["7", "0", "-9600", "4000001", "fast", "9600.5"])
+def test_baudrate_that_cannot_be(
+    device: Device, share: Callable[..., Server], baudrate: str
+) -> None:
+    server = share("raw", "--baudrate", baudrate, wait=False)
+    assert server.wait_ended() not in (0, 1 << 7)
+    assert "baud" in server.errors()
+    assert baudrate in server.errors()
+
+
+@pytest.mark.parametrize("protocol", ["telnet9", "", "RAW!"])
+def test_protocol_that_nobody_speaks(
+    device: Device, share: Callable[..., Server], protocol: str
+) -> None:
+    server = share(protocol, wait=False)
+    assert server.wait_ended() != 0
+    assert "protocol" in server.errors()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:", "nowhere.invalid:"])
+def test_address_that_cannot_be(
+    device: Device, share: Callable[..., Server], address: str
+) -> None:
+    server = share("raw", "--listen", address, wait=False)
+    with contextlib.suppress(AssertionError):
+        server.wait_errors(address.split(":")[0])
+    assert address.split(":")[0] in server.errors()
