@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_val
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, clashes, folded, name_fault, unknown
 from portline.config.server import DEFAULT_LISTEN, ServerConnection, options
-from portline.config.values import Address, Level, Listen, Overflow, PeerChoice, Protocol
+from portline.config.values import Address, Level, Listen, Protocol
 
 __all__ = [
     "DEFAULT_LISTEN",
@@ -24,8 +24,6 @@ __all__ = [
     "GatewayConfig",
     "Level",
     "Listen",
-    "Overflow",
-    "PeerChoice",
     "Protocol",
     "ServerConnection",
     "options",

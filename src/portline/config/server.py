@@ -13,8 +13,9 @@ from portline.config.options import Group, Option
 from portline.config.places import Device, ListenAddresses, VirtualName
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, contradictions, folded
-from portline.config.values import Address, Level, Listen, Overflow, PeerChoice, Protocol
+from portline.config.values import Address, Level, Listen, Protocol
 from portline.config.wording import quoted
+from portline.hub.policy import Overflow, Selection
 from portline.line import (
     BAUDRATE_MAX,
     BAUDRATE_MIN,
@@ -46,7 +47,7 @@ BACKLOG_MIN: Final = 64 * 1024
 """Bytes; one gathered read of a busy port, below which even a quick peer would lose data."""
 
 _LEVELS: Final = Choice({item.value: item for item in Level})
-_PEERS: Final = Choice({item.value: item for item in PeerChoice})
+_PEERS: Final = Choice({item.value: item for item in Selection})
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -214,23 +215,23 @@ class ServerConnection(BaseModel):
     ] = False
 
     receive_from: Annotated[
-        PeerChoice,
+        Selection,
         Option(
             Group.TRANSFER,
             _PEERS,
             "From which peers data is accepted; last-active is the one that last sent something",
             "as if all were wired to the port",
         ),
-    ] = PeerChoice.ALL
+    ] = Selection.ALL
     send_to: Annotated[
-        PeerChoice,
+        Selection,
         Option(
             Group.TRANSFER,
             _PEERS,
             "To which peers data of the port is sent",
             "as if all were wired to the port",
         ),
-    ] = PeerChoice.ALL
+    ] = Selection.ALL
     notify: Annotated[
         bool,
         Option(

@@ -20,8 +20,6 @@ __all__ = [
     "Address",
     "Level",
     "Listen",
-    "Overflow",
-    "PeerChoice",
     "Protocol",
 ]
 
@@ -42,16 +40,6 @@ class Protocol(Enum):
     RFC2217 = "rfc2217"
 
 
-class PeerChoice(Enum):
-    """Which of several peers may send, or is sent to; they stand in the order of connecting."""
-
-    NONE = "none"
-    FIRST = "first"
-    LAST = "last"
-    LAST_ACTIVE = "last-active"
-    ALL = "all"
-
-
 class Level(Enum):
     """What is done to a signal line."""
 
@@ -63,13 +51,6 @@ class Level(Enum):
     def driven(self) -> bool | None:
         """True or False for a line that is driven, None for one that is left alone."""
         return None if self is Level.LEAVE else self is Level.HIGH
-
-
-class Overflow(Enum):
-    """What happens to a peer that reads too slowly while others go on."""
-
-    DROP_OLDEST = "drop-oldest"
-    DISCONNECT = "disconnect"
 
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")

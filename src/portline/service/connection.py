@@ -349,6 +349,10 @@ class Connection:
             request if self._allows(request) else _FENCE, partial(session.answered, request)
         )
 
+    def peer_report(self, session: Session, report: Report) -> None:
+        """Note what the access server at the other end of a virtual port tells."""
+        self.log.info("peer tells peer=%s %s", session.name, report)
+
     def _allows(self, request: Request) -> bool:
         config = self.config
         match request:

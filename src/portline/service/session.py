@@ -21,7 +21,18 @@ from enum import Flag, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.hub.outbox import WORDS_HIGH, Outbox
-from portline.line import Flow, Gone, LineChange, Purge, SetLine, Watch
+from portline.line import (
+    Flow,
+    Gone,
+    LineChange,
+    Purge,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetLine,
+    SetModem,
+    Watch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +61,9 @@ class SessionOwner(Protocol):
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Carry out a request and call ``session.answered`` once."""
+
+    def peer_report(self, session: Session, report: Report) -> None:
+        """Take what an access server at the other end tells."""
 
     def peer_watches(self) -> None:
         """Note that what the peers want to be told of has changed."""
@@ -181,10 +195,7 @@ class Session:
             for event in wire.feed(data, now):
                 if self.closed:
                     return
-                if isinstance(event, bytes):
-                    self._owner.peer_data(self, event)
-                else:
-                    self._take(event)
+                self._take(event)
             self._collected.append(wire.outgoing())
         finally:
             words = b"".join(self._collected)
@@ -193,6 +204,8 @@ class Session:
 
     def _take(self, event: Event) -> None:
         match event:
+            case bytes():
+                self._owner.peer_data(self, event)
             case Flow(suspended=suspended):
                 self._suspend(suspended)
             case Watch():
@@ -200,8 +213,10 @@ class Session:
                 self._owner.peer_watches()
             case Gone():
                 self.close(event.reason)
-            case _:
+            case SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query():
                 self._owner.peer_request(self, event)
+            case _:
+                self._owner.peer_report(self, event)
 
     def _suspend(self, suspended: bool) -> None:
         self.outbox.suspended = suspended

@@ -84,6 +84,9 @@ class Owner:
         if self.at_once:
             session.answered(request, PortState(LineSettings(9600)))
 
+    def peer_report(self, session: Session, report: Report) -> None:
+        self.log.append(str(report))
+
     def peer_watches(self) -> None:
         self.log.append("watches")
 
