@@ -132,7 +132,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"still there {END_LIMIT} s after {how!r}: {self.errors()}") from None
+            raise AssertionError(
+                f"still there {END_LIMIT} s after {how!r}: {self.errors()}"
+            ) from None
         assert code == 0, f"exit code {code}: {self.errors()}"
         self.check_errors()
 

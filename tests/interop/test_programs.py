@@ -154,9 +154,12 @@ def test_gensiot_sets_the_baudrate_and_talks(
     gensiot = require("gensiot")
     server = share()
     address = f"telnet(rfc2217),tcp,127.0.0.1,{server.port}"
-    with device.echoing(), running([gensiot, "--signature", "test", "-i", "stdio", address]) as (
-        _,
-        terminal,
+    with (
+        device.echoing(),
+        running([gensiot, "--signature", "test", "-i", "stdio", address]) as (
+            _,
+            terminal,
+        ),
     ):
         os.write(terminal, b"through gensio")
         assert b"through gensio" in shows(terminal, b"through gensio")
@@ -250,9 +253,7 @@ def test_microcom_sets_the_baudrate_and_talks(
 @contextlib.contextmanager
 def attached(socat: str, link: Path, server: Server) -> Iterator[None]:
     """A local path that is joined to the server by socat while the block runs."""
-    process = start(
-        socat, f"PTY,link={link},raw,echo=0,waitslave", f"TCP:127.0.0.1:{server.port}"
-    )
+    process = start(socat, f"PTY,link={link},raw,echo=0,waitslave", f"TCP:127.0.0.1:{server.port}")
     try:
         deadline = time.monotonic() + PATIENCE
         while not link.exists():

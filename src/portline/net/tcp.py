@@ -18,7 +18,7 @@ import socket
 import struct
 from typing import Final
 
-__all__ = ["KEEPALIVE_PROBES", "configure", "death_time", "is_dead"]
+__all__ = ["KEEPALIVE_PROBES", "configure", "death_time", "has_left", "is_dead"]
 
 KEEPALIVE_PROBES: Final = 3
 """Unanswered probes after which a peer counts as dead; one lost packet must not end a session."""
@@ -27,6 +27,7 @@ _INFO: Final = struct.Struct("=8B24I")
 """The head of struct tcp_info (linux/tcp.h): 8 bytes, then 32-bit fields."""
 
 _STATE_CLOSED: Final = 7  # TCP_CLOSE in net/tcp_states.h: after an RST
+_STATE_CLOSE_WAIT: Final = 8  # the peer has sent FIN, we have not
 _UNACKED, _LAST_ACK_RECEIVED = 8 + 4, 8 + 12  # places in _INFO
 _RETRANSMITS, _PROBES = 2, 3
 
@@ -57,11 +58,23 @@ def is_dead(sock: socket.socket, silence: float) -> bool:
 
     ``silence`` 0 means that only a connection that the kernel has closed is dead.
     """
-    try:
-        info = _INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
-    except (OSError, struct.error):
+    info = _info(sock)
+    if info is None:
         return False
     if info[0] == _STATE_CLOSED:
         return True
     waiting = (info[_UNACKED] > 0 and info[_RETRANSMITS] >= 2) or info[_PROBES] >= 2
     return silence > 0 and waiting and info[_LAST_ACK_RECEIVED] >= silence * 1000
+
+
+def has_left(sock: socket.socket) -> bool:
+    """Tell whether the peer has closed its end, even if what it sent before is not read yet."""
+    info = _info(sock)
+    return info is not None and info[0] in (_STATE_CLOSED, _STATE_CLOSE_WAIT)
+
+
+def _info(sock: socket.socket) -> tuple[int, ...] | None:
+    try:
+        return _INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+    except (OSError, struct.error):
+        return None

@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 This is where configuration becomes plain values for the rooms below, and where their callbacks
-meet: the port calls ``port_*``, sessions call ``peer_*``, listeners call ``_accepted``.  Everything
+meet: the port calls ``port_*``, sessions call ``peer_*``, the door calls ``_enter``.  Everything
 happens in callbacks of one event loop, so nothing here needs a lock, and no callback blocks.
 
 A connection never ends because something is wrong with it: an address that is taken, a device that
@@ -39,7 +39,7 @@ from portline.service.session import Session
 if TYPE_CHECKING:
     import asyncio
 
-    from portline.config.models import Listen, ServerConnection
+    from portline.config.models import ServerConnection
     from portline.errors import PortError
     from portline.line import Report, Request
     from portline.net.stream import StreamLink
@@ -80,7 +80,13 @@ class Connection:
             send_to=config.send_to,
             buffer_size=config.buffer_size,
         )
-        self.door = Door(name, config.max_connections)
+        self.door = Door(
+            name,
+            config.max_connections,
+            loop=loop,
+            peers=lambda: self.hub.peers,
+            enter=self._enter,
+        )
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.listeners = [
@@ -88,7 +94,7 @@ class Connection:
                 loop,
                 listen.host,
                 listen.port,
-                accepted=partial(self._accepted, listen),
+                accepted=partial(self.door.knock, protocol=listen.protocol.value),
                 changed=self._listeners_changed,
             )
             for listen in config.listeners()
@@ -122,6 +128,7 @@ class Connection:
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
         self._listen(False)
+        self.door.close()
         links = [session.link for session in (*self.hub.peers, *self._lingering)]
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
@@ -150,13 +157,7 @@ class Connection:
 
     # --- peers come and go ----------------------------------------------------------------------
 
-    def _accepted(self, listen: Listen, link: StreamLink) -> None:
-        protocol = listen.protocol.value
-        refusal = self.door.refusal(protocol, self.hub.peers)
-        if refusal:
-            self.log.info("turned away peer=%s protocol=%s", link.name, protocol)
-            self.door.turn_away(link, refusal)
-            return
+    def _enter(self, link: StreamLink, protocol: str) -> None:
         config = self.config
         with suppress(OSError):  # the peer may be gone already; reading will tell
             tcp.configure(
@@ -224,6 +225,7 @@ class Connection:
             self.peer_watches()
             if session.protocol != "raw":
                 self._restore()
+        self.door.somebody_left()
         if not self._occupied:
             self._drive_lines(connected=False)
             if self.config.open_when_connected:

@@ -104,7 +104,7 @@ def _state(connection: Connection) -> tuple[State, str]:
         return State.ERROR, "; ".join(errors)
     if connection.keeper.error is not None:
         return State.PORT_ABSENT, str(connection.keeper.error)
-    if peers and all(connection.door.full(protocol, peers) for protocol in connection.protocols):
+    if peers and all(connection.door.full(protocol) for protocol in connection.protocols):
         return State.FULL, ""
     if peers:
         return State.CONNECTED, ""
