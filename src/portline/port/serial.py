@@ -351,8 +351,8 @@ class PosixPort:
             case SetBreak(on):
                 self._set_break(on)
             case SendBreak(duration):
-                if self._set_break(True):
-                    return min(max(duration, 0.0), BREAK_LIMIT)
+                if duration > 0 and self._set_break(True):
+                    return min(duration, BREAK_LIMIT)
             case Purge(received):
                 if received:
                     tty.drop_received()

@@ -1,0 +1,153 @@
+"""The name under which applications find a virtual port: a link to its pseudo terminal.
+
+Theory of operation
+-------------------
+The kernel numbers pseudo terminals, so a link gives them a name that stays.  What is found under
+that name already decides what is done:
+
+==========================================  ====================================================
+under the name                              done
+==========================================  ====================================================
+nothing                                     the link is made
+a link to a pseudo terminal that is gone,   left over from a crash: the link is replaced in one
+or that is another port of this process     step, so that no application finds nothing
+a link to somebody's pseudo terminal        refused: it may be another program's virtual port
+anything else                               refused: never is a file or device replaced
+==========================================  ====================================================
+
+Only a link that still leads to our own terminal is removed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from portline.errors import PortBusy, PortDenied, PortError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Place", "folder_for"]
+
+DEV: Final = Path("/dev")
+PTS: Final = "/dev/pts/"
+FOLDER: Final = "portline"
+
+
+class Place:
+    """The path of one virtual port; ``terminals`` says where this process' own terminals are.
+
+    A name with a slash is that path.  Any other name is put into ``directory``, or when that is
+    None into the folder that :func:`folder_for` chooses.  Raises PortError for an impossible name.
+    """
+
+    def __init__(
+        self, name: str, terminals: Mapping[str, str], directory: str | os.PathLike[str] | None
+    ) -> None:
+        if not name or "\0" in name or Path(name).name in ("", ".", ".."):
+            raise PortError(repr(name), "is not a name for a virtual port")
+        self._name = name
+        self._terminals = terminals
+        self._directory = None if directory is None else Path(directory)
+
+    def path(self) -> str:
+        """Return where the link goes; makes the folder when it is Portline's own."""
+        if "/" in self._name:
+            return os.path.abspath(self._name)
+        folder = folder_for(self._name) if self._directory is None else self._directory
+        return os.path.abspath(folder / self._name)
+
+    def put(self, path: str, terminal: str) -> None:
+        """Make the link.  Raises PortBusy, PortDenied or PortError as the table says."""
+        try:
+            os.symlink(terminal, path)
+            return
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            folder = os.path.dirname(path)
+            raise PortError(self._name, f"there is no folder {folder} for {path}") from error
+        except OSError as error:
+            raise self._denied(path, error) from error
+        if self._is_leftover(path, terminal):
+            self._replace(path, terminal)
+
+    def move(self, path: str, before: str, terminal: str) -> None:
+        """Let the link lead to another terminal, unless it is no longer ours."""
+        if _target(path) == before:
+            self._replace(path, terminal)
+
+    def remove(self, path: str, terminal: str) -> None:
+        """Remove the link if it still leads to ``terminal``; never raises."""
+        if _target(path) == terminal:
+            with suppress(OSError):
+                os.unlink(path)
+
+    def _is_leftover(self, path: str, terminal: str) -> bool:
+        target = _target(path)
+        if target == terminal:
+            return False  # left over, and by chance right again
+        if target is None:
+            raise PortBusy(
+                self._name, f"{path} is a real file or device; choose another name or folder"
+            )
+        owner = self._terminals.get(target)
+        if owner == path:
+            raise PortBusy(self._name, f"{path} is another virtual port of this program")
+        if owner is None and (os.path.exists(path) or not target.startswith(PTS)):
+            raise PortBusy(
+                self._name,
+                f"{path} leads to {target}, which is not Portline's; "
+                f"remove the link if nothing uses it (rm {path}), or choose another name",
+            )
+        return True
+
+    def _replace(self, path: str, terminal: str) -> None:
+        folder, last = os.path.split(path)
+        passing = os.path.join(folder, f".{last}.{os.getpid()}")
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(passing)
+            os.symlink(terminal, passing)
+            os.replace(passing, path)
+        except OSError as error:
+            raise self._denied(path, error) from error
+
+    def _denied(self, path: str, error: OSError) -> PortDenied:
+        return PortDenied(self._name, f"{path} cannot be made: {error.strerror}")
+
+
+def folder_for(
+    name: str, *, dev: Path = DEV, temporary: Path = Path("/tmp"), runtime: str | None = None
+) -> Path:
+    """Return the folder for a port without a path.
+
+    ``/dev`` for root where it can be written, otherwise ``portline`` in ``runtime`` (by default
+    $XDG_RUNTIME_DIR), otherwise ``portline-UID`` in ``temporary``; the latter two are made, for
+    this user alone.  Raises PortError when that folder is somebody else's.
+    """
+    user = os.geteuid()
+    if user == 0 and os.access(dev, os.W_OK):
+        return dev
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "") if runtime is None else runtime
+    folder = Path(runtime) / FOLDER if runtime else temporary / f"{FOLDER}-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise PortError(name, f"{folder} cannot be made: {error.strerror}") from error
+    # In a folder that everybody may write to, somebody else may have come first.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
+        raise PortError(name, f"{folder} is not a folder of this user alone; remove it")
+    return folder
+
+
+def _target(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
