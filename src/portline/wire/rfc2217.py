@@ -242,8 +242,11 @@ class Rfc2217Wire:
     # --- the rest of the contract ---------------------------------------------------------------
 
     def answer(self, request: Request, state: PortState) -> bytes:
-        """Return the answer to a request of the peer."""
-        return self._server.answer(request, state)
+        """Return the answer to a request of the peer, after what we had to say before it.
+
+        An agreement is heard before the state that is told because of it.
+        """
+        return self.outgoing() + self._server.answer(request, state)
 
     def report(self, report: Report, now: float) -> bytes:
         """Return the report as a peer who is served wants to hear it."""
