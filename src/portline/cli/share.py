@@ -114,13 +114,14 @@ def described(port: str | None, name: str | None, given: dict[str, Any]) -> Gate
     """
     table = {field: value for field, value in given.items() if value not in (None, ())}
     if port is not None:
-        table["port"] = port
+        # A relative path means something only here, on a command line.
+        table["port"] = os.path.abspath(port) if "/" in port else port
     name = _default_name(table) if name is None else name
     try:
         config = GatewayConfig.model_validate({"connections": {name: table}})
     except ValidationError as error:
         raise ConfigError([_in_flags(fault) for fault in faults_of(error)]) from None
-    if text := _device_fault(port):
+    if text := _device_fault(table.get("port")):
         raise ConfigError([text])
     return config
 

@@ -72,7 +72,7 @@ class VirtualName:
     @property
     def allowed(self) -> str:
         """The two shapes."""
-        return "a name like ttyV0 (letters, digits, - . _), or a path like /run/portline/ttyV0"
+        return "a name like ttyV0 (letters, digits, - . _), or a path like /tmp/ttyV0"
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -85,8 +85,8 @@ class VirtualName:
             text = value.strip()
             if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text) and len(text) <= NAME_LIMIT:
                 return text
-            if text.startswith("/") and not text.endswith("/") and _clean(text):
-                return _normal(text)
+            if "/" in text and not text.endswith("/") and _clean(text):
+                return _normal(text) if text.startswith("/") else text
         raise ValueError(f"{quoted(value)} must be {self.allowed}")
 
     def show(self, value: object) -> str:

@@ -1,0 +1,200 @@
+"""``portline demo``: a simulated instrument, shared raw and with RFC 2217, and what to try."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from portline.cli.app import verbose_option, verbosity
+from portline.config.models import GatewayConfig
+from portline.errors import NetworkError, PortError
+from portline.service.instrument import BAUDRATE
+from portline.service.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from portline.service.gateway import Gateway
+
+__all__ = ["Demo", "demo", "free_port", "things_to_try"]
+
+HOST: Final = "127.0.0.1"
+"""The demo is for the person before this machine."""
+
+RAW_PORT: Final = 4001
+RFC2217_PORT: Final = 4002
+
+TRIES: Final = 100
+"""TCP ports that are tried, one after the other, before giving up."""
+
+PORT_MAX: Final = 65535
+
+
+class Demo:
+    """An instrument on a pseudo terminal and the configuration that shares it.
+
+    ::
+
+        async with Demo() as demo:
+            await serve(demo.config)
+
+    ``notes`` are lines on what is not as it was asked for.  Nothing is left behind at the end.
+    Raises NetworkError if no TCP port is free, and PortError if there is no pseudo terminal.
+    """
+
+    def __init__(self, raw_port: int = RAW_PORT, rfc2217_port: int = RFC2217_PORT) -> None:
+        self.raw_port = free_port(raw_port)
+        self.rfc2217_port = free_port(rfc2217_port, but_not=self.raw_port)
+        self.notes = [
+            f"TCP port {wanted} is in use; taking {taken} instead."
+            for wanted, taken in ((raw_port, self.raw_port), (rfc2217_port, self.rfc2217_port))
+            if wanted != taken
+        ]
+        self._simulator = Simulator()
+
+    @property
+    def config(self) -> GatewayConfig:
+        """What to run; valid within ``async with``."""
+        connection = {
+            "port": self._simulator.path,
+            "baudrate": BAUDRATE,
+            "listen": [
+                f"raw://{HOST}:{self.raw_port}",
+                f"rfc2217://{HOST}:{self.rfc2217_port}",
+            ],
+        }
+        return GatewayConfig.model_validate({"connections": {"demo": connection}})
+
+    async def __aenter__(self) -> Demo:
+        try:
+            self._simulator.start()
+        except OSError as error:
+            raise PortError(
+                "demo", f"this machine gives no pseudo terminal: {error.strerror}"
+            ) from error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._simulator.stop()
+
+
+def free_port(wanted: int, but_not: int | None = None) -> int:
+    """Return ``wanted``, or the next TCP port that can be listened on.  Raises NetworkError."""
+    last = min(wanted + TRIES, PORT_MAX + 1)
+    for port in range(wanted, last):
+        if port == but_not:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # As the listener does it, so that a port that lingers in TIME-WAIT counts as free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise NetworkError(
+        f"{HOST}:{wanted}", f"no TCP port up to {last - 1} can be used; name another one"
+    )
+
+
+def things_to_try(
+    raw_port: int,
+    rfc2217_port: int,
+    is_here: Callable[[str], bool] = lambda program: shutil.which(program) is not None,
+) -> list[str]:
+    """Return the lines that say what to type; a program that is not installed is marked."""
+    link = "/tmp/ttyDemo"
+    python, miniterm = _python()
+    tries = (
+        ("raw bytes", ("nc",), [f"nc {HOST} {raw_port}"]),
+        ("Telnet", ("telnet",), [f"telnet {HOST} {rfc2217_port}"]),
+        (
+            "RFC 2217",
+            (),
+            [f"{python} -m serial.tools.miniterm rfc2217://{HOST}:{rfc2217_port} {BAUDRATE}"],
+        ),
+        (
+            "as a serial port",
+            ("socat", "picocom"),
+            [f"socat pty,link={link},raw tcp:{HOST}:{raw_port} &", f"picocom {link}"],
+        ),
+    )
+    lines = []
+    for title, programs, commands in tries:
+        missing = [program for program in programs if not is_here(program)]
+        note = f"   ({', '.join(missing)}: not installed here)" if missing else ""
+        if title == "RFC 2217" and not miniterm:
+            note = f"   (first: {python} -m pip install pyserial)"
+        lines += [f"  {title + ':':18}{commands[0]}{note}"]
+        lines += [f"  {'':18}{command}" for command in commands[1:]]
+    return lines
+
+
+def _python() -> tuple[str, bool]:
+    """Return how to call this Python from here, and whether it has pyserial."""
+    here = os.getcwd() + os.sep
+    python = sys.executable or "python3"
+    has_pyserial = importlib.util.find_spec("serial") is not None
+    return python.removeprefix(here), has_pyserial
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--raw-port",
+    type=click.IntRange(1, PORT_MAX),
+    default=RAW_PORT,
+    show_default=True,
+    help="The TCP port that carries plain bytes.",
+)
+@click.option(
+    "--rfc2217-port",
+    type=click.IntRange(1, PORT_MAX),
+    default=RFC2217_PORT,
+    show_default=True,
+    help="The TCP port that carries settings and signal lines too.",
+)
+@verbose_option
+@click.pass_context
+def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
+    """Share a simulated instrument on this machine, to try Portline without hardware.
+
+    A port that is taken is replaced by the next free one.  Ctrl-C ends it; nothing is left behind.
+    """
+    from portline.service.log import start_logging
+    from portline.service.run import new_event_loop
+
+    start_logging(verbosity(ctx))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(Demo(raw_port, rfc2217_port)))
+    return 0
+
+
+async def _run(demo: Demo) -> None:
+    from portline.service.run import announcement, serve
+
+    def started(gateway: Gateway) -> None:
+        lines = [
+            *demo.notes,
+            *announcement(gateway),
+            "It sends a few sentences each second and answers *IDN?, MEAS:VOLT? and HELP.",
+            "TALK OFF makes it quiet.  In another terminal, try:",
+            *things_to_try(demo.raw_port, demo.rfc2217_port),
+            "Ctrl-C ends the demo.",
+        ]
+        click.echo("\n".join(lines))
+
+    async with demo:
+        await serve(demo.config, started=started)
