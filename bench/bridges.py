@@ -103,7 +103,8 @@ def portline_by(program: list[str]) -> Bridge:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
-        return done.stderr.strip()[-200:] or "it does not start" if done.returncode else ""
+        words = done.stderr.strip().splitlines() or ["it does not start"]
+        return words[-1] if done.returncode else ""
 
     return Bridge("portline", ALL, command, missing)
 

@@ -59,24 +59,21 @@ class Load(Process):
 
     def _ask(self, *words: object) -> dict[str, Any]:
         assert self.popen.stdin is not None
+        assert self.popen.stdout is not None
         try:
             self.popen.stdin.write(" ".join(map(str, words)) + "\n")
             self.popen.stdin.flush()
         except OSError as error:
             raise BridgeError(f"the load generator is gone: {self.last_words()}") from error
+        # One line an answer: nothing can wait in Python's buffer while select() looks below it.
+        if not select.select([self.popen.stdout], [], [], ANSWER_MAX)[0]:
+            raise BridgeError(f"the load generator does not answer after {ANSWER_MAX:.0f} s")
         answer: dict[str, Any] = json.loads(self._line())
         return answer
 
     def _line(self) -> str:
         assert self.popen.stdout is not None
-        # One answer a question: nothing can wait in Python's buffer while select() looks at the
-        # descriptor, except the names of the ptys, which are written in one piece at the start.
-        if not self._buffered() and not select.select([self.popen.stdout], [], [], ANSWER_MAX)[0]:
-            raise BridgeError(f"the load generator does not answer after {ANSWER_MAX:.0f} s")
         line = self.popen.stdout.readline()
         if not line:
             raise BridgeError(f"the load generator ended: {self.last_words()}")
         return line
-
-    def _buffered(self) -> bool:
-        return not hasattr(self, "ttys")
