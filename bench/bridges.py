@@ -1,0 +1,167 @@
+"""The bridges that are compared: how each is started, and what it can do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from bench.compile import compile_program
+from bench.process import BridgeError, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["BRIDGES", "PORTLINE", "Bridge", "Kind", "Task", "portline_by"]
+
+TUNED: Final = (
+    "  options:\n"
+    "    chardelay: false\n"
+    "    dev-to-net-bufsize: 65536\n"
+    "    net-to-dev-bufsize: 65536\n"
+)
+TRIAL_MAX: Final = 20.0
+"""Seconds that a program may take to say that it is there."""
+
+
+class Kind(Enum):
+    """What a work asks of a bridge."""
+
+    RAW = "raw TCP, one peer"
+    TELNET = "telnet with RFC 2217"
+    FAN_OUT = "several peers"
+    MANY = "several ports in one process"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a bridge is to carry: pairs of a tty and a TCP port of 127.0.0.1, all alike."""
+
+    lines: tuple[tuple[str, int], ...]
+    folder: Path
+    """For configuration files; empty at the start."""
+    telnet: bool = False
+    peers: int = 1
+    """That may be connected to one port at a time."""
+    service: bool = False
+    """Start it as the service with a configuration file, also for one port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A program that carries bytes between ttys and TCP."""
+
+    name: str
+    kinds: frozenset[Kind]
+    command: Callable[[Task], list[str]]
+    missing: Callable[[], str]
+    """Why it cannot be run here; an empty string when it can."""
+
+    def start(self, task: Task) -> Process:
+        """Start it and wait until it listens; raises :class:`BridgeError`."""
+        process = Process(self.command(task), task.folder / "bridge.log")
+        try:
+            process.wait_listening([port for _, port in task.lines])
+        except BaseException:
+            process.stop()
+            raise
+        return process
+
+
+ALL: Final = frozenset(Kind)
+
+
+def portline_by(program: list[str]) -> Bridge:
+    """Portline, started by the given words, such as ``python -m portline``."""
+
+    def command(task: Task) -> list[str]:
+        protocol = "rfc2217" if task.telnet else "raw"
+        if len(task.lines) == 1 and not task.service:
+            tty, port = task.lines[0]
+            words = ["share", tty, "--listen", f"127.0.0.1:{port}", "--protocol", protocol]
+            return [*program, *words, "--baudrate", "115200"]
+        config = task.folder / "portline.toml"
+        config.write_text(
+            "\n".join(
+                f'[connections.line{index}]\nport = "{tty}"\nlisten = "127.0.0.1:{port}"\n'
+                f'protocol = "{protocol}"\nbaudrate = 115200\n'
+                for index, (tty, port) in enumerate(task.lines)
+            ),
+            encoding="utf-8",
+        )
+        return [*program, "serve", "--config", str(config)]
+
+    def missing() -> str:
+        argv = [*program, "--help"]
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, timeout=TRIAL_MAX, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        words = done.stderr.strip().splitlines() or ["it does not start"]
+        return words[-1] if done.returncode else ""
+
+    return Bridge("portline", ALL, command, missing)
+
+
+def _relay(task: Task) -> list[str]:
+    lines = [f"{tty}={port}" for tty, port in task.lines]
+    return [str(compile_program("relay")), *(["--telnet"] if task.telnet else []), *lines]
+
+
+def _relay_missing() -> str:
+    try:
+        compile_program("relay")
+    except BridgeError as error:
+        return str(error)
+    return ""
+
+
+def _socat(task: Task) -> list[str]:
+    tty, port = task.lines[0]
+    return ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,nodelay", f"FILE:{tty},b115200,rawer"]
+
+
+def _ser2net(options: str) -> Callable[[Task], list[str]]:
+    def command(task: Task) -> list[str]:
+        stack = "telnet(rfc2217),tcp" if task.telnet else "tcp"
+        limit = f"    max-connections: {task.peers}\n" if task.peers > 1 else ""
+        tail = (options or "  options:\n") + limit if options or limit else ""
+        config = task.folder / "ser2net.yaml"
+        config.write_text(
+            "%YAML 1.1\n---\n"
+            + "".join(
+                f"connection: &line{index}\n"
+                f"  accepter: {stack},127.0.0.1,{port}\n"
+                f"  connector: serialdev,{tty},115200n81,local\n" + tail
+                for index, (tty, port) in enumerate(task.lines)
+            ),
+            encoding="utf-8",
+        )
+        return [_find("ser2net"), "-n", "-u", "-c", str(config)]
+
+    return command
+
+
+def _find(program: str) -> str:
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin") or ""
+
+
+def _not_found(program: str) -> Callable[[], str]:
+    return lambda: "" if _find(program) else "not installed"
+
+
+PORTLINE: Final = portline_by([sys.executable, "-m", "portline"])
+BRIDGES: Final = (
+    PORTLINE,
+    Bridge("C relay", ALL, _relay, _relay_missing),
+    Bridge("ser2net tuned", ALL, _ser2net(TUNED), _not_found("ser2net")),
+    Bridge("ser2net default", ALL, _ser2net(""), _not_found("ser2net")),
+    Bridge("socat", frozenset({Kind.RAW}), _socat, _not_found("socat")),
+)
+"""In the order in which each round runs them; ratios are those of the first one."""
