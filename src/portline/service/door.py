@@ -12,7 +12,10 @@ already left waits for a moment::
        +--full, nobody is leaving--> told why, out
        |
        +--full, somebody has left--> waiting --room--> in
-                                        +--WAIT_LIMIT over--> told why, out
+                                        +--WAIT_LIMIT over--> in, in the place of who has left
+
+What somebody who has left has still to say is not read any more then.  That happens when the device
+takes nothing, and then the newcomer may be the one who is to free it.
 """
 
 from __future__ import annotations
@@ -77,9 +80,7 @@ class Door:
         """Let a newcomer in, have it wait, or tell it why not."""
         if not self.full(protocol):
             self._enter(link, protocol)
-        elif self._crowded or not any(
-            tcp.has_left(peer.link.socket) for peer in self._inside(protocol)
-        ):
+        elif self._crowded or not any(map(has_left, self._inside(protocol))):
             self._turn_away(link, protocol)
         else:
             newcomer = _Newcomer(link, protocol)
@@ -113,6 +114,10 @@ class Door:
         return len(self._leaving) + len(self._waiting) >= NEWCOMERS
 
     def _give_up(self, newcomer: _Newcomer) -> None:
+        left = [peer for peer in self._inside(newcomer.protocol) if has_left(peer)]
+        if left:
+            left[0].abort("it has left, and the port does not take what it sent last")
+            return  # its end has let the newcomer in
         self._waiting.remove(newcomer)
         self._turn_away(newcomer.link, newcomer.protocol)
 
@@ -134,6 +139,11 @@ class Door:
                 f"the oldest from {oldest.name} since {since}); try again later"
             )
         return f"portline: {self._name} is in use by {oldest.name} since {since}; try again later"
+
+
+def has_left(peer: Session) -> bool:
+    """Tell whether a peer has closed its end already."""
+    return tcp.has_left(peer.link.socket)
 
 
 class _Newcomer:
