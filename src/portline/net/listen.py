@@ -66,6 +66,7 @@ class Listener:
         self._accepted = accepted
         self._changed = changed
         self._sockets: list[socket.socket] = []
+        self._errno: int | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -102,9 +103,11 @@ class Listener:
         try:
             self._sockets = _bind(self.host, self.port)
         except OSError as error:
-            found = NetworkError(display(self.host, self.port), _explain(error, self.port))
-            news = str(found) != str(self.error)
-            self.error = found
+            news = error.errno != self._errno or self.error is None
+            self._errno = error.errno
+            if news:  # looking for the holder takes some milliseconds: not at each attempt
+                text = _explain(error, self.port)
+                self.error = NetworkError(display(self.host, self.port), text)
             self._timer = self._loop.call_later(RETRY, self._try)
         else:
             news = True

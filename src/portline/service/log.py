@@ -37,4 +37,5 @@ def start_logging(verbose: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[min(verbose, len(_LEVELS) - 1)])
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # asyncio warns of its own affairs (slow callbacks in debug mode), which are not the user's.
+    logging.getLogger("asyncio").setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
