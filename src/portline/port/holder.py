@@ -13,7 +13,10 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["PROC", "UUCP_LOCKS", "Holder", "holders", "lock_holder", "uucp_holder"]
 
@@ -46,15 +49,20 @@ class Holder:
             return cls(pid)
 
 
-def holders(path: str, proc: Path = PROC) -> list[Holder]:
-    """Return the processes other than this one that have the device at ``path`` open."""
-    try:
-        rdev = os.stat(path).st_rdev
-    except OSError:
-        return []
-    pids = [int(name) for name in _names(proc) if name.isdigit()]
-    own = os.getpid()
-    return [Holder.of(p, proc) for p in sorted(pids) if p != own and _has_open(p, rdev, proc)]
+def holders(paths: Sequence[str], proc: Path = PROC) -> dict[str, list[Holder]]:
+    """Return for each path the processes other than this one that have that device open."""
+    devices: dict[int, str] = {}
+    for path in paths:
+        with suppress(OSError):
+            devices[os.stat(path).st_rdev] = path
+    found: dict[str, list[Holder]] = {path: [] for path in paths}
+    if not devices:
+        return found
+    for pid in sorted(int(name) for name in _names(proc) if name.isdigit()):
+        if pid != os.getpid():
+            for device in _open_devices(pid, proc) & devices.keys():
+                found[devices[device]].append(Holder.of(pid, proc))
+    return found
 
 
 def lock_holder(path: str, proc: Path = PROC) -> Holder | None:
@@ -104,12 +112,13 @@ def _names(folder: Path) -> list[str]:
     return []
 
 
-def _has_open(pid: int, rdev: int, proc: Path) -> bool:
+def _open_devices(pid: int, proc: Path) -> set[int]:
     folder = proc / str(pid) / "fd"
+    devices = set()
     for name in _names(folder):
         link = folder / name
         with suppress(OSError):
             # Reading the link first is cheap and leaves sockets, pipes and network disks alone.
-            if os.readlink(link).startswith("/dev/") and os.stat(link).st_rdev == rdev:
-                return True
-    return False
+            if os.readlink(link).startswith("/dev/"):
+                devices.add(os.stat(link).st_rdev)
+    return devices

@@ -159,7 +159,7 @@ def _absent(path: str) -> str:
 
 def _busy(name: str, path: str, fault: str, proc: Path) -> PortBusy:
     lock = lock_holder(path, proc)
-    found = [lock] if lock is not None else holders(path, proc)
+    found = [lock] if lock is not None else holders([path], proc)[path]
     if lock is not None and lock.pid == os.getpid():
         return PortBusy(name, f"{fault} by another connection of this program", str(lock))
     if not found:

@@ -1,0 +1,94 @@
+"""``portline ports``: the serial ports of this machine, and the line that shares each."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from portline.port.holder import holders
+from portline.port.inventory import found_ports
+
+if TYPE_CHECKING:
+    from portline.port.holder import Holder
+    from portline.port.inventory import FoundPort
+
+__all__ = ["FIRST_LISTEN_PORT", "ports"]
+
+FIRST_LISTEN_PORT: Final = 4001
+"""TCP port suggested for the first serial port; each next one gets the next number."""
+
+NONE_FOUND: Final = """\
+No serial ports were found on this machine.
+  A USB adapter:    plug it in; `dmesg | tail` shows whether the kernel has a driver for it.
+  A container:      pass the device in, for example with --device=/dev/ttyUSB0.
+  WSL:              attach the adapter with usbipd first.
+  No device yet:    `portline demo` shows everything with a simulated one."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
+def ports(as_json: bool) -> None:
+    """List the serial ports of this machine.
+
+    Each with what it is, who holds it, and the command that shares it under a name that survives
+    unplugging.  No port is opened.
+    """
+    found = found_ports()
+    held = holders([port.path for port in found])
+    if as_json:
+        entries = [_entry(n, port, held[port.path]) for n, port in enumerate(found)]
+        click.echo(json.dumps(entries, indent=2))
+    elif found:
+        click.echo(_table(found, held))
+    else:
+        click.echo(NONE_FOUND)
+
+
+def _share(number: int, port: FoundPort) -> str | None:
+    """Return the line to paste; None for the console, which is in use by the machine itself."""
+    if port.console:
+        return None
+    name = shlex.quote(port.lasting_name)
+    listen = f"127.0.0.1:{FIRST_LISTEN_PORT + number}"
+    return f"portline share {name} --listen {listen} --protocol rfc2217"
+
+
+def _entry(number: int, port: FoundPort, held: list[Holder]) -> dict[str, object]:
+    return {
+        **asdict(port),
+        "description": port.description,
+        "name": port.lasting_name,
+        "identity": None if port.usb is None else port.usb.identity,
+        "holders": [asdict(holder) for holder in held],
+        "share": _share(number, port),
+    }
+
+
+def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
+    rows = [
+        (
+            port.path,
+            port.description,
+            "" if port.usb is None else port.usb.identity,
+            ", ".join(map(str, held[port.path])) or "free",
+        )
+        for port in found
+    ]
+    titles = ("PORT", "WHAT IT IS", "IDENTITY", "HELD BY")
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = [_row(titles, widths)]
+    for number, (port, row) in enumerate(zip(found, rows, strict=True)):
+        lines.append(_row(row, widths))
+        share = _share(number, port)
+        if share is not None:
+            lines.append(f"    {share}")
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...], widths: list[int]) -> str:
+    pairs = zip(cells, widths, strict=True)
+    return "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
