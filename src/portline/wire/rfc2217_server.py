@@ -115,7 +115,7 @@ class ComPortServer:
         self._told: int | None = None
         self._noted = 0
         self._told_settings: dict[Item, Value] = {}
-        self._news: LineSettings | None = None
+        self._news_wait = False
         self._outstanding = 0
 
     def activate(self) -> list[Event]:
@@ -183,8 +183,8 @@ class ComPortServer:
                 reply = b"".join(
                     self._value(item, request, asked, state) for item, asked in settings_of(request)
                 )
-        if self._news is not None and not self._outstanding:
-            self._news = None
+        if self._news_wait and not self._outstanding:
+            self._news_wait = False
             reply += self._tell_settings(state.settings)
         return reply
 
@@ -232,8 +232,8 @@ class ComPortServer:
             case LineFault():
                 bits = fault_bits(report) & self._line_mask
                 return command(ANSWER + Code.NOTIFY_LINESTATE, bytes((bits,))) if bits else b""
-            case LineChange(settings) if self._notifies and self._outstanding:
-                self._news = settings
+            case LineChange() if self._notifies and self._outstanding:
+                self._news_wait = True  # told with the last answer, as they are by then
                 return b""
             case LineChange(settings) if self._notifies:
                 return self._tell_settings(settings)
