@@ -68,7 +68,7 @@ class End:
     """One side of a pair: its wire, the port behind it, and what it heard."""
 
     wire: Wire
-    port: PortState = PortState()
+    port: PortState = field(default_factory=PortState)
     obeys: bool = True
     """Whether the port does what it is asked to; it answers in any case."""
     heard: list[Event] = field(default_factory=list)

@@ -234,6 +234,8 @@ class Rfc2217Wire:
         elif code in (Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME) and self._asks:
             # Some access servers forget to add 100, and pyserial's client expects just that.
             taken = [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)]
+        elif code - ANSWER in (Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE):
+            taken = []  # two access servers back to back tell each other their lines
         if taken is None:
             self._unusable += 1
         else:

@@ -8,10 +8,11 @@ requests out in order, and the answer to each is a function of the request and t
 force; nothing about outstanding requests need be kept but their number.  Where the form of the
 answer depends on that of the command, the request is of a subclass that remembers it.
 
-*Modem lines.*  ``_told`` is what the client knows of the four lines.  A change is told if the
-client's mask lets it see the line at all, by its level or by its delta bit; so a line that drops is
-told too (RFC 2217 could be read as "send if new AND mask is not 0", which would never say that all
-lines are off), and a change that the mask hid is told once it no longer does.
+*Modem lines.*  ``_told`` is the four levels as they were last sent, ``_noted`` what they were when
+the client could last note a change.  A change is told if the client's mask shows the line's level
+or its delta bit; so a line that drops is told too (RFC 2217 could be read as "send if new AND mask
+is not 0", which would never say that all lines are off), and a level that the mask hid is told
+once it no longer does.
 
 *Settings that others change* are told unasked only if ``notifies`` says so, and only while no
 request is outstanding: a client could take them for its answer.  Flow control, break, DTR and RTS
@@ -112,8 +113,9 @@ class ComPortServer:
         self._modem_mask = _MODEM_MASK
         self._line_mask = _LINE_MASK
         self._told: int | None = None
+        self._noted = 0
         self._told_settings: dict[Item, Value] = {}
-        self._news: LineSettings | None = None
+        self._news_wait = False
         self._outstanding = 0
 
     def activate(self) -> list[Event]:
@@ -181,8 +183,8 @@ class ComPortServer:
                 reply = b"".join(
                     self._value(item, request, asked, state) for item, asked in settings_of(request)
                 )
-        if self._news is not None and not self._outstanding:
-            self._news = None
+        if self._news_wait and not self._outstanding:
+            self._news_wait = False
             reply += self._tell_settings(state.settings)
         return reply
 
@@ -230,8 +232,8 @@ class ComPortServer:
             case LineFault():
                 bits = fault_bits(report) & self._line_mask
                 return command(ANSWER + Code.NOTIFY_LINESTATE, bytes((bits,))) if bits else b""
-            case LineChange(settings) if self._notifies and self._outstanding:
-                self._news = settings
+            case LineChange() if self._notifies and self._outstanding:
+                self._news_wait = True  # told with the last answer, as they are by then
                 return b""
             case LineChange(settings) if self._notifies:
                 return self._tell_settings(settings)
@@ -255,15 +257,17 @@ class ComPortServer:
         The delta bits are those of the lines that changed since they were last told.
         """
         mask = 0xFF if asked else self._modem_mask
-        seen = mask & 0xF0 | (mask & 0x0F) << 4
+        by_level, by_delta = mask & 0xF0, (mask & 0x0F) << 4
         levels = levels_of(lines)
         first = self._told is None
-        told = levels if self._told is None else self._told
-        self._told = told & ~seen | levels & seen
-        changed = (levels ^ told) & seen
+        told, noted = (levels, levels) if self._told is None else (self._told, self._noted)
+        self._noted = noted & ~(by_level | by_delta) | levels & (by_level | by_delta)
+        changed = levels ^ noted
         delta = (changed & ~(levels & _RING)) >> 4  # of RI, only the trailing edge
-        if not (asked or (changed | delta) & mask or (first and seen)):
+        news = (levels ^ told) & by_level or delta & mask or (first and mask)
+        if not asked and not news:
             return b""
+        self._told = levels & mask
         return command(ANSWER + Code.NOTIFY_MODEMSTATE, bytes(((levels | delta) & mask,)))
 
 

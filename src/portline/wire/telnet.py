@@ -86,6 +86,9 @@ _PAIR: Final = b"\xff\xff"
 _FIRST_WINDOW: Final = 256
 """Bytes looked at first; a suboption is a dozen, and counting 256 bytes costs nothing."""
 
+_DENSE: Final = 16
+"""IACs in the first window above which replacing is faster than splitting and joining."""
+
 _LAST_WINDOW: Final = 16
 """Bytes at which looking at each IAC becomes cheaper than counting."""
 
@@ -196,7 +199,12 @@ class TelnetReader:
 
 def _unescape(data: bytes) -> bytes:
     """Return data with each pair of IAC made one; the argument itself where there is none."""
-    return data.replace(_PAIR, _IAC) if _IAC in data else data
+    first = data.find(_IAC)
+    if first < 0:
+        return data
+    if data.count(_IAC, first, first + _FIRST_WINDOW) > _DENSE:
+        return data.replace(_PAIR, _IAC)
+    return _IAC.join(data.split(_PAIR))
 
 
 def _run_end(data: bytes, start: int) -> int:
@@ -228,11 +236,7 @@ def _only_pairs(data: bytes, start: int, end: int) -> bool:
 
 
 def _next_command(data: bytes, start: int) -> int:
-    """Do as :func:`_run_end`, pair by pair."""
-    while True:
-        position = data.find(_IAC, start)
-        if position < 0:
-            return len(data)
-        if data[position + 1 : position + 2] != _IAC:
-            return position
-        start = position + 2
+    """Return where the next IAC stands that is not one of a pair; there is one."""
+    while data.startswith(_PAIR, start := data.find(_IAC, start)):
+        start += 2
+    return start

@@ -41,9 +41,7 @@ def test_we_offer_once_and_the_peer_agrees(options, side, yes, no, agree, refuse
 
 
 @SIDES
-def test_we_offer_and_the_peer_refuses_then_changes_its_mind(
-    options, side, yes, no, agree, refuse
-):
+def test_we_offer_and_the_peer_refuses_then_changes_its_mind(options, side, yes, no, agree, refuse):
     options.offer(side, HAVE)
     assert options.hear(no, HAVE) == b""
     assert not options.on(side, HAVE)

@@ -52,7 +52,7 @@ def server():
     return server
 
 
-# --- beginning and end --------------------------------------------------------------------------
+# --- beginning and end ---------------------------------------------------------------------------
 
 
 def test_a_client_hears_the_modem_lines_at_once_and_once():
@@ -91,7 +91,7 @@ def test_the_masks_begin_anew_with_the_next_agreement(server):
     assert server.activate() == [Watch(modem_lines=True, faults=False), Query(Item.MODEM_LINES)]
 
 
-# --- commands and answers -----------------------------------------------------------------------
+# --- commands and answers ------------------------------------------------------------------------
 
 COMMANDS = [
     # what the client says, what it means, and the answer when the port obeys
@@ -250,7 +250,7 @@ def test_malformed_commands_mean_nothing(server, code, payload):
     assert server.take(code, payload) is None
 
 
-# --- signature and flow ---------------------------------------------------------------------------
+# --- signature and flow --------------------------------------------------------------------------
 
 
 def test_who_are_you(server):
@@ -269,7 +269,7 @@ def test_suspend_and_resume_are_not_answered(server):
     assert server.take(Code.FLOWCONTROL_RESUME, b"") == [Flow(suspended=False)]
 
 
-# --- modem lines ----------------------------------------------------------------------------------
+# --- modem lines ---------------------------------------------------------------------------------
 
 
 def change(server, **lines):
@@ -324,6 +324,17 @@ def test_a_mask_that_uncovers_a_line_tells_it(server):
     assert server.answer(second, state) == told(11, 255) + lines_told(0x88)
 
 
+def test_a_mask_that_uncovers_a_level_tells_it():
+    server = ComPortServer()
+    server.activate()
+    server.answer(Query(Item.MODEM_LINES), STATE)
+    server.take(Code.SET_MODEMSTATE_MASK, b"\x01")
+    assert change(server, cts=True) == lines_told(1)
+    (query,) = server.take(Code.SET_MODEMSTATE_MASK, b"\xff")
+    state = replace(STATE, lines=ModemLines(cts=True))
+    assert server.answer(query, state) == told(11, 255) + lines_told(0x10)
+
+
 def test_a_poll_tells_everything_whatever_the_mask_is(server):
     server.take(Code.SET_MODEMSTATE_MASK, b"\0")
     state = replace(STATE, lines=ALL_ON)
@@ -341,7 +352,7 @@ def test_before_the_agreement_nothing_is_told():
     assert change(ComPortServer(), cts=True) == b""
 
 
-# --- line faults ------------------------------------------------------------------------------------
+# --- line faults ---------------------------------------------------------------------------------
 
 
 def test_faults_are_told_to_those_who_want_them(server):

@@ -58,6 +58,22 @@ def test_a_lone_iac_at_the_end_waits(reader):
     assert feed(reader, b"\xf1") == [Command(0xF1)]
 
 
+def test_sparse_and_dense_data_come_out_alike(reader):
+    sparse = bytes(range(256)) * 20
+    dense = b"a\xff" * 500
+    assert feed(reader, escape(sparse)) == [sparse]
+    assert feed(reader, escape(dense)) == [dense]
+    assert feed(reader, escape(sparse + dense + sparse)) == [sparse + dense + sparse]
+
+
+def test_a_command_close_behind_pairs(reader):
+    """Windows around a command shrink until looking at each pair is cheaper."""
+    for pairs in range(1, 40):
+        assert feed(reader, b"\xff" * 2 * pairs + b"\xff\xf1") == [b"\xff" * pairs, Command(0xF1)]
+        stream = b"x\xff\xff" * pairs + b"\xff\xf1\xff"
+        assert feed(reader, stream, b"\xff") == [b"x\xff" * pairs, Command(0xF1), b"\xff"]
+
+
 @pytest.mark.parametrize("before", [0, 1, 7, 16, 100, 255, 256, 257, 1000, 5000])
 @pytest.mark.parametrize("after", [0, 1, 300])
 @pytest.mark.parametrize("unit", [b"x", b"\xff", b"\xffx", b"xyz\xff\xff"])

@@ -1,0 +1,244 @@
+import pytest
+
+from portline.line import (
+    Flow,
+    FlowControl,
+    Item,
+    LineFault,
+    LineSettings,
+    ModemChange,
+    ModemLines,
+    Parity,
+    Purge,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetLine,
+    SetModem,
+    StopBits,
+    Told,
+)
+from portline.wire.rfc2217_client import (
+    ANSWER_TIMEOUT,
+    PENDING_LIMIT,
+    SIGNATURES_TOLD,
+    ComPortClient,
+)
+from portline.wire.rfc2217_codes import Code, command
+
+
+@pytest.fixture
+def client():
+    return ComPortClient("Portline here")
+
+
+def told(client, code, *payload):
+    taken = client.take(code, bytes(payload))
+    return taken if taken is None else taken[0]
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "commands"),
+    [
+        (SetLine(baudrate=9600), [(1, 0, 0, 0x25, 0x80)]),
+        (SetLine(flow_control=FlowControl.HARDWARE), [(5, 3)]),
+        (SetLine(inbound_flow=FlowControl.NONE), [(5, 14)]),
+        (
+            SetLine.everything(LineSettings()),
+            [(1, 0, 0, 0x25, 0x80), (2, 8), (3, 1), (4, 1), (5, 1)],
+        ),
+        (SetModem(dtr=True, rts=False), [(5, 8), (5, 12)]),
+        (SetBreak(True), [(5, 5)]),
+        (Purge(received=True), [(12, 1)]),
+        (Purge(received=True, unsent=True), [(12, 3)]),
+        (Purge(), []),
+        (SendBreak(), []),
+        (SetLine(), []),
+        (Query(Item.BAUDRATE), [(1, 0, 0, 0, 0)]),
+        (Query(Item.DATA_BITS), [(2, 0)]),
+        (Query(Item.PARITY), [(3, 0)]),
+        (Query(Item.STOP_BITS), [(4, 0)]),
+        (Query(Item.FLOW_CONTROL), [(5, 0)]),
+        (Query(Item.BREAK), [(5, 4)]),
+        (Query(Item.DTR), [(5, 7)]),
+        (Query(Item.RTS), [(5, 10)]),
+        (Query(Item.INBOUND_FLOW), [(5, 13)]),
+        (Query(Item.LINE_STATE), [(6,)]),
+        (Query(Item.MODEM_LINES), [(7,)]),
+        (Query(Item.SIGNATURE), [(0,)]),
+        (Query(Item.MODEM_MASK), []),
+        (Query(Item.PURGE), []),
+    ],
+)
+def test_requests_become_commands(client, request_, commands):
+    said = b"".join(command(code, bytes(payload)) for code, *payload in commands)
+    assert client.ask(request_, 0.0) == said
+    assert client.deadline() == (ANSWER_TIMEOUT if commands else None)
+
+
+def test_masks(client):
+    assert client.set_masks(255, 0x1E, 0.0) == command(10, b"\x1e") + command(11, b"\xff")
+    assert told(client, 10, 0x1E) == [Told(Item.LINE_MASK, 0x1E)]
+    assert told(client, 11, 255) == [Told(Item.MODEM_MASK, 255)]
+    assert client.deadline() is None
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "item", "value"),
+    [
+        ((1, 0, 1, 0xC2, 0), Item.BAUDRATE, 115200),
+        ((1, 14), Item.BAUDRATE, 115200),
+        ((2, 7), Item.DATA_BITS, 7),
+        ((3, 4), Item.PARITY, Parity.MARK),
+        ((4, 3), Item.STOP_BITS, StopBits.ONE_AND_A_HALF),
+        ((5, 2), Item.FLOW_CONTROL, FlowControl.XON_XOFF),
+        ((5, 5), Item.BREAK, True),
+        ((5, 9), Item.DTR, False),
+        ((5, 11), Item.RTS, True),
+        ((5, 16), Item.INBOUND_FLOW, FlowControl.HARDWARE),
+        ((12, 2), Item.PURGE, Purge(unsent=True)),
+        ((2, 7, 0, 0), Item.DATA_BITS, 7),
+    ],
+)
+def test_what_is_told_unasked_has_no_request(client, answer, item, value):
+    assert told(client, *answer) == [Told(item, value)]
+
+
+def test_an_answer_belongs_to_the_oldest_question_about_the_item(client):
+    first, second = SetLine(baudrate=300), SetLine(baudrate=9600)
+    client.ask(first, 0.0)
+    client.ask(SetModem(dtr=True, rts=True), 0.0)
+    client.ask(second, 0.0)
+    assert told(client, 5, 11) == [Told(Item.RTS, True, SetModem(dtr=True, rts=True))]
+    assert told(client, 1, 0, 0, 1, 44) == [Told(Item.BAUDRATE, 300, first)]
+    assert told(client, 1, 0, 0, 1, 44) == [Told(Item.BAUDRATE, 300, second)]
+    assert told(client, 1, 0, 0, 1, 44) == [Told(Item.BAUDRATE, 300)]
+
+
+def test_modem_lines_are_a_change_and_an_answer_only_if_asked(client):
+    lines = ModemLines(cts=True)
+    assert told(client, 7, 0x11) == [ModemChange(lines)]
+    client.ask(Query(Item.MODEM_LINES), 0.0)
+    assert told(client, 7, 0x10) == [
+        ModemChange(lines),
+        Told(Item.MODEM_LINES, lines, Query(Item.MODEM_LINES)),
+    ]
+
+
+def test_line_state_is_a_fault_if_it_says_one(client):
+    assert told(client, 6, 0x60) == []
+    assert told(client, 6, 0x62) == [LineFault(overrun=True)]
+    client.ask(Query(Item.LINE_STATE), 0.0)
+    assert told(client, 6, 0x60) == [Told(Item.LINE_STATE, 0x60, Query(Item.LINE_STATE))]
+
+
+@pytest.mark.parametrize("payload", [(), (0,)])
+def test_flow(client, payload):
+    assert told(client, 8, *payload) == [Flow(suspended=True)]
+    assert told(client, 9, *payload) == [Flow(suspended=False)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (1,),
+        (1, 0),
+        (1, 0, 0),
+        (1, 0, 0, 0, 0),
+        (2,),
+        (2, 9),
+        (3, 0),
+        (4, 4),
+        (5, 0),
+        (5, 17),
+        (5, 99),
+        (7,),
+        (12, 0),
+        (13, 1),
+        (155, 1),
+    ],
+)
+def test_what_nobody_understands_means_nothing(client, answer):
+    assert told(client, *answer) is None
+
+
+# --- servers that answer otherwise --------------------------------------------------------------
+
+
+def test_sredird_answers_lines_with_its_flow_control(client):
+    client.ask(SetModem(dtr=True, rts=True), 0.0)
+    assert told(client, 5, 1) == []
+    assert told(client, 5, 1) == []
+    assert client.deadline() is None
+    assert told(client, 5, 1) == [Told(Item.FLOW_CONTROL, FlowControl.NONE)]
+
+
+def test_sredird_answers_inbound_flow_with_nothing(client):
+    client.ask(Query(Item.INBOUND_FLOW), 0.0)
+    assert told(client, 5, 0) == []
+    assert client.deadline() is None
+
+
+def test_a_line_told_unasked_retires_nothing(client):
+    client.ask(SetLine(flow_control=FlowControl.NONE), 0.0)
+    assert told(client, 5, 8) == [Told(Item.DTR, True)]
+    assert client.deadline() is not None
+
+
+def test_an_answer_without_a_value_retires_its_question(client):
+    client.ask(SetLine(parity=Parity.MARK, baudrate=300), 0.0)
+    assert told(client, 3, 0) == []
+    assert told(client, 1, 0, 0, 0, 0) == []
+    assert client.deadline() is None
+
+
+def test_a_server_that_does_not_answer_is_counted(client):
+    client.ask(SetLine(parity=Parity.MARK), 1.0)
+    client.ask(SetLine(baudrate=300), 2.0)
+    assert client.deadline() == 1.0 + ANSWER_TIMEOUT
+    client.tick(0.9 + ANSWER_TIMEOUT)
+    assert client.unanswered == 0
+    client.tick(1.0 + ANSWER_TIMEOUT)
+    assert (client.unanswered, client.unanswered_items) == (1, {Item.PARITY})
+    assert client.deadline() == 2.0 + ANSWER_TIMEOUT
+    client.tick(2.0 + ANSWER_TIMEOUT)
+    assert client.unanswered == 2
+    assert client.deadline() is None
+
+
+def test_what_waits_is_bounded(client):
+    for _ in range(PENDING_LIMIT + 3):
+        client.ask(Query(Item.DTR), 0.0)
+    assert client.unanswered == 3
+    assert sum(told(client, 5, 9)[0].request is not None for _ in range(PENDING_LIMIT + 3)) == (
+        PENDING_LIMIT
+    )
+
+
+# --- signature ----------------------------------------------------------------------------------
+
+
+def test_who_the_server_is(client):
+    client.ask(Query(Item.SIGNATURE), 0.0)
+    assert client.take(Code.SIGNATURE, b"ser2net") == (
+        [Told(Item.SIGNATURE, "ser2net", Query(Item.SIGNATURE))],
+        b"",
+    )
+    assert client.peer_signature == "ser2net"
+
+
+def test_a_server_may_have_no_name(client):
+    client.ask(Query(Item.SIGNATURE), 0.0)
+    assert told(client, 0) == [Told(Item.SIGNATURE, "", Query(Item.SIGNATURE))]
+
+
+def test_a_server_may_ask_who_we_are_a_bounded_number_of_times(client):
+    for _ in range(SIGNATURES_TOLD):
+        assert client.take(Code.SIGNATURE, b"") == ([], command(0, b"Portline here"))
+    assert client.take(Code.SIGNATURE, b"") == ([], b"")
