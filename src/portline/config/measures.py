@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ __all__ = ["Duration", "Size"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Measure:
+class _Measure(ABC):
     """A number with an optional unit behind it: what durations and sizes have in common."""
 
     low: float
@@ -40,9 +41,9 @@ class _Measure:
         spread = f"{self.show(self.low)} to {self.show(self.high)}"
         return f"{spread}, or 0 ({self.zero})" if self.zero and self.low > 0 else spread
 
+    @abstractmethod
     def show(self, value: object) -> str:
         """Write a value with the largest unit that leaves it whole."""
-        raise NotImplementedError
 
     def _within(self, value: object, number: Fraction) -> Fraction:
         if self.low <= number <= self.high or (number == 0 and self.zero):
