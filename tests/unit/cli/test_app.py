@@ -48,6 +48,12 @@ def test_help_lists_the_commands_without_importing_them() -> None:
         assert f"\n  {name} " in done.stdout
 
 
+def test_help_says_what_each_command_is_for() -> None:
+    result = CliRunner().invoke(main, ["-h"])
+    assert result.exit_code == 0
+    assert "demo   Share a simulated instrument, to try Portline out." in result.output
+
+
 def test_the_version() -> None:
     assert CliRunner().invoke(main, ["--version"]).output == f"portline {__version__}\n"
 

@@ -18,6 +18,11 @@ def test_a_duration_is_read_back(seconds: float) -> None:
     assert DURATION.read(DURATION.show(seconds)) == seconds
 
 
+@pytest.mark.parametrize("value", [0.1, "0.1", "100ms"])
+def test_a_limit_that_is_no_binary_fraction_is_itself_allowed(value: object) -> None:
+    assert Duration(0.1, 0.1).read(value) == 0.1
+
+
 @given(st.integers(0, 64 * 1024**2))
 def test_a_size_is_read_back(size: int) -> None:
     assert SIZE.read(size) == SIZE.read(SIZE.show(size)) == SIZE.read(f"{size}B") == size

@@ -84,6 +84,7 @@ def test_windows_line_ends_count_once() -> None:
 @example("a = {=")
 @example('"\\x" = 1')
 @example("[a")
+@example("a = [}")
 @example("a = " + "[" * 1000)
 def test_any_text_comes_to_an_end(text: str) -> None:
     assert all(1 <= line <= text.count("\n") + 1 for line in positions(text).values())

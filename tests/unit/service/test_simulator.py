@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from portline.service import instrument
 from portline.service import simulator as module
-from portline.service.instrument import Instrument
+from portline.service.instrument import Instrument, sentence
 from portline.service.simulator import WAITING_LIMIT, Simulator
 
 LIMIT = 20.0
@@ -102,6 +103,21 @@ def test_the_baudrate_of_the_terminal_is_the_speed_of_the_instrument() -> None:
             assert slow >= 39 * 10 / 600 - 2 * module.SLICE
 
     play(scene)
+
+
+def test_a_round_that_is_due_while_it_still_talks_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instrument, "PERIOD", 0.01)
+
+    async def scene(simulator: Simulator) -> None:
+        with Terminal(simulator.path) as terminal:
+            terminal.set_speed(termios.B38400)
+            data, _ = await terminal.read(2000)
+            for line in data.split(b"\r\n")[:-1]:
+                assert sentence(line[1:-3].decode()) == line + b"\r\n"
+
+    assert play(scene).lost == 0
 
 
 def test_a_line_that_is_hung_up_carries_nothing() -> None:
