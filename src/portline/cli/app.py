@@ -85,7 +85,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that ``args`` name; say which ones there are if it is none of them."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        # The shell's completion parses what is half typed, and wants silence (resilient).
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             known = ", ".join(COMMANDS)
             ctx.fail(f"there is no command {args[0]!r}; there are {known}")
         return super().resolve_command(ctx, args)
@@ -159,6 +160,7 @@ def _confessed(error: Exception, arguments: Sequence[str]) -> int:
 
 
 @click.group(
+    "portline",
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ __all__ = ["Duration", "Size"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Measure:
+class _Measure(ABC):
     """A number with an optional unit behind it: what durations and sizes have in common."""
 
     low: float
@@ -40,17 +41,23 @@ class _Measure:
         spread = f"{self.show(self.low)} to {self.show(self.high)}"
         return f"{spread}, or 0 ({self.zero})" if self.zero and self.low > 0 else spread
 
+    @abstractmethod
     def show(self, value: object) -> str:
         """Write a value with the largest unit that leaves it whole."""
-        raise NotImplementedError
 
     def _within(self, value: object, number: Fraction) -> Fraction:
-        if self.low <= number <= self.high or (number == 0 and self.zero):
+        low, high = _exactly(self.low), _exactly(self.high)
+        if low <= number <= high or (number == 0 and self.zero):
             return number
-        near = min(max(number, Fraction(self.low)), Fraction(self.high))
+        near = min(max(number, low), high)
         raise ValueError(
             f"{quoted(value)} must be {self.allowed}; the nearest is {self.show(float(near))}"
         )
+
+
+def _exactly(number: float) -> Fraction:
+    """Return the number that was written: 1/10 for 0.1, which as a float is a little more."""
+    return Fraction(str(number))
 
 
 _MEASURE: Final = re.compile(
@@ -64,7 +71,7 @@ def _measured(value: object, units: Mapping[str, Fraction], example: str) -> Fra
         case int() if not isinstance(value, bool):
             return Fraction(value)
         case float() if math.isfinite(value):
-            return Fraction(value)
+            return _exactly(value)
         case str() if found := _MEASURE.fullmatch(value):
             unit = found["unit"].lower()
             if unit in units:

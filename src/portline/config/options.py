@@ -93,6 +93,11 @@ class Combination(Enum):
         """Return the combination of a port and a protocol."""
         return cls(f"{'virtual' if virtual else 'real'} {protocol.value}")
 
+    @property
+    def is_virtual(self) -> bool:
+        """Tell whether Portline makes the port."""
+        return self in _VIRTUAL
+
 
 _REAL: Final = frozenset({Combination.REAL_RAW, Combination.REAL_RFC2217})
 _VIRTUAL: Final = frozenset({Combination.VIRTUAL_RAW, Combination.VIRTUAL_RFC2217})

@@ -149,7 +149,8 @@ def _shared(
         if value is None:
             continue
         if value in owners:
-            text = f"{value} is already the {field} of connections.{owners[value]}; give it to one"
+            what = "virtual port" if field == "virtual" else field
+            text = f"{value} is already the {what} of connections.{owners[value]}; give it to one"
             yield Fault((name, field), text)
         else:
             owners[value] = name

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from portline.config.models import GatewayConfig
+
+Runs = list[tuple["GatewayConfig", int, bool]]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """What the commands would have run, in place of a gateway."""
+    made: Runs = []
+    module = ModuleType("portline.service.run")
+
+    def run(config: GatewayConfig, *, verbose: int, announce: bool) -> int:
+        made.append((config, verbose, announce))
+        return 0
+
+    monkeypatch.setattr(module, "run", run, raising=False)
+    monkeypatch.setitem(sys.modules, "portline.service.run", module)
+    return made

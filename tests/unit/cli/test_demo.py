@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from portline.cli import demo as module
+from portline.cli.app import main
+from portline.cli.demo import HOST, TRIES, Demo, free_port, things_to_try
+from portline.config.models import GatewayConfig
+from portline.errors import NetworkError, PortError
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server((HOST, 0)) as server:
+        yield server
+
+
+def test_a_demo_is_a_connection_of_a_real_port_in_both_protocols() -> None:
+    async def scene() -> str:
+        async with Demo() as demo:
+            connection = demo.config.connections["demo"]
+            assert connection.port is not None
+            assert os.path.exists(connection.port)
+            assert connection.baudrate == 4800
+            assert [str(place) for place in connection.listeners()] == [
+                f"raw://{HOST}:{demo.raw_port}",
+                f"rfc2217://{HOST}:{demo.rfc2217_port}",
+            ]
+            return connection.port
+
+    path = asyncio.run(scene())
+    assert not os.path.exists(path)
+
+
+def test_a_port_that_is_taken_is_replaced_and_that_is_said(listener: socket.socket) -> None:
+    taken = listener.getsockname()[1]
+    demo = Demo(raw_port=taken, rfc2217_port=taken)
+    assert taken < demo.raw_port < demo.rfc2217_port
+    assert demo.notes == [
+        f"TCP port {taken} is in use; taking {demo.raw_port} instead.",
+        f"TCP port {taken} is in use; taking {demo.rfc2217_port} instead.",
+    ]
+
+
+def test_it_gives_up_when_no_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIES", 1)
+    with pytest.raises(NetworkError, match="no TCP port up to 65535 can be used"):
+        free_port(65535, but_not=65535)
+    assert TRIES > 1
+
+
+def test_a_machine_without_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(28, "No space left on device")
+
+    async def scene() -> None:
+        async with Demo():
+            pass
+
+    monkeypatch.setattr(os, "openpty", refuse)
+    with pytest.raises(PortError, match="gives no pseudo terminal: No space left on device"):
+        asyncio.run(scene())
+
+
+def everything_but(*missing: str) -> Callable[[str], bool]:
+    return lambda program: program not in missing
+
+
+def test_what_to_try_marks_what_is_not_installed() -> None:
+    lines = things_to_try(1, 2, everything_but("telnet", "picocom"))
+    assert lines[0] == f"  raw bytes:        nc {HOST} 1"
+    assert lines[1] == f"  Telnet:           telnet {HOST} 2   (telnet: not installed here)"
+    assert f" -m serial.tools.miniterm rfc2217://{HOST}:2 4800" in lines[2]
+    assert lines[3].endswith("tcp:127.0.0.1:1 &   (picocom: not installed here)")
+    assert lines[4].split() == ["picocom", "/tmp/ttyDemo"]
+
+
+def test_what_to_try_says_how_to_get_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "executable", os.path.join(os.getcwd(), ".venv/bin/python"))
+    line = things_to_try(1, 2)[2]
+    assert ".venv/bin/python -m serial.tools.miniterm" in line
+    assert line.endswith("(first: .venv/bin/python -m pip install pyserial)")
+
+
+def test_the_command_shares_the_instrument_and_says_what_to_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared: list[str | None] = []
+    levels: list[int] = []
+
+    async def serve(config: GatewayConfig, *, started: Callable[[object], None]) -> None:
+        shared.append(config.connections["demo"].port)
+        started(None)
+
+    run = SimpleNamespace(
+        serve=serve,
+        announcement=lambda gateway: ["demo: shared"],
+        new_event_loop=asyncio.new_event_loop,
+    )
+    monkeypatch.setitem(sys.modules, "portline.service.run", run)
+    log = SimpleNamespace(start_logging=levels.append)
+    monkeypatch.setitem(sys.modules, "portline.service.log", log)
+    free = free_port(20000)
+    arguments = f"demo -v --raw-port {free} --rfc2217-port {free}"
+    result = CliRunner().invoke(main, arguments.split())
+    lines = result.output.splitlines()
+    assert (result.exit_code, levels) == (0, [1])
+    assert lines[0].startswith(f"TCP port {free} is in use; taking ")
+    assert lines[1] == "demo: shared"
+    assert f"  raw bytes:        nc {HOST} {free}" in "\n".join(lines)
+    assert lines[-1] == "Ctrl-C ends the demo."
+    assert shared[0] is not None
+    assert not os.path.exists(shared[0])

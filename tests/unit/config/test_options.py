@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from portline.config.models import ServerConnection, options
+from portline.config.options import (
+    EXCLUSIONS,
+    Combination,
+    Group,
+    applies_to,
+    exclusion,
+    key_of,
+)
+from portline.config.values import Protocol
+
+REAL_RAW, REAL_RFC2217, VIRTUAL_RAW, VIRTUAL_RFC2217 = Combination
+
+# The table of mission section 1.7, as far as there are options yet.
+TABLE = {
+    (True, True, False, False): (
+        "baudrate data-bits parity stop-bits flow-control exclusive open-when-connected "
+        "dtr-connected rts-connected dtr-disconnected rts-disconnected"
+    ),
+    (True, True, True, True): (
+        "keepalive keepalive-retry inactivity buffer-size nodelay backlog-size overflow listen"
+    ),
+    (True, False, True, False): "max-connections receive-from send-to",
+    (False, False, True, True): "listen-when-open",
+    (False, True, False, True): "notify allow-dtr allow-rts allow-break",
+    (False, True, False, False): "allow-settings",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "marks"), [(key, marks) for marks, keys in TABLE.items() for key in keys.split()]
+)
+def test_each_option_applies_where_the_mission_says(
+    key: str, marks: tuple[bool, bool, bool, bool]
+) -> None:
+    applies = applies_to(key.replace("-", "_"))
+    assert tuple(item in applies for item in Combination) == marks
+
+
+def test_the_table_speaks_of_options_that_exist() -> None:
+    assert set(EXCLUSIONS) <= set(options(ServerConnection))
+
+
+def test_every_field_is_an_option_and_explains_itself() -> None:
+    known = options(ServerConnection)
+    assert list(known) == list(ServerConnection.model_fields)
+    for field, option in known.items():
+        assert option.text[0].isupper(), field
+        assert not option.text.endswith("."), field
+        assert option.why or field in {"kind", "port", "virtual"}, field
+
+
+def test_the_options_stand_in_the_order_of_the_groups() -> None:
+    groups = [option.group for option in options(ServerConnection).values()]
+    assert groups == sorted(groups, key=list(Group).index)
+
+
+@pytest.mark.parametrize("field", options(ServerConnection))
+def test_every_default_is_a_value_that_the_option_takes(field: str) -> None:
+    option = options(ServerConnection)[field]
+    default = ServerConnection.model_fields[field].default
+    if default is not None:
+        assert option.kind.read(default) == default
+        assert option.kind.show(default)
+
+
+def test_an_option_applies_if_it_applies_to_any_combination() -> None:
+    assert exclusion("notify", [REAL_RAW, REAL_RFC2217]) is None
+    assert exclusion("listen", [REAL_RAW]) is None
+    assert exclusion("notify", []) is None
+
+
+def test_an_exclusion_tells_where_why_and_what_to_do() -> None:
+    found = exclusion("allow_settings", [VIRTUAL_RAW])
+    assert found is not None
+    assert str(found) == (
+        "does not apply to a virtual port, because the application that opens it decides, and the "
+        "peer follows; leave it out, or share a real port (option port)"
+    )
+
+
+def test_combinations() -> None:
+    assert Combination.of(virtual=True, protocol=Protocol.RFC2217) is VIRTUAL_RFC2217
+    assert [item.is_virtual for item in Combination] == [False, False, True, True]
+    assert key_of("max_connections") == "max-connections"

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portline.config.places import LISTENERS_MAX, Device, ListenAddresses, VirtualName
+from portline.config.values import Address
+
+ANYTHING = st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.lists(st.text()))
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("/dev/ttyUSB0", "/dev/ttyUSB0"),
+        (" //dev/./ttyUSB0/ ", "/dev/ttyUSB0"),
+        ("/dev/serial/by-id/usb-FTDI_A50-if00", "/dev/serial/by-id/usb-FTDI_A50-if00"),
+        ("usb:0403:6001:A50285BI", "usb:0403:6001:A50285BI"),
+        ("usb:10C4:EA60", "usb:10c4:ea60"),
+    ],
+)
+def test_the_spellings_of_a_real_port(text: str, device: str) -> None:
+    assert Device().read(text) == device
+    assert Device().show(device) == device
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", " ", "usb:403:6001", "usb:0403:6001:a/b", "dev/x y", "/dev/\n", 3, None]
+)
+def test_what_is_no_real_port(wrong: object) -> None:
+    with pytest.raises(ValueError, match="must be a path like /dev/ttyUSB0, or a USB identity"):
+        Device().read(wrong)
+
+
+def test_a_bare_device_name_is_understood_and_refused() -> None:
+    with pytest.raises(ValueError, match='did you mean "/dev/ttyUSB0"'):
+        Device().read("ttyUSB0")
+
+
+@pytest.mark.parametrize("name", ["ttyV0", "COM7", "a.b-c_d", "/dev/ttyS0", "./ttyV0", "_x"])
+def test_the_spellings_of_a_virtual_port(name: str) -> None:
+    assert VirtualName().read(f" {name} ") == name
+    assert VirtualName().show(name) == name
+
+
+@pytest.mark.parametrize("wrong", ["", ".", "..", "-x", "a b", "x" * 65, "/tmp/", "/a\tb", 1, None])
+def test_what_is_no_virtual_port(wrong: object) -> None:
+    with pytest.raises(ValueError, match="must be a name like ttyV0"):
+        VirtualName().read(wrong)
+
+
+@pytest.mark.parametrize("kind", [Device(), VirtualName(), ListenAddresses()])
+@given(value=ANYTHING)
+def test_any_value_is_read_or_refused(
+    kind: Device | VirtualName | ListenAddresses, value: object
+) -> None:
+    message = ""
+    try:
+        result = kind.read(value)
+    except ValueError as error:
+        message = str(error)
+    else:
+        assert kind.read(result) == result
+    assert message.isprintable()
+
+
+def test_one_address_or_a_list_of_them() -> None:
+    listen = ListenAddresses()
+    home = Address("127.0.0.1", 4001)
+    assert listen.read(4001) == listen.read("4001") == listen.read(["4001"]) == (home,)
+    assert listen.read((home, "4002")) == (home, Address("127.0.0.1", 4002))
+    assert listen.show((home, Address("::1", 2))) == "127.0.0.1:4001, [::1]:2"
+
+
+def test_every_address_that_cannot_be_used_is_told() -> None:
+    with pytest.raises(ValueError, match="no usable") as caught:
+        ListenAddresses().read(["4001", "4001", ":1", True])
+    assert [part.split(";")[0] for part in str(caught.value).split("; ")][:2] == [
+        '"4001" is already in the list',
+        '":1" has no usable address',
+    ]
+    assert "true must be an address" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [[], list(range(1, LISTENERS_MAX + 2))])
+def test_a_list_of_addresses_is_neither_empty_nor_endless(wrong: list[int]) -> None:
+    with pytest.raises(ValueError, match="must be 1 to 16 addresses"):
+        ListenAddresses().read(wrong)
+
+
+def test_places_describe_themselves() -> None:
+    kinds = (Device(), VirtualName(), ListenAddresses())
+    assert [kind.metavar for kind in kinds] == ["PORT", "NAME", "[HOST:]PORT"]
+    assert [kind.choices for kind in kinds] == [(), (), ()]
+    assert all(kind.allowed for kind in kinds)

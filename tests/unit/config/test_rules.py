@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+
+from portline.config.rules import Fault, clashes, contradictions, folded, name_fault, unknown
+from portline.config.values import Protocol
+
+FIELDS = ("port", "max_connections", "listen")
+
+
+def texts(faults: list[Fault]) -> str:
+    return "\n".join(f"{'.'.join(fault.location)}: {fault.text}" for fault in faults)
+
+
+def test_both_spellings_of_a_key_are_accepted() -> None:
+    assert folded({"max-connections": 1, "port": 2}, FIELDS) == (
+        {"max_connections": 1, "port": 2},
+        [],
+    )
+    assert folded({"max_connections": 1}, FIELDS)[0] == {"max_connections": 1}
+
+
+def test_both_spellings_at_once_are_a_mistake() -> None:
+    table, faults = folded({"max-connections": 1, "max_connections": 2}, FIELDS)
+    assert table == {"max_connections": 1}
+    assert "written twice" in texts(faults)
+
+
+def test_a_key_that_is_no_option_is_told_with_the_nearest() -> None:
+    assert folded({"max-conections": 1}, FIELDS) == (
+        {},
+        [Fault(("max-conections",), 'unknown option; did you mean "max-connections"?')],
+    )
+    assert unknown("xyz", FIELDS) == "unknown option; take it out"
+
+
+def test_a_port_is_needed_and_one_is_enough() -> None:
+    assert contradictions({"port": "/dev/x"}) == []
+    assert contradictions({"virtual": "x"}) == []
+    assert "needs a port" in texts(contradictions({}))
+    assert "exclude each other" in texts(contradictions({"port": "/dev/x", "virtual": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("table", "refused"),
+    [
+        ({"virtual": "v", "parity": "none"}, "a virtual port"),
+        ({"port": "/dev/x", "listen_when_open": False}, "a real port"),
+        ({"port": "/dev/x", "notify": True}, "protocol raw"),
+        ({"port": "/dev/x", "protocol": "rfc2217", "send_to": "all"}, "protocol rfc2217"),
+        ({"port": "/dev/x", "protocol": Protocol.RFC2217, "send_to": "all"}, "protocol rfc2217"),
+        ({"port": "/dev/x", "listen": "rfc2217://1", "send_to": "all"}, "protocol rfc2217"),
+        ({"port": "/dev/x", "listen": ["1", "rfc2217://2"], "send_to": "all", "notify": 1}, ""),
+        # Where it is unclear what is meant, nothing is said before that is clear.
+        ({"parity": "none", "listen_when_open": True}, ""),
+        ({"port": "/dev/x", "protocol": "telnet", "send_to": "all", "notify": 1}, ""),
+        ({"port": "/dev/x", "listen": "?", "send_to": "all", "notify": 1}, ""),
+    ],
+)
+def test_an_explicit_option_has_to_apply(table: dict[str, object], refused: str) -> None:
+    told = texts([f for f in contradictions(table) if "does not apply" in f.text])
+    assert (f"does not apply to {refused}, because" in told) if refused else told == ""
+
+
+@pytest.mark.parametrize("name", ["meter", "Waage 2", "öl", "a.b", "x" * 64])
+def test_names_that_can_be_used(name: str) -> None:
+    assert name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", " x", "x ", "a/b", "a\\b", "a\nb", "\x00", "x" * 65, ".", ".."]
+)
+def test_names_that_cannot_be_used(name: str) -> None:
+    fault = name_fault(name)
+    assert fault is not None
+    assert fault.isprintable()
+
+
+def test_two_connections_cannot_have_the_same_port() -> None:
+    found = clashes(
+        {
+            "a": {"port": "/dev/ttyUSB0", "listen": 1},
+            "b": {"port": "/dev//ttyUSB0", "listen": 2},
+            "c": {"virtual": "v", "listen": 3},
+            "d": {"virtual": "v", "listen": 4},
+        }
+    )
+    assert texts(found) == (
+        "b.port: /dev/ttyUSB0 is already the port of connections.a; give it to one\n"
+        "d.virtual: v is already the virtual port of connections.c; give it to one"
+    )
+
+
+def test_two_connections_cannot_listen_on_the_same_address() -> None:
+    found = clashes({"a": {"listen": ["1", "*:4001"]}, "b": {}, "c": {"listen": "?"}, "d": {}})
+    assert [fault.location for fault in found] == [("b", "listen"), ("d", "listen")]
+    assert found[0].text == (
+        "127.0.0.1:4001 (the default) is already listened on by connections.a, as *:4001; "
+        "choose another TCP port"
+    )
+    assert clashes({"a": {"listen": 0}, "b": {"listen": 0}}) == []
