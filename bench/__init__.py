@@ -1,1 +1,1 @@
-"""The benchmark: portline next to other bridges, as ratios of one interleaved run (`make bench`)."""
+"""The benchmark: portline next to its peers, as ratios of one interleaved run (`make bench`)."""

@@ -1,4 +1,4 @@
-"""Compile the C programs of the benchmark into bench/build/, when they are older than the source."""
+"""Compile the C programs into bench/build/, when they are older than their source."""
 
 from __future__ import annotations
 

@@ -37,8 +37,9 @@
 enum { IAC = 255, DONT = 254, DO = 253, WILL = 251, SB = 250, SE = 240 };
 
 /* Bounds of the set-up, in milliseconds: after SYNC_PULSE another byte is sent to find out whether
- * the way is open, after SYNC_MAX it is given up, QUIET without a byte is silence. */
-enum { SYNC_PULSE = 50, SYNC_MAX = 20000, QUIET = 60 };
+ * the way is open, after SYNC_MAX it is given up, QUIET without a byte is silence.  PACE is between
+ * two peers of one port: a short accept queue that overflows costs seconds of retransmission. */
+enum { SYNC_PULSE = 50, SYNC_MAX = 20000, QUIET = 60, PACE = 4 };
 
 struct port *ports;
 int port_count = 1;
@@ -277,8 +278,11 @@ static void connect_all(int peers)
         char *endpoint = strtok(NULL, " \n");
         if (!endpoint)
             endpoint = "0";
-        for (int j = 0; j < peers; j++)
+        for (int j = 0; j < peers; j++) {
+            if (j)
+                poll(NULL, 0, PACE);
             ports[i].peers[j] = (struct peer){.fd = open_peer(endpoint)};
+        }
         ports[i].peer_count = peers;
     }
     closed = synchronize();

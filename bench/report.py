@@ -98,7 +98,7 @@ def render(measure: Measure, table: Table, goals: Sequence[Goal]) -> str:
 def summary(table: Table, goals: Sequence[Goal]) -> str:
     """How many goals were met, and which were not."""
     judgements = [judge(goal, table) for goal in goals]
-    counts = {verdict: 0 for verdict in Verdict}
+    counts = dict.fromkeys(Verdict, 0)
     for judgement in judgements:
         counts[judgement.verdict] += 1
     lines = [

@@ -1,0 +1,90 @@
+"""The benchmark's arithmetic: medians, ratios, verdicts."""
+
+from __future__ import annotations
+
+import pytest
+from bench.goals import GOALS, MEASURES, Goal, Measure
+from bench.report import Verdict, judge, render, summary
+from bench.works import WORKS
+
+SPEED = Measure("speed", "raw", "MB/s", 1)
+FAST = Goal("speed", 0.9, at_least=True, against="C relay")
+CHEAP = Goal("cpu", 0.8, at_least=False, against="ser2net tuned")
+
+
+def test_a_ratio_is_that_of_the_medians() -> None:
+    table = {"speed": {"portline": [90.0, 10.0, 95.0], "C relay": [100.0, 120.0, 80.0]}}
+    judgement = judge(FAST, table)
+    assert judgement.reached == pytest.approx(0.9)
+    assert judgement.verdict is Verdict.MET
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(7.9, Verdict.MET), (8.1, Verdict.MISSED)])
+def test_a_cost_is_to_be_below_its_bound(ours: float, verdict: Verdict) -> None:
+    table = {"cpu": {"portline": [ours], "ser2net tuned": [10.0]}}
+    assert judge(CHEAP, table).verdict is verdict
+
+
+def test_a_goal_may_compare_portline_with_itself() -> None:
+    goal = Goal("p99", 3.0, at_least=False, own="p50")
+    table = {"p99": {"portline": [140.0]}, "p50": {"portline": [70.0], "C relay": [1.0]}}
+    assert judge(goal, table).reached == pytest.approx(2.0)
+
+
+def test_a_goal_may_be_a_plain_limit() -> None:
+    goal = Goal("memory", 45, at_least=False)
+    assert judge(goal, {"memory": {"portline": [45.0]}}).verdict is Verdict.MET
+    assert judge(goal, {"memory": {"portline": [45.1]}}).verdict is Verdict.MISSED
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {},
+        {"speed": {"C relay": [100.0]}},
+        {"speed": {"portline": [100.0]}},
+        {"speed": {"portline": [100.0], "C relay": []}},
+        {"speed": {"portline": [100.0], "C relay": [0.0]}},
+    ],
+)
+def test_without_both_figures_a_goal_stays_open(table: dict[str, dict[str, list[float]]]) -> None:
+    assert judge(FAST, table).verdict is Verdict.OPEN
+
+
+def test_our_own_zero_is_a_figure() -> None:
+    assert judge(FAST, {"speed": {"portline": [0.0], "C relay": [1.0]}}).verdict is Verdict.MISSED
+
+
+def test_a_block_shows_medians_ratios_and_goals() -> None:
+    table = {"speed": {"portline": [90.0, 99.0, 80.0], "C relay": [120.0]}}
+    assert render(SPEED, table, [FAST, CHEAP]).splitlines() == [
+        "raw [MB/s]",
+        "  portline               90.0   80.0 .. 99.0",
+        "  C relay               120.0   120.0 .. 120.0         portline / this 0.75",
+        "    portline / C relay 0.75, goal ≥ 0.9: MISSED",
+    ]
+
+
+def test_what_was_not_measured_has_no_block() -> None:
+    assert render(SPEED, {"speed": {"portline": []}}, [FAST]) == ""
+
+
+def test_the_summary_names_what_is_not_met() -> None:
+    table = {"cpu": {"portline": [4.0], "ser2net tuned": [10.0]}}
+    assert summary(table, [FAST, CHEAP]).splitlines() == [
+        "2 goals: 1 met, 0 missed, 1 not measured",
+        "  speed: portline / C relay -, goal ≥ 0.9: not measured",
+    ]
+
+
+def test_every_goal_speaks_of_a_measure() -> None:
+    keys = [measure.key for measure in MEASURES]
+    assert len(keys) == len(set(keys))
+    for goal in GOALS:
+        assert goal.measure in keys
+        assert not goal.own or goal.own in keys
+
+
+def test_every_work_has_a_name_of_its_own() -> None:
+    names = [work.name for work in WORKS]
+    assert len(names) == len(set(names))
