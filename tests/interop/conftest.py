@@ -93,7 +93,9 @@ def access_server(
 
 
 @pytest.fixture
-def client(request: pytest.FixtureRequest, access_server: Server, shared_device: Device) -> Iterator[TelnetClient]:
+def client(
+    request: pytest.FixtureRequest, access_server: Server, shared_device: Device
+) -> Iterator[TelnetClient]:
     """A client that has agreed on RFC 2217; parametrise indirectly for other segmentations."""
     shared_device.drain()
     with TelnetClient(access_server.port, getattr(request, "param", "whole")) as made:
@@ -104,5 +106,7 @@ def client(request: pytest.FixtureRequest, access_server: Server, shared_device:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print a score when another server than ours was looked at."""
     if SUT != "portline":
-        passed, failed = (len(terminalreporter.stats.get(kind, ())) for kind in ("passed", "failed"))
+        passed, failed = (
+            len(terminalreporter.stats.get(kind, ())) for kind in ("passed", "failed")
+        )
         terminalreporter.write_line(f"{SUT}: {passed} of {passed + failed} checks passed")

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from tests.interop.device import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["END_LIMIT", "SUT", "Server", "free_port"]
+__all__ = ["END_LIMIT", "SUT", "Server", "free_port", "listening", "run_portline"]
 
 SUT = os.environ.get("PORTLINE_SUT", "portline")
 
@@ -77,14 +77,13 @@ class Server:
         self.port = free_port() if port is None else port
         self.log = log
         command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
-        paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                env=_environment(),
                 user=user,
             )
         if wait:
@@ -108,7 +107,7 @@ class Server:
         """Wait until it has ended by itself; return its exit code."""
         return self.process.wait(PATIENCE)
 
-    def _wait(self, condition, what: str) -> None:
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             if self.process.poll() is not None and not condition():
@@ -132,7 +131,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"still there {END_LIMIT} s after {how!r}: {self.errors()}") from None
+            raise AssertionError(
+                f"still there {END_LIMIT} s after {how!r}: {self.errors()}"
+            ) from None
         assert code == 0, f"exit code {code}: {self.errors()}"
         self.check_errors()
 
@@ -148,6 +149,25 @@ class Server:
         """Return its resident memory in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def run_portline(*words: str) -> tuple[int, str]:
+    """Run the command line until it ends; return its exit code and all that it wrote."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-m", "portline", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=_environment(),
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+    return ended.returncode, ended.stdout.decode("utf-8", "replace")
 
 
 def _portline(

@@ -19,7 +19,6 @@ from tests.interop.telnet_client import (
     DO,
     IAC,
     SB,
-    SE,
     WILL,
     TelnetClient,
     command,
@@ -210,9 +209,7 @@ def test_absent_device_is_used_when_it_appears(
         late.unplug()
 
 
-def test_device_that_comes_back_is_used_again(
-    device: Device, share: Callable[..., Server]
-) -> None:
+def test_device_that_comes_back_is_used_again(device: Device, share: Callable[..., Server]) -> None:
     server = share()
     serves(server, device)
     for _ in range(3):
@@ -278,9 +275,7 @@ def test_protocol_that_nobody_speaks(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:", "nowhere.invalid:"])
-def test_address_that_cannot_be(
-    device: Device, share: Callable[..., Server], address: str
-) -> None:
+def test_address_that_cannot_be(device: Device, share: Callable[..., Server], address: str) -> None:
     server = share("raw", "--listen", address, wait=False)
     with contextlib.suppress(AssertionError):
         server.wait_errors(address.split(":")[0])

@@ -146,13 +146,10 @@ def test_data_both_ways_at_once(
 # --- peers that do not read ----------------------------------------------------------------------
 
 
-def receive(link: socket.socket, count: int) -> int:
-    """Receive until ``count`` bytes came, the link ended, or nothing came for long."""
-    received = 0
-    with contextlib.suppress(TimeoutError):
-        while received < count and (octets := link.recv(1 << 18)):
-            received += len(octets)
-    return received
+def write_until_gone(device: Device, data: bytes) -> None:
+    """Let the device send, and leave it to the receiver to find out what did not come."""
+    with contextlib.suppress(AssertionError, OSError, ValueError):
+        device.write(data, TRANSFER_LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +173,7 @@ def test_peer_that_does_not_read_harms_nobody_else(
         device.write(b"!")
         assert (stalled.recv(1), reading.recv(1)) == (b"!", b"!")
         before = server.memory()
-        sender = threading.Thread(target=device.write, args=(data, TRANSFER_LIMIT))
+        sender = threading.Thread(target=write_until_gone, args=(device, data))
         sender.start()
         received = bytearray()
         while len(received) < size:

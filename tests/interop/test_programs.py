@@ -6,19 +6,20 @@ import contextlib
 import os
 import pty
 import select
+import socket
 import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from tests.interop.device import PATIENCE, Device
+from tests.interop.device import PATIENCE
+from tests.interop.server import free_port, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import pytest
-
+    from tests.interop.device import Device
     from tests.interop.server import Server
 
 QUESTION, ANSWER = b"*IDN?\n", b"ACME,9000,1,2.0\n"
@@ -154,9 +155,12 @@ def test_gensiot_sets_the_baudrate_and_talks(
     gensiot = require("gensiot")
     server = share()
     address = f"telnet(rfc2217),tcp,127.0.0.1,{server.port}"
-    with device.echoing(), running([gensiot, "--signature", "test", "-i", "stdio", address]) as (
-        _,
-        terminal,
+    with (
+        device.echoing(),
+        running([gensiot, "--signature", "test", "-i", "stdio", address]) as (
+            _,
+            terminal,
+        ),
     ):
         os.write(terminal, b"through gensio")
         assert b"through gensio" in shows(terminal, b"through gensio")
@@ -165,31 +169,26 @@ def test_gensiot_sets_the_baudrate_and_talks(
 def test_gensio_as_a_port_of_another_ser2net(
     device: Device, share: Callable[..., Server], require: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """ser2net in front of ours, as a concentrator: its own RFC 2217 client sets the speed."""
+    """ser2net in front of ours, as a concentrator: its own RFC 2217 client talks to ours."""
     ser2net = require("ser2net")
     server = share()
     config = tmp_path / "front.yaml"
-    from_front = Device(tmp_path / "unused", plugged=False)
-    front = __import__("tests.interop.server", fromlist=["free_port"]).free_port()
+    front = free_port()
     config.write_text(
         f"connection: &front\n  accepter: tcp,127.0.0.1,{front}\n"
         f"  connector: telnet(rfc2217),tcp,127.0.0.1,{server.port}\n",
         "utf-8",
     )
-    del from_front
     process = start(ser2net, "-n", "-d", "-u", "-c", str(config))
     try:
-        import socket
-
         deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                client = socket.create_connection(("127.0.0.1", front), PATIENCE)
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        with client, device.echoing():
+        while not listening(front):
+            assert time.monotonic() < deadline, "ser2net does not listen"
+            time.sleep(0.05)
+        with (
+            device.echoing(),
+            socket.create_connection(("127.0.0.1", front), PATIENCE) as client,
+        ):
             data = EVERY_OCTET * 8
             client.sendall(data)
             received = b""
@@ -250,9 +249,7 @@ def test_microcom_sets_the_baudrate_and_talks(
 @contextlib.contextmanager
 def attached(socat: str, link: Path, server: Server) -> Iterator[None]:
     """A local path that is joined to the server by socat while the block runs."""
-    process = start(
-        socat, f"PTY,link={link},raw,echo=0,waitslave", f"TCP:127.0.0.1:{server.port}"
-    )
+    process = start(socat, f"PTY,link={link},raw,echo=0,waitslave", f"TCP:127.0.0.1:{server.port}")
     try:
         deadline = time.monotonic() + PATIENCE
         while not link.exists():

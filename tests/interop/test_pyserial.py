@@ -7,17 +7,12 @@ seconds, and has one slot for all SET-CONTROL replies: it is the peer that misse
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tarfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.interop.conftest import lacking
 from tests.interop.device import PATIENCE
 
 serial = pytest.importorskip("serial", reason="pyserial is not installed")

@@ -357,7 +357,9 @@ def test_signature_of_the_client_is_not_answered(client: TelnetClient, text: byt
 # --- malformed and unknown -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [*range(13, 40, 3), 44, 0x33, 0x37, *range(99, 113), 200, 254, 255])
+@pytest.mark.parametrize(
+    "code", [*range(13, 40, 3), 44, 0x33, 0x37, *range(99, 113), 200, 254, 255]
+)
 @segmented
 def test_unknown_command_is_ignored(client: TelnetClient, code: int) -> None:
     client.notices.clear()

@@ -135,9 +135,7 @@ def test_storm_of_an_unknown_option_is_refused_each_time(
 
 
 @pytest.mark.parametrize("opposite", [False, True], ids=["agreeing", "contradicting"])
-def test_client_that_answers_everything_makes_no_loop(
-    client: TelnetClient, opposite: bool
-) -> None:
+def test_client_that_answers_everything_makes_no_loop(client: TelnetClient, opposite: bool) -> None:
     answers = {DO: WILL, DONT: WONT, WILL: DO, WONT: DONT}
     if opposite:
         answers = {DO: WONT, DONT: WILL, WILL: DONT, WONT: DO}
