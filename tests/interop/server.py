@@ -33,7 +33,7 @@ END_LIMIT = 2.0
 
 _FAULTS = re.compile(
     r"Traceback|Warning:|never awaited|never retrieved|Exception ignored|was destroyed"
-    r"|Unhandled|Fatal Python error|exception calling|Executing .* took"
+    r"|Unhandled|Fatal Python error|exception calling"
 )
 
 
@@ -72,11 +72,13 @@ class Server:
         log: Path,
         developer_mode: bool = True,
         wait: bool = True,
-        user: int | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.port = free_port() if port is None else port
         self.log = log
-        command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
+        command = [*prefix] + _COMMANDS[SUT](
+            str(device), protocol, self.port, options, log, developer_mode
+        )
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 command,
@@ -84,7 +86,6 @@ class Server:
                 stdout=stderr,
                 stderr=stderr,
                 env=_environment(),
-                user=user,
             )
         if wait:
             try:

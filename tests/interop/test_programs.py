@@ -272,6 +272,7 @@ def test_zmodem_transfer(
     (tmp_path / "received").mkdir()
     link = tmp_path / "ttySOCAT"
     with attached(socat, link, server), link.open("r+b", buffering=0) as port:
+        os.set_blocking(device.master, True)
         getting = subprocess.Popen(
             [receiver, "--binary", "--overwrite", "--quiet"],
             stdin=device.master,
@@ -302,10 +303,10 @@ def test_picocom_talks(
     socat, picocom = require("socat"), require("picocom")
     server = share("raw")
     link = tmp_path / "ttySOCAT"
-    with attached(socat, link, server):
-        with running([picocom, "--noreset", "--nolock", "-b", "9600", str(link)]) as (_, terminal):
-            assert b"Terminal ready" in shows(terminal, b"Terminal ready")
-            device.write(b"login: ")
-            assert b"login: " in shows(terminal, b"login: ")
-            os.write(terminal, b"root")
-            assert device.read(4) == b"root"
+    command = [picocom, "--noreset", "--nolock", "-b", "9600", str(link)]
+    with attached(socat, link, server), running(command) as (_, terminal):
+        assert b"Terminal ready" in shows(terminal, b"Terminal ready")
+        os.write(terminal, b"root")
+        assert device.read(4) == b"root"
+        device.write(b"Password: ")
+        assert b"Password: " in shows(terminal, b"Password: ")

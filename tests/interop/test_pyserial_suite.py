@@ -99,11 +99,11 @@ def download(name: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_suite(suite: Path, access_server: Server, shared_device: Device, module: str) -> None:
+    url = f"rfc2217://127.0.0.1:{access_server.port}"
     shared_device.drain()
     with shared_device.echoing():
         ended = subprocess.run(
-            [sys.executable, str(DRIVER), str(suite), f"rfc2217://127.0.0.1:{access_server.port}"]
-            + [module],
+            [sys.executable, str(DRIVER), str(suite), url, module],
             cwd=suite,
             capture_output=True,
             timeout=100,
