@@ -98,8 +98,7 @@ def client(
 ) -> Iterator[TelnetClient]:
     """A client that has agreed on RFC 2217; parametrise indirectly for other segmentations."""
     shared_device.drain()
-    with TelnetClient(access_server.port, getattr(request, "param", "whole")) as made:
-        made.agree()
+    with TelnetClient.when_free(access_server.port, getattr(request, "param", "whole")) as made:
         yield made
 
 

@@ -16,6 +16,7 @@ import struct
 import termios
 import threading
 import time
+import tty
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ class Device:
 
     def __init__(self, path: Path, *, plugged: bool = True) -> None:
         self.path = path
+        self.raw = os.environ.get("PORTLINE_SUT", "portline") != "portline"
         self.master = self.slave = -1
         self._echo: threading.Thread | None = None
         if plugged:
@@ -64,9 +66,13 @@ class Device:
         """Make the device appear.
 
         The slave stays open here too, so that the master never reads EIO between two users.
+        It starts as a terminal that echoes, as a real one does: making it raw is the server's job
+        (ser2net does so only when a client has connected, which races with what a test sends).
         """
         self.master, self.slave = os.openpty()
         os.set_blocking(self.master, False)
+        if self.raw:
+            tty.setraw(self.slave)
         temporary = self.path.with_name(self.path.name + ".new")
         temporary.symlink_to(os.ttyname(self.slave))
         temporary.replace(self.path)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from tests.interop.device import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["END_LIMIT", "SUT", "Server", "free_port"]
+__all__ = ["END_LIMIT", "SUT", "Server", "free_port", "listening", "run_portline"]
 
 SUT = os.environ.get("PORTLINE_SUT", "portline")
 
@@ -33,7 +33,7 @@ END_LIMIT = 2.0
 
 _FAULTS = re.compile(
     r"Traceback|Warning:|never awaited|never retrieved|Exception ignored|was destroyed"
-    r"|Unhandled|Fatal Python error|exception calling|Executing .* took"
+    r"|Unhandled|Fatal Python error|exception calling"
 )
 
 
@@ -72,20 +72,20 @@ class Server:
         log: Path,
         developer_mode: bool = True,
         wait: bool = True,
-        user: int | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.port = free_port() if port is None else port
         self.log = log
-        command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
-        paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
+        command = [*prefix] + _COMMANDS[SUT](
+            str(device), protocol, self.port, options, log, developer_mode
+        )
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-                user=user,
+                env=_environment(),
             )
         if wait:
             try:
@@ -108,7 +108,7 @@ class Server:
         """Wait until it has ended by itself; return its exit code."""
         return self.process.wait(PATIENCE)
 
-    def _wait(self, condition, what: str) -> None:
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             if self.process.poll() is not None and not condition():
@@ -150,6 +150,25 @@ class Server:
         """Return its resident memory in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def run_portline(*words: str) -> tuple[int, str]:
+    """Run the command line until it ends; return its exit code and all that it wrote."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-m", "portline", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=_environment(),
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+    return ended.returncode, ended.stdout.decode("utf-8", "replace")
 
 
 def _portline(

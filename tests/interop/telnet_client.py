@@ -83,7 +83,7 @@ def baudrate(value: int) -> bytes:
 
 
 def cut(octets: bytes, segmentation: str) -> Iterator[bytes]:
-    """Divide octets as ``segmentation`` says; "random" is the same each time for the same octets."""
+    """Divide octets as ``segmentation`` says; "random" is the same for the same octets."""
     if segmentation == "whole":
         yield octets
         return
@@ -96,7 +96,7 @@ def cut(octets: bytes, segmentation: str) -> Iterator[bytes]:
 
 
 class TelnetClient:
-    """One connection.  Methods that wait raise AssertionError, with what came, instead of hanging."""
+    """One connection.  What waits raises AssertionError, with what came, instead of hanging."""
 
     signature_keeps_its_place = True
     """False for ser2net, whose answer to SIGNATURE overtakes others: silence is the fence then."""
@@ -199,6 +199,22 @@ class TelnetClient:
         while not condition():
             came = self.pump(deadline - time.monotonic())
             assert came or condition(), f"waited in vain: {self!r}"
+
+    @classmethod
+    def when_free(cls, port: int, segmentation: str = "whole") -> TelnetClient:
+        """Return a client that has agreed, also when the one before it is not quite gone."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            client = cls(port, segmentation)
+            try:
+                client.agree()
+            except (AssertionError, ConnectionError):
+                client.close()
+                if time.monotonic() > deadline or not (client.closed and client.data):
+                    raise
+                time.sleep(0.05)
+            else:
+                return client
 
     def agree(self) -> None:
         """Agree on COM-PORT-OPTION and wait until commands are answered."""

@@ -42,7 +42,7 @@ def pattern(kind: str, size: int) -> bytes:
     return b"\xff" * size if kind == "ff" else random.Random(size).randbytes(size)
 
 
-class Mismatch(AssertionError):
+class DataError(AssertionError):
     def __init__(self, where: str, expected: bytes, got: bytes, offset: int) -> None:
         at = next((i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b), 0)
         super().__init__(
@@ -120,7 +120,7 @@ class Transfer:
     def _check(self, where: str, got: bytes, offset: int) -> int:
         expected = self.data[offset : offset + len(got)]
         if got != expected:
-            raise Mismatch(where, expected, got, offset)
+            raise DataError(where, expected, got, offset)
         return offset + len(got)
 
 
@@ -146,13 +146,10 @@ def test_data_both_ways_at_once(
 # --- peers that do not read ----------------------------------------------------------------------
 
 
-def receive(link: socket.socket, count: int) -> int:
-    """Receive until ``count`` bytes came, the link ended, or nothing came for long."""
-    received = 0
-    with contextlib.suppress(TimeoutError):
-        while received < count and (octets := link.recv(1 << 18)):
-            received += len(octets)
-    return received
+def write_until_gone(device: Device, data: bytes) -> None:
+    """Let the device send, and leave it to the receiver to find out what did not come."""
+    with contextlib.suppress(AssertionError, OSError, ValueError):
+        device.write(data, TRANSFER_LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +173,7 @@ def test_peer_that_does_not_read_harms_nobody_else(
         device.write(b"!")
         assert (stalled.recv(1), reading.recv(1)) == (b"!", b"!")
         before = server.memory()
-        sender = threading.Thread(target=device.write, args=(data, TRANSFER_LIMIT))
+        sender = threading.Thread(target=write_until_gone, args=(device, data))
         sender.start()
         received = bytearray()
         while len(received) < size:
@@ -259,22 +256,21 @@ def test_connections_leave_nothing_behind(
     device: Device, share: Callable[..., Server], protocol: str, cycles: int
 ) -> None:
     server = share(protocol, developer_mode=False)
+    descriptors = server.descriptors()
     with device.echoing():
         for index in range(300):  # warm-up: caches and pools fill
             come_and_go(server.port, index)
-        settle(server)
-        descriptors, memory = server.descriptors(), server.memory()
+        settle(server, descriptors)
+        memory = server.memory()
         for index in range(cycles):
             come_and_go(server.port, index)
-        settle(server)
+        settle(server, descriptors)
         assert server.descriptors() <= descriptors
         assert server.memory() - memory < LEAK_LIMIT
 
 
-def settle(server: Server) -> None:
-    """Wait until the server has seen the last of its peers go: its descriptors stay the same."""
+def settle(server: Server, descriptors: int) -> None:
+    """Wait until the server has seen the last of its peers go."""
     deadline = time.monotonic() + PATIENCE
-    last = -1
-    while (now := server.descriptors()) != last and time.monotonic() < deadline:
-        last = now
-        time.sleep(0.3)
+    while server.descriptors() > descriptors and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.interop.device import PATIENCE
-from tests.interop.server import listening
+from tests.interop.server import listening, run_portline
 from tests.interop.telnet_client import TelnetClient, command
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_virtual_port_of_a_killed_server_is_taken_over(
     assert not name.is_symlink()
 
 
-def test_help_and_version_end_with_success(run_portline: Callable[..., tuple[int, str]]) -> None:
+def test_help_and_version_end_with_success() -> None:
     for words in (["--help"], ["share", "--help"], ["--version"]):
         code, text = run_portline(*words)
         assert code == 0, text

@@ -6,19 +6,20 @@ import contextlib
 import os
 import pty
 import select
+import socket
 import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from tests.interop.device import PATIENCE, Device
+from tests.interop.device import PATIENCE
+from tests.interop.server import free_port, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import pytest
-
+    from tests.interop.device import Device
     from tests.interop.server import Server
 
 QUESTION, ANSWER = b"*IDN?\n", b"ACME,9000,1,2.0\n"
@@ -168,31 +169,26 @@ def test_gensiot_sets_the_baudrate_and_talks(
 def test_gensio_as_a_port_of_another_ser2net(
     device: Device, share: Callable[..., Server], require: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """ser2net in front of ours, as a concentrator: its own RFC 2217 client sets the speed."""
+    """ser2net in front of ours, as a concentrator: its own RFC 2217 client talks to ours."""
     ser2net = require("ser2net")
     server = share()
     config = tmp_path / "front.yaml"
-    from_front = Device(tmp_path / "unused", plugged=False)
-    front = __import__("tests.interop.server", fromlist=["free_port"]).free_port()
+    front = free_port()
     config.write_text(
         f"connection: &front\n  accepter: tcp,127.0.0.1,{front}\n"
         f"  connector: telnet(rfc2217),tcp,127.0.0.1,{server.port}\n",
         "utf-8",
     )
-    del from_front
     process = start(ser2net, "-n", "-d", "-u", "-c", str(config))
     try:
-        import socket
-
         deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                client = socket.create_connection(("127.0.0.1", front), PATIENCE)
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        with client, device.echoing():
+        while not listening(front):
+            assert time.monotonic() < deadline, "ser2net does not listen"
+            time.sleep(0.05)
+        with (
+            device.echoing(),
+            socket.create_connection(("127.0.0.1", front), PATIENCE) as client,
+        ):
             data = EVERY_OCTET * 8
             client.sendall(data)
             received = b""
@@ -276,6 +272,7 @@ def test_zmodem_transfer(
     (tmp_path / "received").mkdir()
     link = tmp_path / "ttySOCAT"
     with attached(socat, link, server), link.open("r+b", buffering=0) as port:
+        os.set_blocking(device.master, True)
         getting = subprocess.Popen(
             [receiver, "--binary", "--overwrite", "--quiet"],
             stdin=device.master,
@@ -306,10 +303,10 @@ def test_picocom_talks(
     socat, picocom = require("socat"), require("picocom")
     server = share("raw")
     link = tmp_path / "ttySOCAT"
-    with attached(socat, link, server):
-        with running([picocom, "--noreset", "--nolock", "-b", "9600", str(link)]) as (_, terminal):
-            assert b"Terminal ready" in shows(terminal, b"Terminal ready")
-            device.write(b"login: ")
-            assert b"login: " in shows(terminal, b"login: ")
-            os.write(terminal, b"root")
-            assert device.read(4) == b"root"
+    command = [picocom, "--noreset", "--nolock", "-b", "9600", str(link)]
+    with attached(socat, link, server), running(command) as (_, terminal):
+        assert b"Terminal ready" in shows(terminal, b"Terminal ready")
+        os.write(terminal, b"root")
+        assert device.read(4) == b"root"
+        device.write(b"Password: ")
+        assert b"Password: " in shows(terminal, b"Password: ")

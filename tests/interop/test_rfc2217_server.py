@@ -481,13 +481,24 @@ def test_second_client_is_told_who_holds_the_port(
     assert client.read(11) == b"undisturbed"
 
 
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("unread", [False, True], ids=["read", "unread"])
 def test_port_is_free_as_soon_as_its_holder_has_gone(
-    client: TelnetClient, access_server: Server
+    client: TelnetClient, access_server: Server, shared_device: Device, end: str, unread: bool
 ) -> None:
-    client.close()
+    """A program that closes its port and opens it again at once must not be locked out by itself.
+
+    The end of the first connection is there before the second begins, if anybody looks for it.
+    """
     for _ in range(20):
-        with TelnetClient(access_server.port) as successor:
-            successor.agree()
+        if unread:
+            shared_device.write(b"data that the client leaves unread")
+            client.send(b"data" + command(SET_STOPSIZE, 1))
+        getattr(client, end)()
+        client = TelnetClient(access_server.port)
+        client.agree()
+    client.close()
+    shared_device.drain()
 
 
 def test_settings_survive_a_device_that_comes_back(

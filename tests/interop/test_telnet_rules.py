@@ -45,6 +45,7 @@ def stranger(
 ) -> Iterator[TelnetClient]:
     """A client that has not said anything yet."""
     shared_device.drain()
+    TelnetClient.when_free(access_server.port).close()
     with TelnetClient(access_server.port, getattr(request, "param", "whole")) as made:
         yield made
 
@@ -137,15 +138,16 @@ def test_storm_of_an_unknown_option_is_refused_each_time(
 @pytest.mark.parametrize("opposite", [False, True], ids=["agreeing", "contradicting"])
 def test_client_that_answers_everything_makes_no_loop(client: TelnetClient, opposite: bool) -> None:
     answers = {DO: WILL, DONT: WONT, WILL: DO, WONT: DONT}
-    if opposite:
-        answers = {DO: WONT, DONT: WILL, WILL: DONT, WONT: DO}
+    if opposite:  # of what is offered; who asks again for what is refused makes the loop himself
+        answers = {DO: WONT, WILL: DONT}
     client.send(b"".join(option(verb, code) for verb in (DO, WILL) for code in range(50)))
     answered = 0
     end = time.monotonic() + 1
     while time.monotonic() < end:
         client.pump(0.1)
         for verb, code in client.options[answered:]:
-            client.send(option(answers[verb], code))
+            if verb in answers:
+                client.send(option(answers[verb], code))
             answered += 1
     assert answered <= 250  # 100 refusals, and not one for each answer to an answer, for ever
     client.pump(0.1)

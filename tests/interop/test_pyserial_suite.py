@@ -1,0 +1,115 @@
+"""pyserial's own tests, run against ``rfc2217://`` with a loopback device behind our server.
+
+They come from the source package on PyPI, fetched by pip once.  A test is left out only when no
+server could make it pass; IMPOSSIBLE holds each of these with the reason.  What was tried for
+comparison: the native pty, ser2net, and pyserial's example server with ``loop://``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.interop.conftest import lacking
+
+serial = pytest.importorskip("serial", reason="pyserial is not installed")
+
+if TYPE_CHECKING:
+    from tests.interop.device import Device
+    from tests.interop.server import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pyserial-suite")]
+
+DRIVER = Path(__file__).with_name("pyserial_suite.py")
+
+NO_LINES = "a pty has no CTS and DSR that a loopback plug could join to RTS and DTR"
+ONE_BYTE = "pyserial's rfc2217 client returns one byte at most when its timeout is 0"
+NO_WRITE_TIMEOUT = "pyserial's rfc2217 client has no write_timeout (NotImplementedError)"
+NO_CANCEL = "pyserial's rfc2217 client has no cancel_read and no cancel_write"
+
+IMPOSSIBLE = {
+    "test.Test0_DataWires.test1_RTS": NO_LINES,
+    "test.Test0_DataWires.test2_DTR": NO_LINES,
+    "test.Test4_Nonblocking.test2_Loopback": ONE_BYTE,
+    "test.Test4_Nonblocking.test2_LoopbackTimeout": ONE_BYTE,
+    "test.Test_MoreTimeouts.test_WriteTimeout": NO_WRITE_TIMEOUT,
+    "test_cancel.TestCancelRead.test_cancel_once": NO_CANCEL,
+    "test_cancel.TestCancelWrite.test_cancel_once": NO_CANCEL,
+}
+
+MODULES = {
+    "test": 10,
+    "test_advanced": 10,
+    "test_context": 1,
+    "test_high_load": 2,
+    "test_iolib": 1,
+    "test_pty": 3,
+    "test_readline": 5,
+    "test_rfc2217": 1,
+    "test_rs485": 1,
+    "test_settings_dict": 4,
+    "test_threaded": 2,
+    "test_timeout_class": 4,
+    "test_url": 3,
+    "test_util": 2,
+}
+"""How many tests of each module pass.  Not here: test_asyncio (needs serial.aio, which is gone),
+test_cancel (NO_CANCEL), test_exclusive (skips itself on anything but a real port)."""
+
+
+@pytest.fixture(scope="session")
+def suite() -> Path:
+    """The folder of pyserial's tests, of the version that is installed."""
+    name = f"pyserial-{serial.VERSION}"
+    kept = Path(tempfile.gettempdir()) / f"portline-tests-{os.getuid()}-{name}"
+    if not kept.is_dir():
+        with tempfile.TemporaryDirectory(prefix="portline-tests-") as folder:
+            download(name, Path(folder))
+            try:  # in one step, because the workers of a test run do this at the same time
+                Path(folder, name).rename(kept)
+            except OSError:
+                assert kept.is_dir()
+    if kept.stat().st_uid != os.getuid():
+        lacking(f"{kept} belongs to somebody else")
+    return kept / "test"
+
+
+def download(name: str, folder: Path) -> None:
+    """Let pip fetch the source package, and unpack it."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-binary", ":all:", "--no-deps", "--dest", str(folder), name.replace("-", "==")]
+    try:
+        ended = subprocess.run(pip, capture_output=True, timeout=90, check=False)
+        trouble = ended.stderr.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired:
+        trouble = "pip took too long"
+    archive = folder / f"{name}.tar.gz"
+    if not archive.exists():
+        lacking(f"the source package {name} is not to be had: {trouble[-300:]}")
+    with tarfile.open(archive) as members:
+        members.extractall(folder, filter="data")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_suite(suite: Path, access_server: Server, shared_device: Device, module: str) -> None:
+    url = f"rfc2217://127.0.0.1:{access_server.port}"
+    shared_device.drain()
+    with shared_device.echoing():
+        ended = subprocess.run(
+            [sys.executable, str(DRIVER), str(suite), url, module],
+            cwd=suite,
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+    lines = [line.split(maxsplit=1) for line in ended.stdout.decode().splitlines()]
+    bad = [test for outcome, test in lines if outcome == "failed" and test not in IMPOSSIBLE]
+    assert not bad, ended.stderr.decode()
+    assert sum(outcome == "passed" for outcome, _ in lines) >= MODULES[module], lines
