@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.bridges import BRIDGES, Bridge, portline_by
+from bench.compile import compile_program
 from bench.goals import GOALS, IMPORTS, MEASURES
 from bench.process import BridgeError
 from bench.report import judge, render, summary
@@ -177,10 +178,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{_machine()}\n", flush=True)
     run = Run(works, bridges, effort, arguments.rounds or (1 if arguments.quick else ROUNDS))
     try:
+        compile_program("load")
         run.measure()
     except BridgeError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was measured so far:\n", file=sys.stderr)
     print(run.text())
     if arguments.json:
         arguments.json.write_text(json.dumps(run.document(), indent=1) + "\n", encoding="utf-8")

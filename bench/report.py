@@ -108,6 +108,9 @@ def summary(table: Table, goals: Sequence[Goal]) -> str:
     lines += [
         f"  {judgement.goal.measure}: {judgement}"
         for judgement in judgements
-        if judgement.verdict is not Verdict.MET
+        if judgement.verdict is Verdict.MISSED
     ]
+    left = dict.fromkeys(j.goal.measure for j in judgements if j.verdict is Verdict.OPEN)
+    if left:
+        lines.append(f"  {Verdict.OPEN.value}: {', '.join(left)}")
     return "\n".join(lines)

@@ -71,9 +71,10 @@ def test_what_was_not_measured_has_no_block() -> None:
 
 def test_the_summary_names_what_is_not_met() -> None:
     table = {"cpu": {"portline": [4.0], "ser2net tuned": [10.0]}}
-    assert summary(table, [FAST, CHEAP]).splitlines() == [
-        "2 goals: 1 met, 0 missed, 1 not measured",
-        "  speed: portline / C relay -, goal ≥ 0.9: not measured",
+    assert summary(table, [FAST, CHEAP, Goal("cpu", 1, at_least=False)]).splitlines() == [
+        "3 goals: 1 met, 1 missed, 1 not measured",
+        "  cpu: portline 4, goal ≤ 1: MISSED",
+        "  not measured: speed",
     ]
 
 
