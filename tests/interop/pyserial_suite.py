@@ -15,12 +15,12 @@ from pathlib import Path
 class _Report(unittest.TestResult):
     """Prints ``<outcome> <test>`` as each test ends."""
 
-    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's own name
+    def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
         self._trouble = len(self.errors) + len(self.failures)
         self._skips = len(self.skipped)
 
-    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's own name
+    def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
         outcome = "passed"
         if len(self.errors) + len(self.failures) > self._trouble:

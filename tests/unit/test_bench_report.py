@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bench.goals import GOALS, MEASURES, Goal, Measure
 from bench.report import Verdict, judge, render, summary
 from bench.works import WORKS
