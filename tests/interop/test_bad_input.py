@@ -40,7 +40,8 @@ MEMORY_LIMIT = 24 << 20
 def serves(server: Server, device: Device) -> None:
     """Check that a new client gets data both ways, and answers."""
     server.check_errors()
-    device.drain()
+    while device.read(65536, 0.2):  # what was sent before still comes, and is not of interest
+        pass
     with TelnetClient.when_free(server.port) as client:
         assert client.ask(4, 1) == b"\1"
         client.send(b"to the device")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
     from tests.interop.server import Server
 
-# pyserial 3.5 still calls it at each open.
-pytestmark = pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")
+# pyserial 3.5 still calls them at each open.
+pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
 
 MEGABYTE = os.urandom(1 << 20)
 
