@@ -83,6 +83,8 @@ def portline_by(program: list[str]) -> Bridge:
         if len(task.lines) == 1 and not task.service:
             tty, port = task.lines[0]
             words = ["share", tty, "--listen", f"127.0.0.1:{port}", "--protocol", protocol]
+            if task.peers > 1:
+                words += ["--max-connections", str(task.peers)]
             return [*program, *words, "--baudrate", "115200"]
         config = task.folder / "portline.toml"
         config.write_text(
