@@ -76,9 +76,8 @@ class Server:
     ) -> None:
         self.port = free_port() if port is None else port
         self.log = log
-        command = [*prefix] + _COMMANDS[SUT](
-            str(device), protocol, self.port, options, log, developer_mode
-        )
+        command = [*prefix]
+        command += _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 command,

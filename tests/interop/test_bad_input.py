@@ -40,8 +40,7 @@ MEMORY_LIMIT = 24 << 20
 def serves(server: Server, device: Device) -> None:
     """Check that a new client gets data both ways, and answers."""
     server.check_errors()
-    while device.read(65536, 0.2):  # what was sent before still comes, and is not of interest
-        pass
+    device.drain()
     with TelnetClient.when_free(server.port) as client:
         assert client.ask(4, 1) == b"\1"
         client.send(b"to the device")
@@ -53,7 +52,7 @@ def serves(server: Server, device: Device) -> None:
 # --- peers ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_garbage(access_server: Server, shared_device: Device, seed: int) -> None:
     dice = random.Random(seed)
     octets = dice.randbytes(4000)
@@ -110,7 +109,13 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(flood, marks=[pytest.mark.slow] if flood in ("nop", "query") else [])
+        for flood in FLOODS
+    ],
+)
 def test_flood(device: Device, share: Callable[..., Server], flood: str) -> None:
     """A million of them, answers unread, and a device that takes what is data."""
     server = share(developer_mode=False)
@@ -128,6 +133,8 @@ def test_flood(device: Device, share: Callable[..., Server], flood: str) -> None
             except ConnectionError:  # or it had enough
                 break
         assert server.memory() - before < MEMORY_LIMIT
+    while device.read(1 << 20, 0.3):  # what of it was data still comes
+        pass
     serves(server, device)
 
 
@@ -217,7 +224,7 @@ def test_absent_device_is_used_when_it_appears(
 def test_device_that_comes_back_is_used_again(device: Device, share: Callable[..., Server]) -> None:
     server = share()
     serves(server, device)
-    for _ in range(3):
+    for _ in range(2):
         device.unplug()
         time.sleep(0.1)
         device.plug()

@@ -47,9 +47,8 @@ def test_it_ends_with_peers_connected(
         assert [peer.recv(1) for peer in peers] == [b""] * 5
 
 
-@signals
 def test_it_ends_with_a_client_that_reads_nothing(
-    device: Device, share: Callable[..., Server], how: int
+    device: Device, share: Callable[..., Server]
 ) -> None:
     server = share()
     with TelnetClient(server.port) as client:
@@ -60,12 +59,11 @@ def test_it_ends_with_a_client_that_reads_nothing(
                 device.write(b"." * 65536, patience=0.2)
             except AssertionError:
                 break
-        server.stop(how)
+        server.stop()
 
 
-@signals
 def test_it_ends_with_a_device_that_reads_nothing(
-    device: Device, share: Callable[..., Server], how: int
+    device: Device, share: Callable[..., Server]
 ) -> None:
     server = share()
     with TelnetClient(server.port) as client:
@@ -76,16 +74,15 @@ def test_it_ends_with_a_device_that_reads_nothing(
                 client.socket.sendall(b"." * 65536)
         except TimeoutError:
             pass
-        server.stop(how)
+        server.stop()
 
 
-@signals
-def test_it_ends_in_the_middle_of_a_command(share: Callable[..., Server], how: int) -> None:
+def test_it_ends_in_the_middle_of_a_command(share: Callable[..., Server]) -> None:
     server = share()
     with TelnetClient(server.port) as client:
         client.agree()
         client.send(command(1, b"\0\0")[:-2])
-        server.stop(how)
+        server.stop()
         client.until_closed()
 
 

@@ -272,6 +272,9 @@ def test_zmodem_transfer(
     (tmp_path / "received").mkdir()
     link = tmp_path / "ttySOCAT"
     with attached(socat, link, server), link.open("r+b", buffering=0) as port:
+        # What the device says while nobody is connected is not kept: be sure that socat is.
+        port.write(b"!")
+        assert device.read(1) == b"!"
         os.set_blocking(device.master, True)
         getting = subprocess.Popen(
             [receiver, "--binary", "--overwrite", "--quiet"],

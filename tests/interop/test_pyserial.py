@@ -128,7 +128,7 @@ def test_break_is_sent_or_refused(port: serial.SerialBase, shared_device: Device
 
 def test_client_that_does_not_wait_for_confirmations(url: str, shared_device: Device) -> None:
     with serial.serial_for_url(f"{url}?ign_set_control", timeout=PATIENCE) as port:
-        for state in (False, True) * 10:
+        for state in (False, True) * 3:
             port.dtr = state
             port.rts = state
         port.baudrate = 57600
@@ -151,13 +151,14 @@ def test_unsent_data_is_thrown_away(port: serial.SerialBase, shared_device: Devi
 
 def test_timeout_may_be_changed_often(port: serial.SerialBase) -> None:
     """Each change of the timeout makes pyserial send all settings again."""
-    for index in range(20):
+    for index in range(5):
         port.timeout = 1 + index
 
 
-def test_port_opens_again_at_once(url: str, shared_device: Device) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_port_opens_again_at_once(url: str, shared_device: Device, times: int) -> None:
     port = serial.serial_for_url(url, do_not_open=True, timeout=PATIENCE)
-    for index in range(20):
+    for index in range(times):
         port.open()
         port.write(b"%d." % index)
         assert shared_device.read_until(b".") == b"%d." % index

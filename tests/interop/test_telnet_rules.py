@@ -142,7 +142,7 @@ def test_client_that_answers_everything_makes_no_loop(client: TelnetClient, oppo
         answers = {DO: WONT, WILL: DONT}
     client.send(b"".join(option(verb, code) for verb in (DO, WILL) for code in range(50)))
     answered = 0
-    end = time.monotonic() + 1
+    end = time.monotonic() + 0.5
     while time.monotonic() < end:
         client.pump(0.1)
         for verb, code in client.options[answered:]:
