@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
+import struct
 import time
 import tty
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from portline.line import LineSettings, Report
 from portline.port.pty import PtyPort
@@ -15,6 +19,8 @@ from portline.port.serial import PosixPort
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from portline.errors import PortError
     from portline.port.base import SerialPort
@@ -190,3 +196,128 @@ class VirtualBench:
 
 
 Bench = DeviceBench | VirtualBench
+
+
+class SlowLoop:
+    """The part of an event loop that a port's parts use, turned by hand; ``now`` is in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.writers: dict[int, Callable[[], object]] = {}
+        self._soon: list[Callable[[], object]] = []
+        self._timers: list[_Timer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        self._soon.append(lambda: callback(*args))
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: object
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(self.now + delay, lambda: callback(*args))
+        self._timers.append(timer)
+        return cast("asyncio.TimerHandle", timer)
+
+    def add_writer(self, fd: int, callback: Callable[[], object]) -> None:
+        self.writers[fd] = callback
+
+    def remove_writer(self, fd: int) -> None:
+        del self.writers[fd]
+
+    @property
+    def waiting(self) -> list[float]:
+        """Seconds until each timer that is still set."""
+        return sorted(timer.at - self.now for timer in self._timers if not timer.over)
+
+    def turn(self) -> None:
+        """Do what is due, once."""
+        soon, self._soon = self._soon, []
+        for callback in soon:
+            callback()
+        for callback in list(self.writers.values()):
+            callback()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, timer by timer."""
+        end = self.now + seconds
+        while due := [t for t in self._timers if not t.over and t.at <= end + 1e-9]:
+            timer = min(due, key=lambda t: t.at)
+            timer.over = True
+            self.now = max(self.now, timer.at)
+            timer.callback()
+        self.now = end
+
+
+@dataclass
+class _Timer:
+    at: float
+    callback: Callable[[], object]
+    over: bool = False
+
+    def cancel(self) -> None:
+        self.over = True
+
+
+class Uart:
+    """A chip behind a pseudo terminal: answers the ioctls that a pty refuses."""
+
+    def __init__(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fd = fd
+        self.lines = 0x006  # DTR and RTS
+        self.counters = [0] * 20
+        self.unsent = 0
+        self.transmitter_empty: bool | None = None
+        self.calls: list[str] = []
+        self.broken: set[str] = set()
+        self._real = fcntl.ioctl
+        monkeypatch.setattr(fcntl, "ioctl", self._ioctl)
+
+    def _ioctl(self, fd: int, request: int, argument: bytes | int = 0) -> Any:
+        name = self.NAMES.get(request)
+        if fd != self.fd or name is None:
+            return self._real(fd, request, argument)
+        self.calls.append(name)
+        if name in self.broken:
+            raise OSError(errno.EIO, "Input/output error")
+        given = (
+            struct.unpack("i", argument)[0]
+            if isinstance(argument, bytes) and len(argument) == 4
+            else 0
+        )
+        match name:
+            case "TIOCMGET":
+                return struct.pack("i", self.lines)
+            case "TIOCMSET":
+                self.lines = (self.lines & 0x1E0) | (given & 0x006)
+            case "TIOCMBIS":
+                self.lines |= given
+            case "TIOCMBIC":
+                self.lines &= ~given
+            case "TIOCGICOUNT":
+                return struct.pack("20i", *self.counters)
+            case "TIOCOUTQ":
+                return struct.pack("i", self.unsent)
+            case "TIOCSERGETLSR":
+                if self.transmitter_empty is None:
+                    raise OSError(errno.ENOTTY, "Inappropriate ioctl for device")
+                return struct.pack("I", int(self.transmitter_empty))
+        return 0
+
+    def took(self) -> list[str]:
+        """Return the calls since the last time, without those that only look."""
+        calls, self.calls = self.calls, []
+        return [name for name in calls if name not in ("TIOCMGET", "TIOCOUTQ", "TIOCSERGETLSR")]
+
+    NAMES: ClassVar = {
+        0x5415: "TIOCMGET",
+        0x5416: "TIOCMBIS",
+        0x5417: "TIOCMBIC",
+        0x5418: "TIOCMSET",
+        0x545D: "TIOCGICOUNT",
+        0x5411: "TIOCOUTQ",
+        0x5459: "TIOCSERGETLSR",
+        0x5427: "TIOCSBRK",
+        0x5428: "TIOCCBRK",
+    }

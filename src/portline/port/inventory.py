@@ -155,8 +155,12 @@ def _links(folder: Path) -> dict[str, str]:
 
 
 def _driver(device: Path) -> str:
-    with suppress(OSError):
-        return os.path.basename(os.readlink(device / "driver"))
+    # Since Linux 6.5 an UART sits below two devices of "serial-base", which say nothing.
+    for folder in (path := device.resolve(), *path.parents):
+        with suppress(OSError):
+            name = os.path.basename(os.readlink(folder / "driver"))
+            if name not in ("port", "ctrl"):
+                return name
     return ""
 
 

@@ -153,7 +153,9 @@ class PosixPort:
         self.drains = tty.drains
         self._outlet = Outlet(self, fd, self._loop)
         self._outlet.character_time = tty.settings.character_time
-        self._watch = Watch(tty, self._loop, self._owner.port_report)
+        self._watch = Watch(
+            tty, self._loop, report=self._owner.port_report, data=self._owner.port_data
+        )
         self._watch.set(modem_lines=self._wants[0], faults=self._wants[1])
         if self._paused:
             self._look_later()

@@ -38,14 +38,20 @@ baud; a look costs two microseconds, so a hundred watched ports cost 2 % of a co
 
 
 class Watch:
-    """The looks at one open tty; ``report`` is called from the loop only."""
+    """The looks at one open tty; ``report`` and ``data`` are called from the loop only."""
 
     def __init__(
-        self, tty: Tty, loop: asyncio.AbstractEventLoop, report: Callable[[Report], None]
+        self,
+        tty: Tty,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        report: Callable[[Report], None],
+        data: Callable[[bytes], None],
     ) -> None:
         self._tty = tty
         self._loop = loop
         self._report = report
+        self._data = data
         self._modem_lines = False
         self._faults = False
         self._told = tty.lines
@@ -135,4 +141,11 @@ class Watch:
             write_attributes(self._tty.fd, marked(read_attributes(self._tty.fd), wanted))
         except OSError:
             return  # the next look tries again, unless the device is gone
+        if self.marks is not None and (rest := self.marks.flush()):
+            # Half a mark with nothing behind it in the kernel never was one.
+            self._loop.call_soon(self._pass_rest, rest)
         self.marks = Marks() if wanted else None
+
+    def _pass_rest(self, rest: bytes) -> None:
+        if not self._stopped:
+            self._data(rest)

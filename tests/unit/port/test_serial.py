@@ -1,0 +1,331 @@
+"""What is particular to a port of this machine; the rest is in tests/contract/test_port.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portline.errors import PortAbsent, PortBusy, SettingRefused
+from portline.line import (
+    FlowControl,
+    Item,
+    LineFault,
+    LineSettings,
+    ModemChange,
+    ModemLines,
+    Parity,
+    PortState,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetLine,
+    SetModem,
+)
+from portline.port import serial as module
+from portline.port import tty
+from portline.port.serial import PosixPort
+from portline.port.termios2 import VMIN, read_attributes, write_attributes
+from tests.ports import SETTINGS, DeviceBench, Uart, turns, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Run
+
+
+def port_with(bench: DeviceBench, settings: LineSettings = SETTINGS, **options: bool) -> PosixPort:
+    bench.port = PosixPort(
+        str(bench.link),
+        settings,
+        owner=bench.owner,
+        loop=asyncio.get_running_loop(),
+        **options,
+    )
+    return bench.port
+
+
+async def chip(bench: DeviceBench, monkeypatch: pytest.MonkeyPatch) -> Uart:
+    """Open the bench's port as one with modem lines."""
+    monkeypatch.setattr(tty, "is_pty", lambda fd: False)
+    slave = os.open(bench.link, os.O_RDWR | os.O_NOCTTY)
+    found = os.dup(slave)  # the number that the port's open gets next
+    os.close(found)
+    uart = Uart(found, monkeypatch)
+    await bench.open()
+    os.close(slave)
+    return uart
+
+
+def test_a_configured_setting_that_the_driver_refuses(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench, LineSettings(9600, 7, Parity.EVEN))
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(SettingRefused, match=r"data_bits = 7.*9600-7E1.*9600-8N1") as caught:
+            port.open()
+        assert (caught.value.setting, caught.value.value) == ("data_bits", 7)
+        assert len(os.listdir("/proc/self/fd")) == before
+        port = port_with(
+            bench, LineSettings(flow_control=FlowControl.NONE, inbound_flow=FlowControl.HARDWARE)
+        )
+        with pytest.raises(SettingRefused, match="inbound_flow = hardware"):
+            port.open()
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_refused_open_leaves_the_device_as_it_was(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        before = read_attributes(bench.far.fd)
+        with pytest.raises(SettingRefused):
+            port_with(bench, LineSettings(4800, 7)).open()
+        assert read_attributes(bench.far.fd) == before
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_submitted_setting_that_is_refused_is_counted_and_answered(
+    run: Run, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        await bench.open()
+        answers: list[PortState] = []
+        bench.port.submit(SetLine(baudrate=4800, parity=Parity.EVEN), answers.append)
+        assert answers[0].settings == LineSettings(4800)
+        assert bench.port.refused == 1
+        bench.port.submit(SetLine(data_bits=7), answers.append)
+        assert bench.port.refused == 2
+        bench.close()
+        assert bench.port.refused == 2
+
+    run(scenario())
+
+
+def test_settings_submitted_while_absent_do_not_keep_it_absent(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        bench.port.submit(SetLine(baudrate=4800, data_bits=7), lambda _: None)
+        await bench.open()
+        assert bench.port.state.settings == LineSettings(4800)
+        assert bench.port.refused == 1
+        bench.close()
+
+    run(scenario())
+
+
+def test_the_second_of_two_is_refused(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        first = bench.port
+        await bench.open()
+        with pytest.raises(PortBusy):
+            port_with(bench).open()
+        shared = port_with(bench, exclusive=False)
+        shared.open()
+        shared.close()
+        first.close()
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_link_that_leads_elsewhere_after_a_loss(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        await bench.open()
+        first = os.path.realpath(bench.link)
+        occupied = os.openpty()
+        bench.plug_in()
+        await until(lambda: bench.owner.lost)
+        far = await bench.open()
+        assert (bench.port.path, os.path.realpath(bench.link) != first) == (str(bench.link), True)
+        await far.write(b"new device")
+        await until(lambda: bench.owner.received == b"new device")
+        bench.close()
+        for fd in occupied:
+            os.close(fd)
+
+    run(scenario())
+
+
+def test_vmin_zero_is_not_the_end(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        far = await bench.open()
+        found = read_attributes(far.fd)
+        cc = bytearray(found.cc)
+        cc[VMIN] = 0
+        other = type(found)(found.iflag, 0, found.cflag, 0, found.line, bytes(cc), 9600, 9600)
+        write_attributes(far.fd, other)
+        bench.port._nothing_read()  # what a read of b"" leads to; the kernel makes it rarely
+        assert read_attributes(far.fd).cc[VMIN] == 1
+        await far.write(b"alive")
+        await until(lambda: bench.owner.received == b"alive")
+        assert bench.owner.lost == []
+        bench.close()
+
+    run(scenario())
+
+
+def test_outputs_as_configured(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench, dtr=False, rts=True)
+        assert (port.state.dtr, port.state.rts) == (False, True)
+        uart = await chip(bench, monkeypatch)
+        assert uart.lines == 0x004
+        port.submit(SetModem(dtr=True), lambda _: None)
+        assert uart.lines == 0x006
+        port.close()
+        assert (port.state.dtr, port.state.rts) == (True, True)
+        bench.close()
+
+    run(scenario())
+
+
+def test_modem_lines_are_asked_for_and_watched(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        bench.port.watch(modem_lines=True, faults=False)
+        uart = await chip(bench, monkeypatch)
+        uart.lines |= 0x20
+        answers: list[PortState] = []
+        bench.port.submit(Query(Item.MODEM_LINES), answers.append)
+        assert answers[0].lines == ModemLines(cts=True)
+        assert bench.owner.reports == []
+        await until(lambda: bench.owner.reports == [ModemChange(ModemLines(cts=True))])
+        bench.port.watch(modem_lines=False, faults=True)
+        uart.counters[7] += 1
+        await until(lambda: bench.owner.reports[1:] == [LineFault(overrun=True)])
+        bench.close()
+
+    run(scenario())
+
+
+def test_marked_faults_come_in_their_place(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        await bench.open()
+        bench.port.watch(modem_lines=False, faults=True)
+        happened: list[object] = []
+        bench.owner.port_data = happened.append  # type: ignore[method-assign]  # one test's owner
+        bench.owner.port_report = happened.append  # type: ignore[method-assign]  # one test's owner
+        monkeypatch.setattr(module.os, "read", lambda fd, size: b"a\xff\x00bc\xff\x00\x00\xff\xff")
+        bench.port._readable()  # a pty cannot be made to receive a fault
+        monkeypatch.undo()
+        assert happened == [
+            b"a",
+            LineFault(framing=True),
+            b"bc",
+            LineFault(break_received=True),
+            b"\x00\xff",
+        ]
+        bench.owner.port_data = lambda data: bench.port.close()  # type: ignore[method-assign]  # one test's owner
+        monkeypatch.setattr(module.os, "read", lambda fd, size: b"a\xff\x00bc")
+        bench.port._readable()
+        monkeypatch.undo()
+        assert len(happened) == 5
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_break_ends_by_itself(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BREAK_LIMIT", 0.02)
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        uart = await chip(bench, monkeypatch)
+        uart.took()
+        bench.port.submit(SetBreak(on=True), lambda _: None)
+        assert bench.port.state.break_on
+        await until(lambda: not bench.port.state.break_on)
+        answers: list[PortState] = []
+        bench.port.submit(SendBreak(60.0), answers.append)
+        assert bench.port.state.break_on
+        await until(lambda: answers)
+        bench.port.submit(SetBreak(on=True), answers.append)
+        bench.port.close()
+        assert uart.took() == ["TIOCSBRK", "TIOCCBRK"] * 3
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_driver_without_breaks(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        uart = await chip(bench, monkeypatch)
+        uart.broken = {"TIOCSBRK"}
+        answers: list[PortState] = []
+        bench.port.submit(SendBreak(60.0), answers.append)
+        bench.port.submit(SetBreak(on=True), answers.append)
+        assert [state.break_on for state in answers] == [False, False]
+        assert bench.port.refused == 2
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_chip_is_idle_when_its_transmitter_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        uart = await chip(bench, monkeypatch)
+        uart.unsent = 10
+        bench.port.write(b"x")
+        assert not bench.port.state.idle
+        answers: list[PortState] = []
+        bench.port.submit(SetModem(rts=False), answers.append)
+        await turns()
+        assert answers == []
+        uart.unsent, uart.transmitter_empty = 0, True
+        await until(lambda: answers)
+        assert bench.port.state.idle
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_device_that_goes_while_it_is_configured(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        monkeypatch.setattr(module, "read_attributes", fail)
+        with pytest.raises(PortAbsent, match="went away"):
+            bench.port.open()
+        bench.close()
+
+    run(scenario())
+
+
+def test_what_the_contract_leaves_to_nobody(run: Run, tmp_path: Path) -> None:
+    """A port that is closed answers whoever asks late."""
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench)
+        assert (port.carry_out(SetLine()), port.unsent(), port.empty()) == (0.0, 0, None)
+        port.drop_unsent()
+        port.failed(OSError(5, "late"))
+        await turns(1)
+        assert bench.owner.lost == []
+        bench.close()
+
+    run(scenario())
