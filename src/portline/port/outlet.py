@@ -19,6 +19,11 @@ hold       the end of a break (``loop.call_later``)   the break is ended and ans
 is waited for, as far as the clock says that it can still be busy: a line that was quiet is changed
 at once, a hundred requests in a row are carried out without returning to the loop.
 
+*A line that stands still.*  Queries and purges need not wait for data, only for the requests
+before them: data changes nothing that they tell.  And when the line has taken nothing for
+:data:`DRAIN_LIMIT` - XOFF, CTS low, nobody at the other end - the requests overtake the data,
+because one of them may be what sets the line free.
+
 *The clock.*  Each write moves a clock, "busy until", on by the time of its characters: an estimate
 from below, since flow control may hold the line.
 """
@@ -30,7 +35,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from portline.line import Purge, SendBreak, SetBreak, SetLine, SetModem
+from portline.line import Purge, Query, SendBreak, SetBreak, SetLine, SetModem
 from portline.port.base import DRAIN_LIMIT, QUEUE_HIGH, QUEUE_LOW, REQUEST_COST
 
 if TYPE_CHECKING:
@@ -112,6 +117,10 @@ class Outlet:
         self._fd = fd
         self._loop = loop
         self._queue: deque[Entry] = deque()
+        self._requests = 0  # how many of the entries are requests
+        self._taken = 0  # bytes that the descriptor has taken
+        self._impatient = 0  # requests that no longer wait for the transmitter
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._direct = True  # nothing waits: data may go straight to the descriptor
         self._running = False
         self._holding = False
@@ -141,9 +150,15 @@ class Outlet:
             self._line.drop_unsent()
             self._busy_until = min(self._busy_until, monotonic() + FIFO_LIMIT)
             self.drop()
+        if isinstance(request, Query | Purge) and not (self._requests or self._running):
+            self._carry_out_now(request, done)
+            return
         self._direct = False
+        self._requests += 1
         self._enqueue((request, done), REQUEST_COST)
-        if not self._writing and self._timer is None:
+        if self._writing:
+            self._look_for_stall()
+        elif self._timer is None:
             self._run()
 
     @property
@@ -176,8 +191,38 @@ class Outlet:
         self._line.discarded += self.queued - REQUEST_COST * len(waiting)
         self._queue.clear()
         self.queued = 0
+        self._requests = 0
         self._stop()
         return waiting
+
+    # --- a line that stands still ---------------------------------------------------------------
+
+    def _carry_out_now(self, request: Request, done: Done) -> None:
+        """Carry out what need not wait for data; what ``done`` submits lines up."""
+        self._running = True
+        self._line.carry_out(request)
+        done(self._line.state)
+        self._running = False
+        if self._requests and not self._writing:
+            self._run()
+
+    def _look_for_stall(self) -> None:
+        if self._requests and self._stall_timer is None:
+            self._stall_timer = self._loop.call_later(DRAIN_LIMIT, self._overtake, self._taken)
+
+    def _overtake(self, taken_before: int) -> None:
+        """Let the requests pass the data if none of it has moved."""
+        self._stall_timer = None
+        if not self._requests:
+            return
+        if self._taken == taken_before and not isinstance(self._queue[0], tuple):
+            requests = [entry for entry in self._queue if isinstance(entry, tuple)]
+            data = [entry for entry in self._queue if not isinstance(entry, tuple)]
+            self._queue = deque([*requests, *data])
+            self._impatient = len(requests)
+            self._run()
+        elif not self._closed:
+            self._look_for_stall()
 
     # --- the queue ------------------------------------------------------------------------------
 
@@ -239,6 +284,7 @@ class Outlet:
             self._stop()
             self._line.failed(error)
             return 0
+        self._taken += taken
         now = monotonic()
         busy = self._busy_until
         self._busy_until = (now if now > busy else busy) + taken * self.character_time
@@ -256,7 +302,9 @@ class Outlet:
 
     def _request(self, request: Request, done: Done) -> bool:
         """Take the request at the head one step on; return whether it is done with."""
-        if self._line.drains and isinstance(request, CHANGES):
+        if self._impatient:
+            self._impatient -= 1
+        elif self._line.drains and isinstance(request, CHANGES):
             self._drain = self._drain or _Drain(self._line, self)
             wait = self._drain.wait(monotonic())
             if wait > 0:
@@ -273,6 +321,7 @@ class Outlet:
     def _answer(self, done: Done) -> bool:
         if self._closed:
             return False  # close() has taken the request over
+        self._requests -= 1
         self._dequeue(REQUEST_COST)
         done(self._line.state)
         return not self._closed
@@ -291,6 +340,7 @@ class Outlet:
         self._writing = wanted
         if wanted:
             self._loop.add_writer(self._fd, self._run)
+            self._look_for_stall()
         else:
             self._loop.remove_writer(self._fd)
 
@@ -303,6 +353,9 @@ class Outlet:
         self._closed = True
         self._direct = False
         self._stop_timer()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
         self._await_descriptor(False)
 
 

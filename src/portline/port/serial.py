@@ -59,6 +59,10 @@ __all__ = ["BREAK_LIMIT", "PAUSED_POLL", "PosixPort"]
 READ_SIZE: Final = 4096
 """Bytes asked for in one read: n_tty's whole buffer (N_TTY_BUF_SIZE)."""
 
+BOTH_WAYS_LIMIT: Final = 8 * 1024
+"""Bytes gathered while something waits to be written: a tty takes only some KiB at a time, so
+reading 64 KiB between two writes would leave the other direction a tenth of the rate."""
+
 FULL_READ: Final = 4095
 """A read of so many bytes may have left some in the kernel."""
 
@@ -283,7 +287,9 @@ class PosixPort:
     def _gather(self, first: bytes) -> bytes:
         chunks = [first]
         total = len(first)
-        while total <= READ_LIMIT - READ_SIZE:
+        both_ways = self._outlet is not None and self._outlet.queued
+        limit = BOTH_WAYS_LIMIT if both_ways else READ_LIMIT
+        while total <= limit - READ_SIZE:
             try:
                 chunk = os.read(self._fd, READ_SIZE)
             except OSError:

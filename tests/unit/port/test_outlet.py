@@ -341,3 +341,37 @@ def test_a_request_from_within_an_answer_lines_up(bench: Bench) -> None:
 
     bench.outlet.submit(Query(Item.DTR), more)
     assert bench.answers == [Query(Item.DTR), Query(Item.RTS)]
+
+
+def test_a_query_does_not_wait_for_data_but_for_the_requests_before_it(bench: Bench) -> None:
+    bench.fill()
+    bench.submit(Query(Item.DTR))
+    assert bench.answers == [Query(Item.DTR)]
+    bench.submit(SetModem(dtr=False), Query(Item.RTS))
+    assert bench.answers == [Query(Item.DTR)]
+
+
+def test_requests_overtake_data_that_does_not_move(bench: Bench) -> None:
+    bench.fill()
+    bench.submit(SetModem(dtr=False), SetModem(rts=False))
+    bench.outlet.write(b"end")
+    bench.loop.pass_time(0.9 * DRAIN_LIMIT)
+    assert bench.answers == []
+    bench.loop.pass_time(0.2 * DRAIN_LIMIT)
+    assert bench.answers == [SetModem(dtr=False), SetModem(rts=False)]
+    assert bench.empty() == b"x" * (4 * 65536) + b"end"
+    bench.loop.pass_time(3 * DRAIN_LIMIT)
+    assert bench.loop.waiting == []
+
+
+def test_requests_wait_for_data_that_moves_slowly(bench: Bench) -> None:
+    bench.fill()
+    bench.submit(SetModem(dtr=False))
+    for _ in range(4):
+        bench.loop.pass_time(0.7 * DRAIN_LIMIT)
+        assert bench.answers == []
+        bench.read(8192)
+        bench.loop.turn()
+    bench.empty()
+    bench.loop.pass_time(FIFO_LIMIT)
+    assert bench.answers == [SetModem(dtr=False)]
