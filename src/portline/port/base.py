@@ -64,7 +64,7 @@ QUEUE_HIGH: Final = 64 * 1024
 """Bytes waiting towards the line at which writers are told to stop: one socket read."""
 
 QUEUE_LOW: Final = 16 * 1024
-"""Bytes waiting at which writers may go on: a kernel tty buffer's worth, so the line never idles."""
+"""Bytes waiting at which writers may go on: as much as a kernel's tty takes, so no line idles."""
 
 REQUEST_COST: Final = 64
 """Bytes that a waiting request counts for in the queue: about what it occupies."""
