@@ -64,7 +64,7 @@ QUEUE_HIGH: Final = 64 * 1024
 """Bytes waiting towards the line at which writers are told to stop: one socket read."""
 
 QUEUE_LOW: Final = 16 * 1024
-"""Bytes waiting at which writers may go on: enough for the line not to idle."""
+"""Bytes waiting at which writers may go on: as much as a kernel's tty takes, so no line idles."""
 
 REQUEST_COST: Final = 64
 """Bytes that a waiting request counts for in the queue: about what it occupies."""
@@ -106,16 +106,14 @@ class SerialPort(Protocol):
     path: str | None
     """Where applications find it now; None while it is not there."""
 
+    state: PortState
+    """What is in force; while the port is not open, what will be."""
+
+    refused: int
+    """Requests that the driver refused, since the start."""
+
     discarded: int
     """Bytes that were written while the port was not open, or purged or lost with it."""
-
-    @property
-    def state(self) -> PortState:
-        """What is in force; while the port is not open, what will be."""
-
-    @property
-    def refused(self) -> int:
-        """Requests that the driver refused, since the start."""
 
     @property
     def queued(self) -> int:

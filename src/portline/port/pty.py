@@ -250,26 +250,31 @@ class PtyPort:
         self._leave()
         self.in_use = False
         outlet.drop()
-        if self._master is master and not master.renew():
-            self._exchange(master)
-        if self._outlet is not None:
-            self._owner.port_in_use(False)
+        failure = None if master.renew() else self._exchange(master)
+        self._owner.port_in_use(False)
+        if failure is not None:
+            self._lose(failure)
 
-    def _exchange(self, old: Master) -> None:
+    def _exchange(self, old: Master) -> PortError | None:
         """Put a new terminal under the name: the old one is for its last user alone."""
-        path = self.path
-        if path is None:
-            return
-        self._disconnect()
-        if self._full:
-            self.full(False)
+        path, outlet, watch = self.path, self._outlet, self._watch
+        if path is None or outlet is None or watch is None:
+            return None
         try:
+            # The new one first: at no time does the name lead nowhere.
             new = self._connect()
             self._place.move(path, old.terminal, new.terminal)
         except PortError as error:
-            self._lose(error)
-        else:
-            TERMINALS[new.terminal] = path
+            return error
+        finally:
+            if self._master is not old:
+                outlet.close()
+                watch.close()
+                old.close()
+        TERMINALS[new.terminal] = path
+        if self._full:
+            self.full(False)
+        return None
 
     def _leave(self) -> None:
         if self._timer is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import termios
 import tty as standard
 from typing import TYPE_CHECKING
 
@@ -189,11 +191,17 @@ def test_queues_are_emptied(terminal: tuple[int, int]) -> None:
         pass
     line.drop_received()
     assert line.received() == 0
-    os.write(slave, b"old")
-    line.drop_unsent()
-    with pytest.raises(BlockingIOError):
-        os.read(master, 10)
     assert line.refused == 0
+
+
+def test_unsent_data_is_dropped_by_the_kernel(
+    terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Tty(terminal[1])
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(fcntl, "ioctl", lambda *arguments: calls.append(arguments))
+    line.drop_unsent()
+    assert calls == [(terminal[1], termios.TCFLSH, termios.TCOFLUSH)]
 
 
 def test_a_tty_that_is_gone_answers_everything() -> None:

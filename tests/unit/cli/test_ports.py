@@ -1,0 +1,70 @@
+"""``portline ports``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from portline.cli import ports as module
+from portline.cli.ports import ports
+from portline.port.holder import Holder
+from portline.port.inventory import FoundPort, Usb
+
+MACHINE = [
+    FoundPort("/dev/ttyS0", driver="serial", console=True),
+    FoundPort(
+        "/dev/ttyUSB0",
+        driver="ftdi_sio",
+        by_id="/dev/serial/by-id/usb-FTDI_A1-if00",
+        usb=Usb("0403", "6001", "A1", "00", "FT232R", "FTDI"),
+    ),
+    FoundPort("/dev/ttyACM0", driver="cdc_acm", usb=Usb("2341", "0043", "my board", "00")),
+]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> list[FoundPort]:
+    found = list(MACHINE)
+    held = {"/dev/ttyUSB0": [Holder(812, "ser2net"), Holder(813)]}
+    monkeypatch.setattr(module, "found_ports", lambda: found)
+    monkeypatch.setattr(module, "holders", lambda paths: {p: held.get(p, []) for p in paths})
+    return found
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(ports, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_table_ends_with_what_to_paste() -> None:
+    assert run().splitlines() == [
+        "PORT          WHAT IT IS                   IDENTITY                   HELD BY",
+        "/dev/ttyS0    the console of this machine                             free",
+        "/dev/ttyUSB0  FTDI FT232R                  usb:0403:6001:A1:00        "
+        "pid 812 (ser2net), pid 813",
+        "    portline share /dev/serial/by-id/usb-FTDI_A1-if00 "
+        "--listen 127.0.0.1:4002 --protocol rfc2217",
+        "/dev/ttyACM0  cdc_acm                      usb:2341:0043:my board:00  free",
+        "    portline share 'usb:2341:0043:my board:00' --listen 127.0.0.1:4003 --protocol rfc2217",
+    ]
+
+
+def test_no_ports_is_an_answer_too(machine: list[FoundPort]) -> None:
+    machine.clear()
+    assert "No serial ports were found" in run()
+    assert "--device" in run()
+    assert json.loads(run("--json")) == []
+
+
+def test_json_for_programs() -> None:
+    console, ftdi, board = json.loads(run("--json"))
+    assert console["share"] is None
+    assert console["identity"] is None
+    assert ftdi["path"] == "/dev/ttyUSB0"
+    assert ftdi["name"] == "/dev/serial/by-id/usb-FTDI_A1-if00"
+    assert ftdi["usb"]["serial"] == "A1"
+    assert ftdi["holders"] == [{"pid": 812, "program": "ser2net"}, {"pid": 813, "program": ""}]
+    assert board["share"].startswith("portline share 'usb:2341:0043:my board:00' ")

@@ -1,0 +1,149 @@
+"""The name of a virtual port."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from portline.errors import PortBusy, PortDenied, PortError
+from portline.port.place import Place, folder_for
+
+GONE = "/dev/pts/999999"
+ALIVE = "/dev/pts/ptmx"
+"""Something below /dev/pts that is there."""
+
+
+def place(tmp_path: Path, terminals: dict[str, str] | None = None, name: str = "port") -> Place:
+    return Place(name, terminals or {}, tmp_path)
+
+
+def test_a_name_goes_into_the_folder_and_a_path_where_it_says(tmp_path: Path) -> None:
+    assert place(tmp_path).path() == f"{tmp_path}/port"
+    assert place(tmp_path, name="/elsewhere/port").path() == "/elsewhere/port"
+    assert place(tmp_path, name="./port").path() == f"{Path.cwd()}/port"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b"])
+def test_impossible_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PortError, match="not a name"):
+        place(tmp_path, name=name)
+
+
+def test_the_link_is_made_moved_and_removed(tmp_path: Path) -> None:
+    spot, path = place(tmp_path), f"{tmp_path}/port"
+    spot.put(path, "/dev/pts/1")
+    assert os.readlink(path) == "/dev/pts/1"
+    spot.move(path, "/dev/pts/1", "/dev/pts/2")
+    assert os.readlink(path) == "/dev/pts/2"
+    spot.remove(path, "/dev/pts/2")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_link_that_is_no_longer_ours_stays(tmp_path: Path) -> None:
+    spot, path = place(tmp_path), f"{tmp_path}/port"
+    os.symlink("/dev/null", path)
+    spot.move(path, "/dev/pts/1", "/dev/pts/2")
+    spot.remove(path, "/dev/pts/1")
+    assert os.readlink(path) == "/dev/null"
+    os.unlink(path)
+    spot.remove(path, "/dev/pts/1")
+
+
+@pytest.mark.parametrize(
+    ("target", "terminals"),
+    [
+        (GONE, {}),
+        (ALIVE, {ALIVE: "/another/port"}),
+        ("/dev/pts/1", {}),
+    ],
+    ids=["gone", "number-given-out-again", "by-chance-right"],
+)
+def test_a_leftover_of_a_crash_is_replaced(
+    tmp_path: Path, target: str, terminals: dict[str, str]
+) -> None:
+    path = f"{tmp_path}/port"
+    os.symlink(target, path)
+    Path(f"{tmp_path}/.port.{os.getpid()}").touch()
+    place(tmp_path, terminals).put(path, "/dev/pts/1")
+    assert os.readlink(path) == "/dev/pts/1"
+
+
+@pytest.mark.parametrize("target", [ALIVE, "/dev/null", "/dev/ttyUSB77"])
+def test_somebodys_link_is_not_touched(tmp_path: Path, target: str) -> None:
+    path = f"{tmp_path}/port"
+    os.symlink(target, path)
+    with pytest.raises(PortBusy, match=rf"leads to {target}.*rm {path}"):
+        place(tmp_path).put(path, "/dev/pts/1")
+    assert os.readlink(path) == target
+
+
+def test_a_file_or_device_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "port").write_text("precious")
+    with pytest.raises(PortBusy, match="real file or device"):
+        place(tmp_path).put(f"{tmp_path}/port", "/dev/pts/1")
+    assert (tmp_path / "port").read_text() == "precious"
+
+
+def test_another_port_of_this_program(tmp_path: Path) -> None:
+    path = f"{tmp_path}/port"
+    os.symlink(ALIVE, path)
+    with pytest.raises(PortBusy, match="another virtual port of this program"):
+        place(tmp_path, {ALIVE: path}).put(path, "/dev/pts/1")
+
+
+def test_no_folder_and_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PortError, match=f"no folder {tmp_path}/none"):
+        place(tmp_path).put(f"{tmp_path}/none/port", "/dev/pts/1")
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    os.symlink(GONE, f"{tmp_path}/port")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(PortDenied, match="Permission denied"):
+            place(tmp_path).put(f"{tmp_path}/port", "/dev/pts/1")
+        patched.setattr(os, "symlink", fail)
+        with pytest.raises(PortDenied, match="Permission denied"):
+            place(tmp_path).put(f"{tmp_path}/port", "/dev/pts/1")
+
+
+def test_root_gets_dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert folder_for("x", dev=tmp_path) == tmp_path
+
+
+def test_others_get_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = os.geteuid()
+    missing = tmp_path / "no-dev"
+    found = folder_for("x", dev=missing, runtime=str(tmp_path))
+    assert found == tmp_path / "portline"
+    assert found.stat().st_mode & 0o777 == 0o700
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    found = folder_for("x", dev=missing, temporary=tmp_path)
+    assert found == folder_for("x", dev=missing, temporary=tmp_path)
+    assert found == tmp_path / f"portline-{user}"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert folder_for("x", dev=missing) == tmp_path / "portline"
+
+
+def test_somebody_elses_folder_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / f"portline-{os.geteuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(PortError, match="not a folder of this user alone"):
+        folder_for("x", dev=tmp_path / "no", temporary=tmp_path, runtime="")
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PortError, match="not a folder of this user alone"):
+        folder_for("x", dev=tmp_path / "no", temporary=tmp_path, runtime="")
+    with pytest.raises(PortError, match="cannot be made"):
+        folder_for("x", dev=tmp_path / "no", runtime=str(tmp_path / "missing"))
+
+
+def test_no_folder_given_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portline.port.place.folder_for", lambda name: tmp_path)
+    assert Place("x", {}, None).path() == f"{tmp_path}/x"

@@ -1,0 +1,493 @@
+"""What is particular to a virtual port; the rest is in tests/contract/test_port.py."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import subprocess
+import sys
+import termios
+from typing import TYPE_CHECKING
+
+import pytest
+import serial
+
+from portline.errors import PortBusy, PortError
+from portline.line import (
+    FlowControl,
+    LineChange,
+    LineSettings,
+    Parity,
+    PortState,
+    SetBreak,
+    SetLine,
+    SetModem,
+    StopBits,
+)
+from portline.port import pty as module
+from portline.port.master import Master
+from portline.port.pty import PtyPort
+from portline.port.termios2 import CBAUD, decode, encode, read_attributes, write_attributes
+from tests.ports import FLAGS, SETTINGS, FarEnd, VirtualBench, turns, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Run
+
+
+def set_line(far: FarEnd, settings: LineSettings) -> None:
+    write_attributes(far.fd, encode(settings, read_attributes(far.fd)))
+
+
+def test_applications_come_and_go(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        bench.port.open()
+        assert bench.port.path == str(tmp_path / "virtual")
+        for count in range(1, 4):
+            far = await bench.application()
+            assert bench.virtual.in_use
+            far.close()
+            await until(lambda count=count: bench.owner.used == [True, False] * count)
+        bench.close()
+        assert not os.path.lexists(tmp_path / "virtual")
+
+    run(scenario())
+
+
+def test_the_port_is_in_use_until_the_last_one_closes(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        second = os.open(str(bench.port.path), FLAGS)
+        far.close()
+        await turns()
+        assert bench.owner.used == [True]
+        os.close(second)
+        await until(lambda: bench.owner.used == [True, False])
+        bench.close()
+
+    run(scenario())
+
+
+def test_an_idle_port_costs_nothing(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        far.close()
+        await until(lambda: bench.owner.used == [True, False])
+        looks: list[int] = []
+        real = Master.look
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Master, "look", lambda self: looks.append(1) or real(self))
+            await turns(2)  # the looks that our own preparation caused
+            looks.clear()
+            await turns(10)
+            assert looks == []
+        bench.close()
+
+    run(scenario())
+
+
+def test_an_application_that_writes_and_closes_at_once_loses_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    data = random.Random(3).randbytes(8000)
+
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        bench.port.open()
+        for count in range(1, 4):
+            fd = os.open(str(bench.port.path), FLAGS)
+            assert os.write(fd, data) == len(data)
+            os.close(fd)
+            await until(lambda count=count: bench.owner.used == [True, False] * count)
+            assert bench.owner.received == data * count
+        bench.close()
+
+    run(scenario())
+
+
+def test_last_words_wait_while_reading_is_paused(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        bench.port.pause_reading()
+        await far.write(b"last words")
+        far.close()
+        await turns()
+        assert bench.owner.used == [True]
+        bench.port.resume_reading()
+        await until(lambda: bench.owner.used == [True, False])
+        assert bench.owner.received == b"last words"
+        bench.close()
+
+    run(scenario())
+
+
+def test_an_application_that_leaves_while_reading_is_paused(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        bench.port.pause_reading()
+        far.close()
+        await until(lambda: bench.owner.used == [True, False])
+        await bench.application()
+        bench.close()
+
+    run(scenario())
+
+
+def test_nothing_stale_awaits_the_next_application(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        bench.port.write(b"never read" * 10_000)
+        assert bench.owner.full == [True]
+        far.close()
+        await until(lambda: bench.owner.used == [True, False])
+        await until(lambda: bench.owner.full == [True, False])
+        assert (bench.port.queued, bench.port.discarded > 70_000) == (0, True)
+        before = bench.port.discarded
+        bench.port.write(b"nobody")
+        assert bench.port.discarded == before + len(b"nobody")
+        far = await bench.application()
+        bench.port.write(b"fresh")
+        await far.expect(b"fresh")
+        bench.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        (LineSettings(9600), LineSettings(9600)),
+        (LineSettings(12345), LineSettings(12345)),
+        (LineSettings(stop_bits=StopBits.TWO), LineSettings(stop_bits=StopBits.TWO)),
+        (LineSettings(parity=Parity.ODD), LineSettings(parity=Parity.ODD)),
+        (LineSettings(parity=Parity.MARK), LineSettings(parity=Parity.MARK)),
+        (LineSettings(parity=Parity.SPACE), LineSettings(parity=Parity.SPACE)),
+        (LineSettings(parity=Parity.EVEN, data_bits=7), LineSettings()),
+        (LineSettings(flow_control=FlowControl.HARDWARE),) * 2,
+        (LineSettings(flow_control=FlowControl.XON_XOFF),) * 2,
+    ],
+)
+def test_the_applications_settings_are_reported(
+    run: Run, tmp_path: Path, asked: LineSettings, seen: LineSettings
+) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        assert bench.virtual.application == SETTINGS
+        set_line(far, asked)
+        await until(lambda: bench.owner.reports == [LineChange(seen)])
+        assert bench.virtual.application == seen
+        far.close()
+        await until(lambda: not bench.virtual.in_use)
+        await bench.application()
+        assert len(bench.owner.reports) == 1
+        bench.close()
+
+    run(scenario())
+
+
+def test_settings_made_and_left_are_reported(run: Run, tmp_path: Path) -> None:
+    """``stty -F`` is such an application."""
+
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        bench.port.open()
+        far = FarEnd(os.open(str(bench.port.path), FLAGS))
+        set_line(far, LineSettings(1200))
+        far.close()
+        await until(lambda: bench.owner.reports == [LineChange(LineSettings(1200))])
+        bench.close()
+
+    run(scenario())
+
+
+def test_data_never_runs_ahead_of_its_settings(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        happened: list[object] = []
+        bench.owner.port_data = happened.append  # type: ignore[method-assign]  # one test's owner
+        bench.owner.port_report = happened.append  # type: ignore[method-assign]  # one test's owner
+        for rate in (1200, 2400, 4800, 9600):
+            set_line(far, LineSettings(rate))
+            await far.write(str(rate).encode())
+            await until(lambda rate=rate: str(rate).encode() in happened)
+        assert happened == [
+            LineChange(LineSettings(1200)),
+            b"1200",
+            LineChange(LineSettings(2400)),
+            b"2400",
+            LineChange(LineSettings(4800)),
+            b"4800",
+            LineChange(LineSettings(9600)),
+            b"9600",
+        ]
+        bench.close()
+
+    run(scenario())
+
+
+def test_hanging_up_keeps_the_rate(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        found = read_attributes(far.fd)
+        cflag = found.cflag & ~CBAUD | termios.CSTOPB
+        write_attributes(far.fd, type(found)(0, 0, cflag, 0, 0, found.cc, 0, 0))
+        two = LineSettings(SETTINGS.baudrate, stop_bits=StopBits.TWO)
+        await until(lambda: bench.owner.reports == [LineChange(two)])
+        bench.close()
+
+    run(scenario())
+
+
+def test_what_is_submitted_never_changes_the_applications_settings(
+    run: Run, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        answers: list[PortState] = []
+        for request in (
+            SetLine(baudrate=300, data_bits=7, parity=Parity.EVEN),
+            SetModem(dtr=False, rts=True),
+            SetBreak(on=True),
+        ):
+            bench.port.submit(request, answers.append)
+        assert answers[-1] == PortState(
+            LineSettings(300, 7, Parity.EVEN), dtr=False, rts=True, break_on=True
+        )
+        assert decode(read_attributes(far.fd)) == SETTINGS
+        assert bench.virtual.application == SETTINGS
+        assert bench.port.refused == 0
+        bench.close()
+
+    run(scenario())
+
+
+def test_an_application_that_flushes_gets_only_what_comes_later(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        bench.port.write(b"old" * 20_000)
+        termios.tcflush(far.fd, termios.TCIOFLUSH)
+        await until(lambda: bench.port.queued == 0)
+        bench.port.write(b"new")
+        await until(lambda: far.read() == b"" and far.received.endswith(b"new"))
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_program_with_pyserial(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        bench.port.open()
+        with serial.Serial(bench.port.path, 19200, timeout=0) as program:
+            program.write(b"\x11\x13\x00\xff\r\n")
+            await until(lambda: bench.owner.received == b"\x11\x13\x00\xff\r\n")
+            assert bench.virtual.application == LineSettings(19200)
+            bench.port.write(b"\x11\x13\x00\xff\r\n")
+            await until(lambda: program.in_waiting == 6)
+            assert program.read(10) == b"\x11\x13\x00\xff\r\n"
+            program.baudrate = 38400
+            await until(lambda: bench.virtual.application == LineSettings(38400))
+        await until(lambda: bench.owner.used == [True, False])
+        bench.close()
+
+    run(scenario())
+
+
+# --- the terminal that an application keeps for itself --------------------------------------------
+
+
+def keep_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the terminal stay exclusive as it does for everybody but root."""
+    monkeypatch.setattr(Master, "renew", lambda self: False)
+
+
+def test_a_terminal_that_stays_exclusive_is_exchanged(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        bench.port.write(b"x" * 200_000)
+        set_line(far, LineSettings(1200))
+        first = os.path.realpath(str(bench.port.path))
+        keep_busy(monkeypatch)
+        far.close()
+        await until(lambda: bench.owner.used == [True, False])
+        assert os.path.realpath(str(bench.port.path)) != first
+        assert bench.owner.full == [True, False]
+        far = await bench.application()
+        assert decode(read_attributes(far.fd)) == LineSettings(1200)
+        await far.write(b"as before")
+        await until(lambda: bench.owner.received == b"as before")
+        bench.port.write(b"there and back")
+        await far.expect(b"there and back")
+        assert bench.owner.lost == []
+        before = len(os.listdir("/proc/self/fd"))
+        far.close()
+        await until(lambda: bench.owner.used == [True, False] * 2)
+        assert len(os.listdir("/proc/self/fd")) == before - 1
+        bench.close()
+
+    run(scenario())
+
+
+def test_no_terminal_left_to_exchange_it_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> tuple[int, int]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        keep_busy(monkeypatch)
+        monkeypatch.setattr(os, "openpty", fail)
+        far.close()
+        await until(lambda: bench.owner.lost)
+        assert bench.port.path is None
+        assert bench.owner.used == [True, False]
+        bench.close()
+
+    run(scenario())
+
+
+NOBODY = """
+import asyncio, fcntl, os, sys
+from portline.port.pty import PtyPort
+from tests.ports import Recorder, until
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+FLAGS = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
+
+async def main():
+    owner = Recorder()
+    port = PtyPort("exclusive", owner=owner, loop=asyncio.get_running_loop(), directory=sys.argv[1])
+    port.open()
+    for count in range(1, 4):
+        fd = os.open(port.path, FLAGS)
+        fcntl.ioctl(fd, 0x540C)
+        await until(lambda: owner.used == [True, False] * (count - 1) + [True])
+        os.close(fd)
+        await until(lambda: owner.used == [True, False] * count)
+    port.close()
+    assert os.listdir(sys.argv[1]) == []
+
+asyncio.run(main())
+print("fine")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_exclusive_programs_one_after_the_other_without_root(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o777)
+    for folder in tmp_path.parents[:2]:
+        os.chmod(folder, 0o755)
+    found = subprocess.run(
+        [sys.executable, "-c", NOBODY, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert found.stdout == "fine\n", found.stderr
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def test_two_ports_of_one_name(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        first, second = VirtualBench(tmp_path), VirtualBench(tmp_path)
+        first.port.open()
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(PortBusy, match="another virtual port"):
+            second.port.open()
+        assert second.port.path is None
+        assert len(os.listdir("/proc/self/fd")) == before
+        first.close()
+        second.port.open()
+        second.close()
+
+    run(scenario())
+
+
+def test_no_terminals_left(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> tuple[int, int]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        monkeypatch.setattr(os, "openpty", fail)
+        with pytest.raises(PortError, match="no more pseudo terminals"):
+            bench.port.open()
+        bench.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOENT])
+def test_no_inotify(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    def fail(path: str, look: Callable[[], None], loop: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        monkeypatch.setattr(module, "OpenWatch", fail)
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(PortError, match="inotify"):
+            bench.port.open()
+        assert len(os.listdir("/proc/self/fd")) == before
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_terminal_that_fails_ends_the_port(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int, data: bytes) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        await bench.open()
+        with monkeypatch.context() as patched:
+            patched.setattr(module.os, "write", fail)
+            bench.port.write(b"x" * 100_000)
+        assert bench.owner.lost == []
+        await until(lambda: bench.owner.lost)
+        assert bench.owner.used == [True, False]
+        assert bench.owner.full == [True, False]
+        bench.virtual.failed(OSError(5, "late"))
+        await turns(1)
+        assert len(bench.owner.lost) == 1
+        bench.close()
+
+    run(scenario())
+
+
+def test_defaults(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        port = PtyPort(
+            str(tmp_path / "sub" / ".." / "path"), owner=bench.owner, loop=bench.virtual._loop
+        )
+        port.watch(modem_lines=True, faults=True)
+        (tmp_path / "sub").mkdir()
+        port.open()
+        assert port.path == str(tmp_path / "path")
+        assert port.application == LineSettings()
+        assert (port.unsent(), port.empty()) == (0, True)
+        port.close()
+        bench.close()
+
+    run(scenario())
