@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
     from tests.interop.server import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pyserial-suite")]
+pytestmark = pytest.mark.slow
 
 DRIVER = Path(__file__).with_name("pyserial_suite.py")
 
