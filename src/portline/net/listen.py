@@ -43,7 +43,7 @@ ACCEPTS_PER_TURN: Final = 16
 
 
 class Listener:
-    """One address; calls ``accepted(link)`` for each connection and ``changed()`` on news.
+    """One address; calls ``accepted(link)`` for each connection and ``changed(self)`` on news.
 
     ``host`` "*" means every address of the machine, IPv4 and IPv6.  ``port`` 0 lets the kernel
     choose; ``address`` then shows which.
@@ -56,7 +56,7 @@ class Listener:
         port: int,
         *,
         accepted: Callable[[StreamLink], None],
-        changed: Callable[[], None] = lambda: None,
+        changed: Callable[[Listener], None] = lambda listener: None,
     ) -> None:
         self.host = host
         self.port = port
@@ -114,7 +114,7 @@ class Listener:
             self.error = None
             self._watch()
         if news:
-            self._changed()
+            self._changed(self)
 
     def _watch(self) -> None:
         for sock in self._sockets:
@@ -141,13 +141,13 @@ class Listener:
             self._loop.remove_reader(sock.fileno())
         self.error = NetworkError(self.address, f"{error.strerror}; accepting again in {REST:g} s")
         self._timer = self._loop.call_later(REST, self._rested)
-        self._changed()
+        self._changed(self)
 
     def _rested(self) -> None:
         self._timer = None
         self.error = None
         self._watch()
-        self._changed()
+        self._changed(self)
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:

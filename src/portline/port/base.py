@@ -106,14 +106,16 @@ class SerialPort(Protocol):
     path: str | None
     """Where applications find it now; None while it is not there."""
 
-    state: PortState
-    """What is in force; while the port is not open, what will be."""
-
-    refused: int
-    """Requests that the driver refused, since the start."""
-
     discarded: int
     """Bytes that were written while the port was not open, or purged or lost with it."""
+
+    @property
+    def state(self) -> PortState:
+        """What is in force; while the port is not open, what will be."""
+
+    @property
+    def refused(self) -> int:
+        """Requests that the driver refused, since the start."""
 
     @property
     def queued(self) -> int:

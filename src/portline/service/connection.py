@@ -95,7 +95,7 @@ class Connection:
                 listen.host,
                 listen.port,
                 accepted=partial(self.door.knock, protocol=listen.protocol.value),
-                changed=self._listeners_changed,
+                changed=self._listener_changed,
             )
             for listen in config.listeners()
         ]
@@ -148,12 +148,11 @@ class Connection:
             else:
                 listener.close()
 
-    def _listeners_changed(self) -> None:
-        for listener in self.listeners:
-            if listener.error is not None:
-                self.log.warning("%s", listener.error)
-            elif listener.listening:
-                self.log.info("listening on %s", listener.address)
+    def _listener_changed(self, listener: Listener) -> None:
+        if listener.error is not None:
+            self.log.warning("%s", listener.error)
+        elif listener.listening:
+            self.log.info("listening on %s", listener.address)
 
     # --- peers come and go ----------------------------------------------------------------------
 
@@ -267,6 +266,7 @@ class Connection:
         config = self.config
         silence = tcp.death_time(config.keepalive, config.keepalive_retry)
         for session in self.hub.peers:
+            session.tick(now)
             absent = max(self._absent_since, session.connected_at)
             if tcp.is_dead(session.link.socket, silence):
                 session.abort("the peer does not answer any more")

@@ -235,6 +235,13 @@ class Session:
         self._clear = False
         self._owner.peer_gone(self, reason)
 
+    def tick(self, now: float) -> None:
+        """Let time pass for the protocol."""
+        deadline = self.wire.deadline()
+        if deadline is not None and deadline <= now:
+            for event in self.wire.tick(now):
+                self._take(event)
+
     # --- pace and end ---------------------------------------------------------------------------
 
     def pause_for_port(self, full: bool) -> None:

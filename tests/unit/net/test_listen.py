@@ -25,7 +25,8 @@ class Place:
         loop = asyncio.get_running_loop()
         self.listener = Listener(loop, host, port, accepted=self.links.append, changed=self.note)
 
-    def note(self) -> None:
+    def note(self, listener: Listener) -> None:
+        assert listener is self.listener
         self.news += 1
 
     @property
