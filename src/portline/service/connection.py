@@ -117,8 +117,8 @@ class Connection:
     def start(self) -> None:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
+        self._drive_lines(connected=False)  # before it opens: the lines then move once
         self.keeper.want(not self.config.open_when_connected)
-        self._drive_lines(connected=False)
         if not self.config.listen_when_open:
             self._listen(True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portline.service.gateway import Gateway
 from portline.service.log import start_logging
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from portline.config.models import GatewayConfig
 
-__all__ = ["announcement", "new_event_loop", "run", "serve"]
+__all__ = ["ENDING", "announcement", "new_event_loop", "run", "serve"]
+
+ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that end the service cleanly: a service manager's, Ctrl-C, a terminal that closes."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -43,13 +46,13 @@ def announcement(gateway: Gateway) -> list[str]:
 async def serve(
     config: GatewayConfig, *, started: Callable[[Gateway], None] = lambda gateway: None
 ) -> None:
-    """Run a gateway until SIGTERM or SIGINT comes or the task is cancelled, then stop it cleanly.
+    """Run a gateway until an ENDING signal comes or the task is cancelled, then stop it cleanly.
 
     ``started`` is called once, when every connection has made its first attempt.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         loop.add_signal_handler(number, ended.set)
     gateway = Gateway(config)
     gateway.start()
@@ -58,7 +61,7 @@ async def serve(
         await ended.wait()
     finally:
         await gateway.stop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             loop.remove_signal_handler(number)
 
 
