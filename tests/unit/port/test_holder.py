@@ -74,7 +74,7 @@ def test_the_process_that_locked_it(proc: Path, tmp_path: Path) -> None:
         (b"", None),
         (b"nonsense", None),
         (b"         0\n", None),
-        (f"{os.getpid():10d}\n".encode(), None),
+        pytest.param(f"{os.getpid():10d}\n".encode(), None, id="ourselves"),
     ],
 )
 def test_lock_files_of_uucp(proc: Path, tmp_path: Path, contents: bytes, pid: int | None) -> None:
