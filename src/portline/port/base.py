@@ -8,7 +8,8 @@ the port's own bounded queue.
 
 *Opening.*  :meth:`SerialPort.open` either leaves the port open with the configured settings in
 force, or raises a :class:`portline.errors.PortError` and leaves nothing behind.  It may be called
-again after :meth:`SerialPort.close` or after :meth:`PortOwner.port_lost`.
+again after :meth:`SerialPort.close` or after :meth:`PortOwner.port_lost`.  Settings as configured
+must be granted; settings that were submitted since are put in force as far as the device does them.
 
 *From the line.*  Each chunk that was read goes to :meth:`PortOwner.port_data` within the loop
 callback that read it; several reads of a busy port are gathered, at most :data:`READ_LIMIT` bytes.
@@ -31,7 +32,8 @@ called with True; writers should stop, though what they still write is kept.  Wh
 fallen to :data:`QUEUE_LOW`, it is called with False.
 
 *Loss.*  A device that vanishes or hangs up ends with exactly one :meth:`PortOwner.port_lost`; the
-port is closed by then.  Until the next open, ``write`` discards and counts in ``discarded``, and
+port is closed by then, and ``port_full(False)`` or ``port_in_use(False)`` have been told before
+where they were due.  Until the next open, ``write`` discards and counts in ``discarded``, and
 ``submit`` keeps what was asked for settings and lines and applies it when the port opens again.
 """
 

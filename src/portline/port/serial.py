@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from portline.errors import PortAbsent, PortError, SettingRefused, UsageError
+from portline.errors import PortAbsent, UsageError
 from portline.line import (
     Item,
     LineSettings,
@@ -44,8 +44,8 @@ from portline.line import (
 from portline.port.base import READ_LIMIT
 from portline.port.node import close_node, open_node
 from portline.port.outlet import Outlet
-from portline.port.termios2 import VMIN, read_attributes, require_layout, write_attributes
-from portline.port.tty import Tty
+from portline.port.termios2 import read_attributes, require_layout, write_attributes
+from portline.port.tty import Tty, refusal
 from portline.port.watch import Watch
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class PosixPort:
         if missing and asked == self._configured:
             with suppress(OSError):
                 write_attributes(fd, before)
-            raise _refusal(self.name, missing[0], asked, tty.settings)
+            raise refusal(self.name, missing[0], asked, tty.settings)
         tty.drive(self._outputs)
         return tty
 
@@ -314,16 +314,8 @@ class PosixPort:
 
     def _nothing_read(self) -> None:
         """Tell a hang-up from a VMIN of 0 that another program left, and mend the latter."""
-        try:
-            attributes = read_attributes(self._fd)
-            if attributes.cc[VMIN] == 0:
-                cc = bytearray(attributes.cc)
-                cc[VMIN] = 1
-                write_attributes(self._fd, replace(attributes, cc=bytes(cc)))
-                return
-        except OSError:
-            pass
-        self._lose("the device hung up; was it unplugged?")
+        if self._tty is None or not self._tty.mend():
+            self._lose("the device hung up; was it unplugged?")
 
     def _look_later(self) -> None:
         self._paused_timer = self._loop.call_later(PAUSED_POLL, self._look)
@@ -411,14 +403,3 @@ class PosixPort:
             self._break_timer.cancel()
             self._break_timer = None
         return self._tty is not None and self._tty.set_break(False)
-
-
-def _refusal(name: str, setting: str, asked: LineSettings, found: LineSettings) -> PortError:
-    value = getattr(asked, setting)
-    shown = getattr(value, "value", value)
-    return SettingRefused(
-        name,
-        setting,
-        shown,
-        f"the driver does not do {setting} = {shown} (asked for {asked}, it offers {found})",
-    )

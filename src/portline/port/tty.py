@@ -15,10 +15,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from portline.errors import SettingRefused
 from portline.line import DATA_BITS, LineSettings, ModemLines, SetModem
 from portline.port.modem import drive, has_none, lines_of, outputs_of, read_lines
 from portline.port.node import is_pty
 from portline.port.termios2 import (
+    VMIN,
     Attributes,
     decode,
     encode,
@@ -27,7 +29,7 @@ from portline.port.termios2 import (
     write_attributes,
 )
 
-__all__ = ["Tty", "differences"]
+__all__ = ["Tty", "differences", "refusal"]
 
 TCFLSH: Final = 0x540B
 TCIFLUSH: Final = 0
@@ -54,6 +56,18 @@ def differences(asked: LineSettings, found: LineSettings) -> list[str]:
     if asked.inbound is not found.inbound and not (names and names[-1] == "flow_control"):
         names.append("inbound_flow")
     return names
+
+
+def refusal(port: str, setting: str, asked: LineSettings, found: LineSettings) -> SettingRefused:
+    """Return the error that names the setting that a driver does not do."""
+    value = getattr(asked, setting)
+    shown = getattr(value, "value", value)
+    return SettingRefused(
+        port,
+        setting,
+        shown,
+        f"the driver does not do {setting} = {shown} (asked for {asked}, it offers {found})",
+    )
 
 
 class Tty:
@@ -133,6 +147,19 @@ class Tty:
                 self.lines = lines_of(bits)
                 self.dtr, self.rts = outputs_of(bits)
         return self.lines
+
+    def mend(self) -> bool:
+        """Undo a VMIN of 0, with which an empty tty reads as b""; return whether that was it."""
+        try:
+            attributes = read_attributes(self.fd)
+            if attributes.cc[VMIN] != 0:
+                return False
+            cc = bytearray(attributes.cc)
+            cc[VMIN] = 1
+            write_attributes(self.fd, replace(attributes, cc=bytes(cc)))
+        except OSError:
+            return False
+        return True
 
     def drop_received(self) -> None:
         """Empty the kernel's input queue."""

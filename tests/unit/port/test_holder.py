@@ -74,12 +74,11 @@ def test_the_process_that_locked_it(proc: Path, tmp_path: Path) -> None:
         (b"", None),
         (b"nonsense", None),
         (b"         0\n", None),
-        (b"OWN\n", None),
+        pytest.param(f"{os.getpid():10d}\n".encode(), None, id="ourselves"),
     ],
 )
 def test_lock_files_of_uucp(proc: Path, tmp_path: Path, contents: bytes, pid: int | None) -> None:
-    own = str(os.getpid()).encode()
-    (tmp_path / "LCK..ttyUSB0").write_bytes(contents.replace(b"OWN", own))
+    (tmp_path / "LCK..ttyUSB0").write_bytes(contents)
     found = uucp_holder("/dev/ttyUSB0", tmp_path, proc)
     assert (found and found.pid) == pid
 

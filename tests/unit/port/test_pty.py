@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import termios
 from typing import TYPE_CHECKING
 
@@ -391,13 +392,13 @@ print("fine")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-def test_exclusive_programs_one_after_the_other_without_root(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o777)
-    for folder in tmp_path.parents[:2]:
-        os.chmod(folder, 0o755)
-    found = subprocess.run(
-        [sys.executable, "-c", NOBODY, str(tmp_path)], capture_output=True, text=True, timeout=60
-    )
+def test_exclusive_programs_one_after_the_other_without_root() -> None:
+    # Not in tmp_path, whose parents are closed to others.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        found = subprocess.run(
+            [sys.executable, "-c", NOBODY, folder], capture_output=True, text=True, timeout=60
+        )
     assert found.stdout == "fine\n", found.stderr
 
 

@@ -26,7 +26,7 @@ from portline.line import (
 )
 from portline.port import serial as module
 from portline.port import tty
-from portline.port.serial import PosixPort
+from portline.port.serial import FULL_READ, PosixPort
 from portline.port.termios2 import VMIN, read_attributes, write_attributes
 from tests.ports import SETTINGS, DeviceBench, Uart, turns, until
 
@@ -326,6 +326,72 @@ def test_what_the_contract_leaves_to_nobody(run: Run, tmp_path: Path) -> None:
         port.failed(OSError(5, "late"))
         await turns(1)
         assert bench.owner.lost == []
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_full_read_is_followed_by_more_until_one_is_not(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        await bench.open()
+        full = b"x" * FULL_READ
+        answers: list[bytes | OSError] = []
+
+        def read(fd: int, size: int) -> bytes:
+            answer = answers.pop(0)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(module.os, "read", read)
+        empty = BlockingIOError(11, "Resource temporarily unavailable")
+        for reads, size in (
+            ([b"short"], 5),
+            ([full, b"short"], FULL_READ + 5),
+            ([full, full, empty], 2 * FULL_READ),
+            ([full] * 16, 16 * FULL_READ),
+            ([empty], 0),
+        ):
+            answers, bench.owner.chunks = list(reads), []
+            bench.port._readable()
+            assert (answers, sum(map(len, bench.owner.chunks))) == ([], size)
+            assert len(bench.owner.chunks) == (size > 0)
+        answers = [OSError(5, "Input/output error")]
+        bench.port._readable()
+        monkeypatch.undo()
+        [error] = bench.owner.lost
+        assert "Input/output error" in str(error)
+        bench.close()
+
+    run(scenario())
+
+
+def test_pausing_outlives_the_device(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSED_POLL", 0.01)
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        bench.port.pause_reading()
+        bench.port.resume_reading()
+        bench.port.pause_reading()
+        far = await bench.open()
+        await far.write(b"held")
+        await turns(10)
+        assert (bench.owner.chunks, bench.owner.lost) == ([], [])
+        bench.unplug()
+        await until(lambda: bench.owner.lost)
+        bench.plug_in()
+        far = await bench.open()
+        await far.write(b"held again")
+        await turns()
+        assert bench.owner.chunks == []
+        bench.port.resume_reading()
+        await until(lambda: bench.owner.received == b"held again")
         bench.close()
 
     run(scenario())
