@@ -76,7 +76,7 @@ def _flag(field: str, option: Option) -> click.Option:
         names = [f"--{key}/--no-{key}"]
     else:
         names = [f"--{key}"]
-        settings |= {"metavar": option.kind.metavar, "multiple": field == "listen"}
+        settings |= {"metavar": option.kind.metavar, "multiple": option.many}
         settings["shell_complete"] = _completion(option.kind.choices)
     flag = GroupedOption([*names, field], **settings)
     flag.group = option.group
@@ -100,7 +100,7 @@ def _help(field: str, option: Option) -> str:
     notes = []
     if not option.kind.choices and field not in {"listen", "virtual"}:
         notes.append(option.kind.allowed)
-    if field == "listen":
+    if option.many:
         notes.append("may be given several times")
     if default is not None:
         notes.append(f"default: {option.kind.show(default)}")

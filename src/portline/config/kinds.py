@@ -20,7 +20,7 @@ from portline.config.wording import nearest, quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Choice", "Kind", "Number", "Switch"]
+__all__ = ["Choice", "Decimal", "Kind", "Number", "Switch"]
 
 
 class Kind(Protocol):
@@ -161,3 +161,41 @@ class Number:
     def show(self, value: object) -> str:
         """Write the digits."""
         return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Decimal:
+    """A number, also with a fraction, in ``low..high``, in ``unit``; 0 turns the option off."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    @property
+    def metavar(self) -> str:
+        """A number."""
+        return "NUMBER"
+
+    @property
+    def allowed(self) -> str:
+        """The range and the unit."""
+        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip() + ", or 0 (off)"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: a range is not listed."""
+        return ()
+
+    def read(self, value: object) -> float:
+        """Return the number."""
+        if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", value):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            value = -1.0
+        if value == 0 or self.low <= value <= self.high:
+            return float(value)
+        raise ValueError(f"{quoted(value)} must be {self.allowed}")
+
+    def show(self, value: object) -> str:
+        """Write the number."""
+        return f"{value:g}"

@@ -39,6 +39,7 @@ class Group(Enum):
 
     NETWORK = "Local port and network"
     SERIAL = "Serial port settings"
+    PACKETS = "Packet detection"
     CONNECTION = "Connection settings"
     TRANSFER = "Data transfer"
     BUFFER = "Data buffer"
@@ -57,6 +58,8 @@ class Option:
     kind: Kind
     text: str
     why: str = ""
+    many: bool = False
+    """Whether a list may be written, and the flag given several times."""
 
     def __get_pydantic_core_schema__(
         self, _source: type, _handler: GetCoreSchemaHandler

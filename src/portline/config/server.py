@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
-from portline.config.kinds import Choice, Number, Switch
+from portline.config.delimiters import Delimiters
+from portline.config.kinds import Choice, Decimal, Number, Switch
 from portline.config.measures import Duration, Size
 from portline.config.options import Group, Option
 from portline.config.places import Device, ListenAddresses, VirtualName
@@ -15,6 +16,7 @@ from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, contradictions, folded
 from portline.config.values import Address, Level, Listen, Protocol
 from portline.config.wording import quoted
+from portline.frame.rules import GATHER_LIMIT
 from portline.hub.policy import Overflow, Selection
 from portline.line import (
     BAUDRATE_MAX,
@@ -30,6 +32,9 @@ __all__ = ["DEFAULT_LISTEN", "ServerConnection", "options"]
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 4001)
 """Where a connection listens that names no address: this machine only, the port of all examples."""
+
+WAIT_MAX: Final = 3600
+"""Seconds; an hour is longer than anybody gathers before sending."""
 
 KEEPALIVE_MAX: Final = 32767
 """Seconds; the longest keepalive time that Linux takes (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL)."""
@@ -90,6 +95,7 @@ class ServerConnection(BaseModel):
             "Where to listen: PORT (on 127.0.0.1), HOST:PORT, [IPV6]:PORT, or *:PORT for every "
             "address of this machine; raw:// or rfc2217:// before it overrides the protocol",
             "only programs on this machine can connect until you say otherwise",
+            many=True,
         ),
     ] = (DEFAULT_LISTEN,)
     protocol: Annotated[
@@ -157,6 +163,64 @@ class ServerConnection(BaseModel):
             "two readers would each get a part of the data",
         ),
     ] = True
+
+    packet_size: Annotated[
+        int,
+        Option(
+            Group.PACKETS,
+            Size(0, GATHER_LIMIT),
+            "Gather this many bytes, then send exactly that block; 0 does not gather by size",
+            "what the device sends goes on at once",
+        ),
+    ] = 0
+    packet_delimiter: Annotated[
+        tuple[bytes, ...],
+        Option(
+            Group.PACKETS,
+            Delimiters(),
+            "Gather until the character with this code, or this text, has arrived, then send up to "
+            "and including it",
+            "what the device sends goes on at once",
+            many=True,
+        ),
+    ] = ()
+    packet_strip: Annotated[
+        bool,
+        Option(
+            Group.PACKETS,
+            Switch(),
+            "Leave the delimiter out of what is sent",
+            "bytes are passed as the device sent them",
+        ),
+    ] = False
+    packet_wait: Annotated[
+        float,
+        Option(
+            Group.PACKETS,
+            Duration(0.001, WAIT_MAX, "off"),
+            "Gather for this long from the first byte, then send all of it as one packet",
+            "what the device sends goes on at once",
+        ),
+    ] = 0.0
+    packet_idle: Annotated[
+        float,
+        Option(
+            Group.PACKETS,
+            Decimal(0.5, 1000, "character times"),
+            "Gather until the line has been quiet for this many characters, then send; 3.5 is what "
+            "Modbus RTU asks for",
+            "what the device sends goes on at once",
+        ),
+    ] = 0.0
+    packet_pause: Annotated[
+        float,
+        Option(
+            Group.PACKETS,
+            Duration(0.001, WAIT_MAX, "off"),
+            "After each packet sent to the network, wait this long before the next",
+            "the network is faster than any serial line",
+        ),
+    ] = 0.0
 
     keepalive: Annotated[
         float,

@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.hub.core import Hub
-from portline.hub.policy import Overflow
 from portline.line import (
     Item,
     LineChange,
@@ -33,25 +32,21 @@ from portline.net import tcp
 from portline.net.listen import Listener
 from portline.service.door import Door
 from portline.service.keeper import PortKeeper
-from portline.service.making import make_port, make_wire
+from portline.service.making import make_packetizer, make_port, make_wire
+from portline.service.pace import Pace
+from portline.service.packets import PacketFlow
 from portline.service.session import Session
+from portline.service.sweep import Sweep
 
 if TYPE_CHECKING:
     import asyncio
 
     from portline.config.models import ServerConnection
     from portline.errors import PortError
-    from portline.line import Report, Request
+    from portline.line import LineSettings, PortState, Report, Request
     from portline.net.stream import StreamLink
 
-__all__ = ["ABSENCE_LIMIT", "LINGER", "SWEEP", "Connection"]
-
-SWEEP: Final = 1.0
-"""Seconds between looks at peers that may have died or are silent for too long."""
-
-ABSENCE_LIMIT: Final = 30.0
-"""Seconds that a peer stays connected while the device is away: longer than unplugging, plugging
-and booting a USB adapter takes, and short enough for an application to notice a loss."""
+__all__ = ["LINGER", "Connection"]
 
 LINGER: Final = 1.0
 """Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
@@ -107,10 +102,21 @@ class Connection:
         self._lingering: dict[Session, asyncio.TimerHandle] = {}
         self._number = 0
         self._full = False
-        self._held = False
         self._absent_since = 0.0
-        self._pace_timer: asyncio.TimerHandle | None = None
-        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
+        self._sweep = Sweep(
+            loop=loop,
+            peers=lambda: self.hub.peers,
+            absent_since=lambda: self._absent_since if self.keeper.error is not None else None,
+            silence=tcp.death_time(config.keepalive, config.keepalive_retry),
+            inactivity=config.inactivity,
+        )
+        packetizer = make_packetizer(config)
+        self._packets: PacketFlow | None = None
+        if packetizer is not None:
+            self._packets = PacketFlow(
+                packetizer, loop=loop, send=self._send, full=self._pace.packets_full
+            )
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -136,9 +142,10 @@ class Connection:
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
-        for timer in (self._pace_timer, self._sweep_timer, *self._lingering.values()):
-            if timer is not None:
-                timer.cancel()
+        for timer in self._lingering.values():
+            timer.cancel()
+        self._pace.stop()
+        self._sweep.stop()
         self.keeper.want(False)
 
     def _listen(self, wanted: bool) -> None:
@@ -183,8 +190,8 @@ class Connection:
         session.pause_for_port(self._full)
         session.start()
         self._deliver_kept()
-        self._update_hold()
-        self._schedule_sweep()
+        self._pace.update()
+        self._sweep.schedule()
 
     @property
     def _occupied(self) -> bool:
@@ -220,12 +227,14 @@ class Connection:
         """Take a session out of the hub; put the port back when it was the last."""
         if session in self.hub.peers:
             self.hub.leave(session)
-            self._update_hold()
+            self._pace.update()
             self.peer_watches()
             if session.protocol != "raw":
                 self._restore()
         self.door.somebody_left()
         if not self._occupied:
+            if self._packets is not None and (rest := self._packets.rest()):
+                self.hub.hear(rest)
             self._drive_lines(connected=False)
             if self.config.open_when_connected:
                 self.keeper.want(False)
@@ -251,35 +260,16 @@ class Connection:
         if change != SetModem():
             self.port.submit(change, _ignore)
 
-    def _schedule_sweep(self) -> None:
-        if self._sweep_timer is None and self.hub.peers:
-            wait = SWEEP
-            if self.config.inactivity:
-                first = min(session.active_at for session in self.hub.peers)
-                wait = min(wait, max(0.0, first + self.config.inactivity - self._loop.time()))
-            self._sweep_timer = self._loop.call_later(wait, self._sweep)
-
-    def _sweep(self) -> None:
-        """Send those away who are dead, silent for too long, or wait in vain for the device."""
-        self._sweep_timer = None
-        now = self._loop.time()
-        config = self.config
-        silence = tcp.death_time(config.keepalive, config.keepalive_retry)
-        for session in self.hub.peers:
-            session.tick(now)
-            absent = max(self._absent_since, session.connected_at)
-            if tcp.is_dead(session.link.socket, silence):
-                session.abort("the peer does not answer any more")
-            elif config.inactivity and now - session.active_at >= config.inactivity:
-                session.close(f"no activity for {config.inactivity:g} s")
-            elif self.keeper.error is not None and now - absent >= ABSENCE_LIMIT:
-                session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
-        self._schedule_sweep()
-
     # --- from the port --------------------------------------------------------------------------
 
     def port_data(self, data: bytes) -> None:
-        """Pass a chunk on to whoever hears the port."""
+        """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
+        if self._packets is None or not self._occupied:
+            self._send(data)
+        else:
+            self._packets.feed(data)
+
+    def _send(self, data: bytes) -> None:
         for session in self.hub.hear(data):
             session.deliver(data)
         if self._lingering:
@@ -293,6 +283,7 @@ class Connection:
                 self.log.info("lines=%s", lines)
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
+                self._time_packets(settings)
             case _:
                 self.log.info("%s", report)
         if self.config.notify or not isinstance(report, LineChange | ModemChange):
@@ -322,11 +313,16 @@ class Connection:
             self.log.warning("%s", self.keeper.error)
         elif self.keeper.open:
             self.log.info("port open path=%s settings=%s", self.port.path, self.port.state.settings)
+            self._time_packets(self.port.state.settings)
             self._full = False
             self.port_full(False)
-            self._held = False
-            self._update_hold()
+            self._pace.update()
             self.peer_watches()
+
+    def _time_packets(self, settings: LineSettings) -> None:
+        """Measure a quiet line in the characters that it carries."""
+        if self._packets is not None:
+            self._packets.rules.idle = self.config.packet_idle * settings.character_time
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
@@ -343,13 +339,19 @@ class Connection:
             self.port.write(data)
         if self.hub.listeners is not before:
             self._deliver_kept()
-            self._update_hold()
+            self._pace.update()
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
         self.port.submit(
-            request if self._allows(request) else _FENCE, partial(session.answered, request)
+            request if self._allows(request) else _FENCE,
+            partial(self._answer, session, request),
         )
+
+    def _answer(self, session: Session, request: Request, state: PortState) -> None:
+        if isinstance(request, SetLine):
+            self._time_packets(state.settings)
+        session.answered(request, state)
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end of a virtual port tells."""
@@ -376,40 +378,12 @@ class Connection:
         )
 
     def peer_behind(self, session: Session) -> None:
-        """Apply the overflow policy to a peer that was left behind, else wait for it."""
-        if self.hub.fell_behind(session, self._loop.time()):
-            self._overflow(session)
-        self._update_hold()
+        """Wait for a peer that reads slowly, or go on without it."""
+        self._pace.behind(session)
 
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
-        self.hub.caught_up(session)
-        self._update_hold()
-
-    def _overflow(self, session: Session) -> None:
-        if self.config.overflow is Overflow.DISCONNECT:
-            session.abort("it did not read fast enough (overflow = disconnect)")
-        else:
-            session.outbox.shrink()
-
-    def _update_hold(self) -> None:
-        held = self.hub.held
-        if held != self._held:
-            self._held = held
-            if held:
-                self.port.pause_reading()
-            else:
-                self.port.resume_reading()
-        if self._pace_timer is None and (deadline := self.hub.deadline()) is not None:
-            self._pace_timer = self._loop.call_at(deadline, self._pace)
-
-    def _pace(self) -> None:
-        self._pace_timer = None
-        for session in self.hub.tick(self._loop.time()):
-            self.log.info("peer left behind peer=%s waiting=%d", session.name, session.outbox.size)
-            if self.hub.fell_behind(session, self._loop.time()):
-                self._overflow(session)
-        self._update_hold()
+        self._pace.caught_up(session)
 
 
 def _ignore(state: object) -> None:

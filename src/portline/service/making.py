@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import portline
+from portline.frame.rules import Packetizer
 from portline.wire.base import RawWire
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from portline.port.base import PortOwner, SerialPort
     from portline.wire.base import Wire
 
-__all__ = ["make_port", "make_wire"]
+__all__ = ["make_packetizer", "make_port", "make_wire"]
 
 
 def make_port(
@@ -52,4 +53,25 @@ def make_wire(protocol: str, name: str, config: ServerConnection) -> Wire:
         asks=config.virtual is not None,
         notifies=config.notify,
         signature=f"Portline {portline.__version__} {name}",
+    )
+
+
+def make_packetizer(config: ServerConnection) -> Packetizer | None:
+    """Return the packet rules; None where every chunk goes on at once, and costs nothing."""
+    rules = (
+        config.packet_size,
+        config.packet_delimiter,
+        config.packet_wait,
+        config.packet_idle,
+        config.packet_pause,
+    )
+    if not any(rules):
+        return None
+    return Packetizer(
+        pause=config.packet_pause,
+        wait=config.packet_wait,
+        idle=config.packet_idle * config.line_settings().character_time,
+        block=config.packet_size,
+        delimiters=config.packet_delimiter,
+        strip=config.packet_strip,
     )

@@ -1,0 +1,78 @@
+"""Sends peers away who have died, are silent for too long, or wait in vain for the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portline.net import tcp
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from portline.service.session import Session
+
+__all__ = ["ABSENCE_LIMIT", "PERIOD", "Sweep"]
+
+PERIOD: Final = 1.0
+"""Seconds between looks, or less where a peer's time is over earlier."""
+
+ABSENCE_LIMIT: Final = 30.0
+"""Seconds that a peer stays connected while the device is away: longer than unplugging, plugging
+and booting a USB adapter takes, and short enough for an application to notice a loss."""
+
+
+class Sweep:
+    """Looks at the peers of one connection while there are any.
+
+    ``silence`` is the time after which a peer that owes an answer is dead, ``inactivity`` the time
+    without data after which it is disconnected, both in seconds, 0 for never.  ``absent_since``
+    returns since when the device is away, None while it is there.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        peers: Callable[[], Sequence[Session]],
+        absent_since: Callable[[], float | None],
+        silence: float,
+        inactivity: float,
+    ) -> None:
+        self._loop = loop
+        self._peers = peers
+        self._absent_since = absent_since
+        self._silence = silence
+        self._inactivity = inactivity
+        self._timer: asyncio.TimerHandle | None = None
+
+    def schedule(self) -> None:
+        """Look again in time, if there is anybody."""
+        peers = self._peers()
+        if self._timer is not None or not peers:
+            return
+        wait = PERIOD
+        if self._inactivity:
+            first = min(session.active_at for session in peers) + self._inactivity
+            wait = min(wait, max(0.0, first - self._loop.time()))
+        self._timer = self._loop.call_later(wait, self._look)
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        absent = self._absent_since()
+        for session in self._peers():
+            session.tick(now)
+            if tcp.is_dead(session.link.socket, self._silence):
+                session.abort("the peer does not answer any more")
+            elif self._inactivity and now - session.active_at >= self._inactivity:
+                session.close(f"no activity for {self._inactivity:g} s")
+            elif absent is not None and now - max(absent, session.connected_at) >= ABSENCE_LIMIT:
+                session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
+        self.schedule()
