@@ -79,6 +79,9 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
             'or virtual = "ttyV0" for one that Portline makes'
         )
         faults.append(Fault((), text))
+    if table.get("packet_strip") is True and not table.get("packet_delimiter"):
+        text = "has nothing to leave out; give packet-delimiter too"
+        faults.append(Fault(("packet_strip",), text))
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]

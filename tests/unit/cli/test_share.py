@@ -31,6 +31,7 @@ def test_help_shows_the_flags_by_group_with_range_and_default() -> None:
     assert titles[1:] == [
         "Local port and network",
         "Serial port settings",
+        "Packet detection",
         "Connection settings",
         "Data transfer",
         "Data buffer",
