@@ -232,9 +232,9 @@ class Connection:
             if session.protocol != "raw":
                 self._restore()
         self.door.somebody_left()
+        if self._packets is not None and not self.hub.peers and (rest := self._packets.rest()):
+            self._send(rest)
         if not self._occupied:
-            if self._packets is not None and (rest := self._packets.rest()):
-                self.hub.hear(rest)
             self._drive_lines(connected=False)
             if self.config.open_when_connected:
                 self.keeper.want(False)
@@ -264,7 +264,7 @@ class Connection:
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
-        if self._packets is None or not self._occupied:
+        if self._packets is None or not self.hub.peers:
             self._send(data)
         else:
             self._packets.feed(data)

@@ -60,13 +60,13 @@ def test_a_list_without_repetitions() -> None:
     ],
 )
 def test_what_is_wrong_is_said(written: object, words: str) -> None:
-    with pytest.raises(ValueError, match="must be|no escape") as caught:
+    with pytest.raises(ValueError, match=r"must be|no escape") as caught:
         KIND.read(written)
     assert words in str(caught.value)
 
 
 def test_every_wrong_item_is_told() -> None:
-    with pytest.raises(ValueError, match="256.*300"):
+    with pytest.raises(ValueError, match=r"256.*300"):
         KIND.read([256, 13, 300])
 
 
