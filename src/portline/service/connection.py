@@ -231,9 +231,9 @@ class Connection:
             self.peer_watches()
             if session.protocol != "raw":
                 self._restore()
-        self.door.somebody_left()
         if self._packets is not None and not self.hub.peers and (rest := self._packets.rest()):
             self._send(rest)
+        self.door.somebody_left()
         if not self._occupied:
             self._drive_lines(connected=False)
             if self.config.open_when_connected:
