@@ -379,7 +379,8 @@ class Connection:
 
     def peer_behind(self, session: Session) -> None:
         """Apply the overflow policy to a peer that was left behind, else wait for it."""
-        if self.hub.fell_behind(session, self._loop.time()):
+        # The port does not wait for those who linger: they are no peers any more.
+        if session in self._lingering or self.hub.fell_behind(session, self._loop.time()):
             self._overflow(session)
         self._update_hold()
 
