@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from portline.line import Flow, Item, Report, Request, Told
+from portline.line import Flow, Item, Query, Report, Request, Told
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.waiting import until
 
@@ -33,7 +33,11 @@ class Peer:
         self.socket = socket.socket()
         if window:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setblocking(False)
         self.address = "{}:{}".format(*self.socket.getsockname())
 
@@ -117,8 +121,10 @@ class Asker(Peer):
             self.send(words)
 
     async def agrees(self) -> Asker:
-        """Wait until the server has agreed to be asked."""
+        """Wait until the server has agreed to be asked and has told how things are."""
         await until(lambda: (self.look(), self.wire.asking)[1])
+        await self.asks(Query(Item.BAUDRATE))
+        self.reports.clear()
         return self
 
     async def asks(self, *requests: Request) -> list[tuple[Item, object]]:

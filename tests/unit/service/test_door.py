@@ -70,9 +70,7 @@ def test_a_controlling_peer_does_not_take_the_place_of_a_raw_one(run: Run, stage
     run(scenario())
 
 
-def test_a_newcomer_waits_while_the_old_one_leaves(
-    run: Run, stage: Play, patch: PatchDoor
-) -> None:
+def test_a_newcomer_waits_while_the_old_one_leaves(run: Run, stage: Play, patch: PatchDoor) -> None:
     async def scenario() -> None:
         patch("WAIT_LIMIT", 60.0)
         async with stage(max_connections=1) as meter:
