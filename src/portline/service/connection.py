@@ -234,10 +234,12 @@ class Connection:
         """Put back what the controlling peer may have changed (field notes 4.2 point 12)."""
         if self.config.virtual is not None:
             return
-        if self.port.state.break_on:
+        # What waits in the port may hold a change that its state does not show yet.
+        unknown = self.port.queued > 0
+        if unknown or self.port.state.break_on:
             self.port.submit(SetBreak(False), _ignore)
         configured = self.config.line_settings()
-        if self.port.state.settings != configured:
+        if unknown or self.port.state.settings != configured:
             self.port.submit(SetLine.everything(configured), _ignore)
 
     def _drive_lines(self, *, connected: bool) -> None:
@@ -377,7 +379,8 @@ class Connection:
 
     def peer_behind(self, session: Session) -> None:
         """Apply the overflow policy to a peer that was left behind, else wait for it."""
-        if self.hub.fell_behind(session, self._loop.time()):
+        # The port does not wait for those who linger: they are no peers any more.
+        if session in self._lingering or self.hub.fell_behind(session, self._loop.time()):
             self._overflow(session)
         self._update_hold()
 
