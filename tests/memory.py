@@ -16,7 +16,7 @@ from portline.line import (
     SetModem,
 )
 from portline.net.stream import LinkOwner
-from portline.port.base import PortOwner
+from portline.port.base import REQUEST_COST, PortOwner
 
 
 class MemoryPort:
@@ -56,6 +56,7 @@ class MemoryPort:
     def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
         self.happened.append(request)
         self.waiting.append((request, done))
+        self.queued += REQUEST_COST
         if not self.hold:
             self.carry_out()
 
@@ -63,6 +64,7 @@ class MemoryPort:
         """Do what was submitted while ``hold`` was on."""
         waiting, self.waiting = self.waiting, []
         for request, done in waiting:
+            self.queued = max(0, self.queued - REQUEST_COST)
             state = self.state
             match request:
                 case SetLine():

@@ -243,10 +243,12 @@ class Connection:
         """Put back what the controlling peer may have changed (field notes 4.2 point 12)."""
         if self.config.virtual is not None:
             return
-        if self.port.state.break_on:
+        # What waits in the port may hold a change that its state does not show yet.
+        unknown = self.port.queued > 0
+        if unknown or self.port.state.break_on:
             self.port.submit(SetBreak(False), _ignore)
         configured = self.config.line_settings()
-        if self.port.state.settings != configured:
+        if unknown or self.port.state.settings != configured:
             self.port.submit(SetLine.everything(configured), _ignore)
 
     def _drive_lines(self, *, connected: bool) -> None:
@@ -379,7 +381,7 @@ class Connection:
 
     def peer_behind(self, session: Session) -> None:
         """Wait for a peer that reads slowly, or go on without it."""
-        self._pace.behind(session)
+        self._pace.behind(session, waits=session not in self._lingering)
 
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""

@@ -19,15 +19,19 @@ class _Line(logging.Formatter):
     """``2026-11-22 20:31:05 warning meter: message``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line; what a user reads never holds a traceback."""
+        """Return the record as one line; a traceback follows only when everything is shown."""
         name = getattr(record, "connection", record.name)
         when = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
         text = f"{when} {record.levelname.lower()} {name}: {record.getMessage()}"
-        if record.exc_info and logging.getLogger().isEnabledFor(logging.DEBUG):
+        error = record.exc_info[1] if record.exc_info else None
+        traced = error is not None and logging.getLogger().isEnabledFor(logging.DEBUG)
+        if error is not None and not traced:
+            text += f" ({type(error).__name__}: {error})"
+        # asyncio's messages have several lines, and an error's text may be anything.
+        text = text.replace("\r", "\\r").replace("\n", "\\n")
+        if traced and record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        elif record.exc_info and record.exc_info[1] is not None:
-            text += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
-        return text.replace("\r", "\\r") if record.exc_info else text
+        return text
 
 
 def start_logging(verbose: int) -> None:

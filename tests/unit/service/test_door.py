@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from portline.service import door as module
+from tests.conftest import Run
+from tests.unit.service.conftest import Play
+from tests.waiting import until
+
+SINCE = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+PatchDoor = Callable[[str, object], None]
+
+
+@pytest.fixture
+def patch(monkeypatch: pytest.MonkeyPatch) -> PatchDoor:
+    return lambda name, value: monkeypatch.setattr(module, name, value)
+
+
+def test_one_too_many_is_told_who_came_first(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with stage(max_connections=2) as meter:
+            first, second = await meter.peer(), await meter.peer()
+            told = (await meter.knock().hears_end()).decode()
+            assert re.fullmatch(
+                r"portline: meter is full \(2 connections, the oldest from "
+                rf"{re.escape(first.address)} {SINCE}\); try again later\r\n",
+                told,
+            )
+            assert meter.connection.door.turned_away == 1
+            second.close()
+            await until(lambda: len(meter.sessions) == 1)
+            await meter.peer()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_connections": 1}, {"protocol": "rfc2217"}], ids=["raw", "rfc2217"]
+)
+def test_a_port_for_one_names_who_uses_it(
+    run: Run, stage: Play, options: dict[str, object]
+) -> None:
+    async def scenario() -> None:
+        async with stage(**options) as meter:
+            holder = await meter.peer()
+            told = (await meter.knock().hears_end()).decode()
+            assert re.fullmatch(
+                rf"portline: meter is in use by {re.escape(holder.address)} {SINCE}; "
+                r"try again later\r\n",
+                told,
+            )
+
+    run(scenario())
+
+
+def test_a_controlling_peer_does_not_take_the_place_of_a_raw_one(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        listen = ["raw://127.0.0.1:0", "rfc2217://127.0.0.1:0"]
+        async with stage(listen=listen, max_connections=1) as meter:
+            await meter.peer(0)
+            await meter.asker(1)
+            assert [peer.protocol for peer in meter.sessions] == ["raw", "rfc2217"]
+            for listener in (0, 1):
+                assert b"in use by" in await meter.knock(listener).hears_end()
+
+    run(scenario())
+
+
+def test_a_newcomer_waits_while_the_old_one_leaves(run: Run, stage: Play, patch: PatchDoor) -> None:
+    async def scenario() -> None:
+        patch("WAIT_LIMIT", 60.0)
+        async with stage(max_connections=1) as meter:
+            old = await meter.peer()
+            meter.connection.port_full(True)
+            old.send(b"last words")
+            old.close()
+            await until(lambda: module.has_left(meter.sessions[0]))
+            new = meter.knock()
+            await until(lambda: meter.connection.door._waiting)
+            new.send(b" and first ones")
+            meter.connection.port_full(False)
+            await until(lambda: meter.port.written == b"last words and first ones")
+            assert [peer.name for peer in meter.sessions] == [new.address]
+            assert meter.connection.door.turned_away == 0
+
+    run(scenario())
+
+
+def test_who_has_left_a_stuck_port_loses_its_place(
+    run: Run, stage: Play, patch: PatchDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        patch("WAIT_LIMIT", 0.02)
+        async with stage(max_connections=1) as meter:
+            old = await meter.peer()
+            meter.connection.port_full(True)
+            old.send(b"never written")
+            old.close()
+            await until(lambda: module.has_left(meter.sessions[0]))
+            new = meter.knock()
+            await until(lambda: [peer.name for peer in meter.sessions] == [new.address])
+            assert meter.port.written == b""
+            meter.port.owner.port_data(b"welcome")
+            await new.hears(b"welcome")
+        assert "reason=it has left, and the port does not take what it sent last" in caplog.text
+
+    run(scenario())
+
+
+def test_of_two_who_wait_for_one_place_one_is_told_why_not(
+    run: Run, stage: Play, patch: PatchDoor
+) -> None:
+    async def scenario() -> None:
+        patch("WAIT_LIMIT", 0.02)
+        async with stage(max_connections=1) as meter:
+            old = await meter.peer()
+            meter.connection.port_full(True)
+            old.close()
+            await until(lambda: module.has_left(meter.sessions[0]))
+            first, second = meter.knock(), meter.knock()
+            told = (await second.hears_end()).decode()
+            assert told.startswith(f"portline: meter is in use by {first.address}")
+            assert [peer.name for peer in meter.sessions] == [first.address]
+
+    run(scenario())
+
+
+def test_a_flood_is_closed_without_a_word(run: Run, stage: Play, patch: PatchDoor) -> None:
+    async def scenario() -> None:
+        patch("NEWCOMERS", 2)
+        async with stage(max_connections=1) as meter:
+            await meter.peer()
+            flood = [meter.knock() for _ in range(4)]
+            told = [await peer.hears_end() for peer in flood]
+            assert [bool(text) for text in told] == [True, True, False, False]
+            assert meter.connection.door.turned_away == 4
+            for peer in flood:
+                peer.close()
+            await until(lambda: all(link.closed for link in meter.connection.door._leaving))
+            assert await meter.knock().hears_end()  # there is time for a word again
+
+    run(scenario())
+
+
+def test_a_stop_closes_those_who_wait_and_those_who_are_told(
+    run: Run, stage: Play, patch: PatchDoor
+) -> None:
+    async def scenario() -> None:
+        patch("WAIT_LIMIT", 60.0)
+        async with stage(max_connections=1) as meter:
+            old = await meter.peer()
+            refused = meter.knock()
+            await until(lambda: meter.connection.door.turned_away)
+            meter.connection.port_full(True)
+            old.close()
+            await until(lambda: module.has_left(meter.sessions[0]))
+            waiting = meter.knock()
+            await until(lambda: meter.connection.door._waiting)
+            meter.connection.stop(0.1)
+            assert b"in use by" in await refused.hears_end()
+            assert await waiting.hears_end() == b""
+            assert meter.sessions == ()
+
+    run(scenario())
+
+
+def test_it_is_full_as_long_as_somebody_is_in(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with stage(max_connections=1) as meter:
+            assert not meter.connection.door.full("raw")
+            peer = await meter.peer()
+            assert meter.connection.door.full("raw")
+            peer.close()
+            await meter.alone()
+            assert not meter.connection.door.full("raw")
+
+    run(scenario())

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import portline
+from portline.config.models import ServerConnection
+from portline.errors import PortAbsent
+from portline.line import Item, LineSettings, Parity, Query, Told
+from portline.port.pty import PtyPort
+from portline.port.serial import PosixPort
+from portline.service.making import make_port, make_wire
+from portline.wire.base import RawWire
+from portline.wire.rfc2217 import Rfc2217Wire
+from tests.conftest import Run
+from tests.helpers import WirePair
+from tests.ports import Recorder
+
+
+def configured(**table: object) -> ServerConnection:
+    return ServerConnection.model_validate(table)
+
+
+def test_a_device_becomes_a_real_port_with_its_settings(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = str(tmp_path / "ttyUSB0")
+        config = configured(port=path, baudrate=19200, parity="even")
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        assert isinstance(port, PosixPort)
+        assert port.name == path
+        assert port.state.settings == LineSettings(baudrate=19200, parity=Parity.EVEN)
+        with pytest.raises(PortAbsent):
+            port.open()
+
+    run(scenario())
+
+
+def test_a_virtual_port_is_made(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = tmp_path / "ttyV0"
+        config = configured(virtual=str(path))
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        assert isinstance(port, PtyPort)
+        assert not path.exists()
+        port.open()
+        assert path.exists()
+        port.close()
+
+    run(scenario())
+
+
+def test_raw_peers_get_bytes_as_they_are() -> None:
+    assert isinstance(make_wire("raw", "meter", configured(port="/dev/x")), RawWire)
+
+
+def test_a_real_port_serves_and_a_virtual_one_asks() -> None:
+    real = make_wire("rfc2217", "meter", configured(port="/dev/x", protocol="rfc2217"))
+    virtual = make_wire("rfc2217", "v", configured(virtual="v", protocol="rfc2217"))
+    assert isinstance(real, Rfc2217Wire)
+    assert isinstance(virtual, Rfc2217Wire)
+    pair = WirePair(virtual, real)
+    pair.start()
+    assert (real.serving, real.asking) == (True, False)
+    assert virtual.asking
+    pair.client.unsent += virtual.ask(Query(Item.SIGNATURE), 0.0)
+    pair.settle()
+    signature = f"Portline {portline.__version__} meter"
+    assert [event for event in pair.client.events if isinstance(event, Told)][-1].value == signature

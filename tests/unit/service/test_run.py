@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from portline.config.models import GatewayConfig
+from portline.service import run as module
+from portline.service.gateway import Gateway
+from portline.service.run import announcement, new_event_loop, serve
+from tests.conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("asyncio")
+    before = (root.handlers[:], root.level, own.level)
+    yield
+    root.handlers[:], level, own_level = before
+    root.setLevel(level)
+    own.setLevel(own_level)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> GatewayConfig:
+    """A virtual port, and a device that is not there."""
+    connections = {
+        "scale": {"virtual": str(tmp_path / "ttyV0"), "listen": "127.0.0.1:0"},
+        "meter": {"port": str(tmp_path / "ttyUSB0"), "listen": "rfc2217://127.0.0.1:0"},
+    }
+    return GatewayConfig.model_validate({"connections": connections})
+
+
+def interrupt(how: int) -> None:
+    """Send a signal to this process, once the loop that is running now takes it."""
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), how)
+
+
+def test_uvloop_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = new_event_loop()
+    assert isinstance(loop, uvloop.Loop)
+    loop.close()
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    loop = new_event_loop()
+    assert isinstance(loop, asyncio.BaseEventLoop)
+    loop.close()
+
+
+def test_each_connection_is_announced_with_what_and_where(
+    run: Run, config: GatewayConfig, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        gateway = Gateway(config)
+        gateway.start()
+        scale, meter = announcement(gateway)
+        where = [each.listeners[0].address for each in gateway.connections.values()]
+        assert scale == f"scale: {tmp_path / 'ttyV0'} on {where[0]} (raw)"
+        device = tmp_path / "ttyUSB0"
+        assert meter == (
+            f"meter: {device} 9600-8N1 on {where[1]} (rfc2217) - port absent, trying again"
+        )
+        await gateway.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal_comes(
+    run: Run, config: GatewayConfig, tmp_path: Path, how: int
+) -> None:
+    async def scenario() -> None:
+        gateways: list[Gateway] = []
+
+        def started(gateway: Gateway) -> None:
+            assert (tmp_path / "ttyV0").exists()
+            gateways.append(gateway)
+            interrupt(how)
+
+        await serve(config, started=started)
+        (gateway,) = gateways
+        assert not any(listener.listening for listener in gateway.connections["scale"].listeners)
+        assert not (tmp_path / "ttyV0").exists()
+
+    run(scenario())
+
+
+def test_a_cancelled_task_stops_cleanly_too(
+    run: Run, config: GatewayConfig, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await serve(config)
+        assert not (tmp_path / "ttyV0").exists()
+        loop = asyncio.get_running_loop()
+        assert not loop.remove_signal_handler(signal.SIGTERM)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("announce", [True, False])
+def test_a_process_runs_in_the_foreground(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    config: GatewayConfig,
+    announce: bool,
+) -> None:
+    start = Gateway.start
+
+    def start_and_end(gateway: Gateway) -> None:
+        start(gateway)
+        interrupt(signal.SIGTERM)
+
+    monkeypatch.setattr(Gateway, "start", start_and_end)
+    assert module.run(config, verbose=1, announce=announce) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("scale: ") is announce
+    assert said.out.count("\n") == (2 if announce else 0)
+    assert "info scale: listening on 127.0.0.1:" in said.err
+    assert "warning meter: " in said.err
