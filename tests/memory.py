@@ -32,6 +32,7 @@ class MemoryPort:
         self.discarded = 0
         self.queued = 0
         self.written = b""
+        self.sent = 0
         self.happened: list[object] = []
         self.watched = (False, False)
         self.paused = False
@@ -52,6 +53,7 @@ class MemoryPort:
 
     def write(self, data: bytes) -> None:
         self.written += data
+        self.sent += len(data)
 
     def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
         self.happened.append(request)

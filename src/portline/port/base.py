@@ -120,6 +120,10 @@ class SerialPort(Protocol):
         """Requests that the driver refused, since the start."""
 
     @property
+    def sent(self) -> int:
+        """Bytes that the kernel has taken towards the line, since the start."""
+
+    @property
     def queued(self) -> int:
         """Bytes (and requests, at REQUEST_COST each) that wait towards the line."""
 

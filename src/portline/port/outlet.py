@@ -35,7 +35,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from portline.line import Purge, Query, SendBreak, SetBreak, SetLine, SetModem
+from portline.line import Item, Purge, Query, SendBreak, SetBreak, SetLine, SetModem
 from portline.port.base import DRAIN_LIMIT, QUEUE_HIGH, QUEUE_LOW, REQUEST_COST
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Outlet:
     """The queue of one open non-blocking descriptor, used from the thread of ``loop``.
 
     ``character_time`` is in seconds and kept current by the owner; ``queued`` counts bytes, and
-    REQUEST_COST for each request.
+    REQUEST_COST for each request; ``taken`` counts the bytes that the descriptor has taken.
     """
 
     def __init__(self, line: Line, fd: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -118,7 +118,7 @@ class Outlet:
         self._loop = loop
         self._queue: deque[Entry] = deque()
         self._requests = 0  # how many of the entries are requests
-        self._taken = 0  # bytes that the descriptor has taken
+        self.taken = 0
         self._impatient = 0  # requests that no longer wait for the transmitter
         self._stall_timer: asyncio.TimerHandle | None = None
         self._direct = True  # nothing waits: data may go straight to the descriptor
@@ -153,6 +153,8 @@ class Outlet:
         if isinstance(request, Query | Purge) and not (self._requests or self._running):
             self._carry_out_now(request, done)
             return
+        if isinstance(request, SendBreak) and self._ends_with_break():
+            request = Query(Item.BREAK)  # a break right after a break is the same break
         self._direct = False
         self._requests += 1
         self._enqueue((request, done), REQUEST_COST)
@@ -197,6 +199,12 @@ class Outlet:
 
     # --- a line that stands still ---------------------------------------------------------------
 
+    def _ends_with_break(self) -> bool:
+        last = self._queue[-1] if self._queue else None
+        return isinstance(last, tuple) and (
+            isinstance(last[0], SendBreak) or last[0] == Query(Item.BREAK)
+        )
+
     def _carry_out_now(self, request: Request, done: Done) -> None:
         """Carry out what need not wait for data; what ``done`` submits lines up."""
         self._running = True
@@ -208,14 +216,14 @@ class Outlet:
 
     def _look_for_stall(self) -> None:
         if self._requests and self._stall_timer is None:
-            self._stall_timer = self._loop.call_later(DRAIN_LIMIT, self._overtake, self._taken)
+            self._stall_timer = self._loop.call_later(DRAIN_LIMIT, self._overtake, self.taken)
 
     def _overtake(self, taken_before: int) -> None:
         """Let the requests pass the data if none of it has moved."""
         self._stall_timer = None
         if not self._requests:
             return
-        if self._taken == taken_before and not isinstance(self._queue[0], tuple):
+        if self.taken == taken_before and not isinstance(self._queue[0], tuple):
             requests = [entry for entry in self._queue if isinstance(entry, tuple)]
             data = [entry for entry in self._queue if not isinstance(entry, tuple)]
             self._queue = deque([*requests, *data])
@@ -284,7 +292,7 @@ class Outlet:
             self._stop()
             self._line.failed(error)
             return 0
-        self._taken += taken
+        self.taken += taken
         now = monotonic()
         busy = self._busy_until
         self._busy_until = (now if now > busy else busy) + taken * self.character_time

@@ -107,6 +107,7 @@ class PtyPort:
         self._mode = mode
         self._group = group
         self._place = Place(name, TERMINALS, directory)
+        self._sent = 0
         self._paused = False
         self._reading = False
         self._full = False
@@ -121,6 +122,11 @@ class PtyPort:
     def state(self) -> PortState:
         """What was asked for last; there is no hardware that could disagree."""
         return self._state if not self.queued else replace(self._state, idle=False)
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the kernel has taken towards the line, since the start."""
+        return self._sent + (0 if self._outlet is None else self._outlet.taken)
 
     @property
     def queued(self) -> int:
@@ -210,6 +216,7 @@ class PtyPort:
             return []
         self._leave()
         waiting = outlet.close()
+        self._sent += outlet.taken
         watch.close()
         self._master = self._outlet = self._watch = None
         master.close()
@@ -269,6 +276,7 @@ class PtyPort:
         finally:
             if self._master is not old:
                 outlet.close()
+                self._sent += outlet.taken
                 watch.close()
                 old.close()
         TERMINALS[new.terminal] = path

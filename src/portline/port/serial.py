@@ -44,7 +44,12 @@ from portline.line import (
 from portline.port.base import READ_LIMIT
 from portline.port.node import close_node, open_node
 from portline.port.outlet import Outlet
-from portline.port.termios2 import read_attributes, require_layout, write_attributes
+from portline.port.termios2 import (
+    marked,
+    read_attributes,
+    require_layout,
+    write_attributes,
+)
 from portline.port.tty import Tty, refusal
 from portline.port.watch import Watch
 
@@ -105,6 +110,7 @@ class PosixPort:
         # Linux raises both lines at open unless somebody says otherwise.
         self._closed_state = PortState(settings, dtr=dtr is not False, rts=rts is not False)
         self._refused = 0
+        self._sent = 0
         self._paused = False
         self._full = False
         self._wants = (False, False)
@@ -136,6 +142,11 @@ class PosixPort:
     def refused(self) -> int:
         """Requests that the driver refused, since the start."""
         return self._refused + (0 if self._tty is None else self._tty.refused)
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the kernel has taken towards the line, since the start."""
+        return self._sent + (0 if self._outlet is None else self._outlet.taken)
 
     @property
     def queued(self) -> int:
@@ -221,6 +232,9 @@ class PosixPort:
     def _configured_tty(self, fd: int) -> Tty:
         try:
             before = read_attributes(fd)
+            # Another program, or Portline itself when it was killed, may have left marks switched
+            # on, and each 0xFF would come twice.
+            write_attributes(fd, marked(before, False))
             tty = Tty(fd)
         except OSError as error:
             raise PortAbsent(self.name, "the device went away while it was opened") from error
@@ -242,6 +256,7 @@ class PosixPort:
         self._stop_looking()
         watch.stop()
         waiting = outlet.close()
+        self._sent += outlet.taken
         self._end_break()
         self._closed_state = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
         self._refused += tty.refused

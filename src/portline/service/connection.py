@@ -52,6 +52,9 @@ LINGER: Final = 1.0
 """Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
 ``printf '*IDN?\\n' | socat - tcp:...`` gets its answer; socat itself waits 0.5 s."""
 
+_DRAINED: Final = SetLine()
+"""Changes nothing either, but waits until the data before it has left the transmitter."""
+
 _FENCE: Final = Query(Item.LINE_STATE)
 """Changes nothing; its answer tells what is in force in its turn."""
 
@@ -80,6 +83,7 @@ class Connection:
             config.max_connections,
             loop=loop,
             peers=lambda: self.hub.peers,
+            moved=lambda: self.port.sent,
             enter=self._enter,
         )
         self.port = make_port(config, owner=self, loop=loop)
@@ -237,7 +241,12 @@ class Connection:
         if not self._occupied:
             self._drive_lines(connected=False)
             if self.config.open_when_connected:
-                self.keeper.want(False)
+                self.port.submit(_DRAINED, self._close_port)
+
+    def _close_port(self, state: PortState) -> None:
+        """Close the port, now that what the last peer sent has left it."""
+        if not self._occupied:
+            self.keeper.want(False)
 
     def _restore(self) -> None:
         """Put back what the controlling peer may have changed (field notes 4.2 point 12)."""

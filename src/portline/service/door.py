@@ -12,10 +12,11 @@ already left waits for a moment::
        +--full, nobody is leaving--> told why, out
        |
        +--full, somebody has left--> waiting --room--> in
-                                        +--WAIT_LIMIT over--> in, in the place of who has left
+                                        +--WAIT_LIMIT over--> told why, out
 
-What somebody who has left has still to say is not read any more then.  That happens when the device
-takes nothing, and then the newcomer may be the one who is to free it.
+When the time is over and the device has taken nothing meanwhile, the newcomer is let in, in the
+place of who has left, and what that one has still to say is not read any more: the newcomer may be
+the one who is to free the device.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Door:
     """The limit on simultaneous connections of one connection.
 
     Raw peers are limited to ``limit``; with RFC 2217 there is always one controlling peer.
-    ``peers`` returns those who are in, in their order; ``enter`` is called for who may come in.
+    ``peers`` returns those who are in, in their order; ``moved`` how many bytes the device has
+    taken; ``enter`` is called for who may come in.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Door:
         *,
         loop: asyncio.AbstractEventLoop,
         peers: Callable[[], Sequence[Session]],
+        moved: Callable[[], int],
         enter: Enter,
     ) -> None:
         self.turned_away = 0
@@ -68,6 +71,7 @@ class Door:
         self._limit = limit
         self._loop = loop
         self._peers = peers
+        self._moved = moved
         self._enter = enter
         self._waiting: deque[_Newcomer] = deque()
         self._leaving: list[StreamLink] = []
@@ -83,7 +87,7 @@ class Door:
         elif self._crowded or not any(map(has_left, self._inside(protocol))):
             self._turn_away(link, protocol)
         else:
-            newcomer = _Newcomer(link, protocol)
+            newcomer = _Newcomer(link, protocol, self._moved())
             newcomer.timer = self._loop.call_later(WAIT_LIMIT, self._give_up, newcomer)
             self._waiting.append(newcomer)
 
@@ -115,7 +119,7 @@ class Door:
 
     def _give_up(self, newcomer: _Newcomer) -> None:
         left = [peer for peer in self._inside(newcomer.protocol) if has_left(peer)]
-        if left:
+        if left and self._moved() == newcomer.moved:
             left[0].abort("it has left, and the port does not take what it sent last")
             return  # its end has let the newcomer in
         self._waiting.remove(newcomer)
@@ -149,10 +153,11 @@ def has_left(peer: Session) -> bool:
 class _Newcomer:
     """A connection that waits for room."""
 
-    __slots__ = ("link", "protocol", "timer")
+    __slots__ = ("link", "moved", "protocol", "timer")
 
-    def __init__(self, link: StreamLink, protocol: str) -> None:
+    def __init__(self, link: StreamLink, protocol: str, moved: int) -> None:
         self.link = link
+        self.moved = moved  # what the device had taken when it came
         self.protocol = protocol
         self.timer: asyncio.TimerHandle | None = None
 

@@ -111,6 +111,7 @@ class Session:
         self._behind = False
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
+        self._owed: dict[type, Report] = {}
 
     @property
     def name(self) -> str:
@@ -140,7 +141,13 @@ class Session:
             self._owner.peer_behind(self)
 
     def report(self, report: Report) -> None:
-        """Tell the peer what happened at the port, if its protocol has words for it."""
+        """Tell the peer what happened at the port, if its protocol has words for it.
+
+        A peer that does not read is owed the newest of each kind only, until it has read.
+        """
+        if self.outbox.words > WORDS_HIGH:
+            self._owed[type(report)] = report
+            return
         now = self._clock()
         self._say(self.wire.report(report, now))
         if isinstance(report, LineChange):
@@ -177,6 +184,8 @@ class Session:
         self.active_at = self._clock()
         if outbox.words <= WORDS_HIGH // 2:
             self._pause(Pause.WORDS_WAIT, wanted=False)
+            while self._owed:
+                self.report(self._owed.popitem()[1])
         if self._behind and not outbox.size:
             self._behind = False
             self._owner.peer_caught_up(self)

@@ -72,12 +72,6 @@ _RING: Final = 0x40
 
 _TOLD_UNASKED: Final = (Item.BAUDRATE, Item.DATA_BITS, Item.PARITY, Item.STOP_BITS)
 
-_BAUDRATE_TOLERANCE: Final = 0.02
-"""A rate this near to what was asked for is told as what was asked for.
-
-UARTs divide a clock, and some drivers tell the quotient; pyserial fails on any other number than
-its own.  A receiver copes with about 2 per cent, and Linux' tty layer draws the same line."""
-
 _CODE_OF_BAUDRATE: Final = {rate: code for code, rate in BAUDRATE_CODES.items()}
 
 
@@ -212,11 +206,9 @@ class ComPortServer:
         if value is None:
             return b""
         self._told_settings[item] = value
-        if item is Item.BAUDRATE and isinstance(value, int):
-            if isinstance(request, ShortSetLine | ShortQuery) and value in _CODE_OF_BAUDRATE:
-                return command(ANSWER + Code.SET_BAUDRATE, bytes((_CODE_OF_BAUDRATE[value],)))
-            if isinstance(asked, int) and abs(value - asked) <= _BAUDRATE_TOLERANCE * asked:
-                value = asked
+        short = item is Item.BAUDRATE and isinstance(request, ShortSetLine | ShortQuery)
+        if short and isinstance(value, int) and value in _CODE_OF_BAUDRATE:
+            return command(ANSWER + Code.SET_BAUDRATE, bytes((_CODE_OF_BAUDRATE[value],)))
         code, payload = encode(item, value)
         return command(ANSWER + code, payload)
 

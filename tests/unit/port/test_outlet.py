@@ -375,3 +375,18 @@ def test_requests_wait_for_data_that_moves_slowly(bench: Bench) -> None:
     bench.empty()
     bench.loop.pass_time(FIFO_LIMIT)
     assert bench.answers == [SetModem(dtr=False)]
+
+
+def test_a_break_right_after_a_break_is_the_same_break(bench: Bench) -> None:
+    for _ in range(1000):
+        bench.submit(SendBreak(0.25))
+    assert bench.line.happened == [SendBreak(0.25)]
+    bench.loop.pass_time(0.3)
+    assert len(bench.answers) == 1000
+    assert sum(isinstance(request, SendBreak) for request in bench.line.happened) == 1
+    assert bench.outlet.queued == 0
+
+
+def test_it_counts_what_the_descriptor_has_taken(bench: Bench) -> None:
+    bench.outlet.write(b"12345")
+    assert bench.outlet.taken == 5

@@ -113,7 +113,7 @@ def test_the_port_is_open_only_while_somebody_is_connected(run: Run, stage: Play
                 assert meter.port.opened
                 peer.close()
             await meter.alone()
-            assert meter.happened() == ["close"]
+            assert meter.happened() == [SetLine(), "close"]
             await meter.peer()
             assert meter.happened() == [SetModem(dtr=True), "open"]
 

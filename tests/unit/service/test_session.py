@@ -253,3 +253,16 @@ def test_aborting_and_losing() -> None:
     session.link_eof()
     session.link_lost("reset")
     assert owner.log == ["finished", "gone: reset"]
+
+
+def test_a_peer_that_does_not_read_is_owed_the_newest_report_only() -> None:
+    session, link, _ = make(Words(), room=0)
+    for _ in range(WORDS_HIGH // 6 // 100 + 1):
+        session.link_data(b"q" * 100)
+    for _ in range(10_000):
+        session.report(ModemChange(ModemLines()))
+    before = session.outbox.words
+    session.report(ModemChange(ModemLines(cts=True)))
+    assert session.outbox.words == before
+    link.make_room(1 << 30)
+    assert link.sent_bytes.count(b"<ModemChange>") == 1
