@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -60,6 +61,16 @@ def listening(port: int) -> bool:
     )
 
 
+def _leash() -> list[str]:
+    """Return the start of a command that does not outlive the tests, should they be killed.
+
+    A server left behind would open the next pty that gets the number of its device's, whosever
+    that is, and take its data.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+
+
 class Server:
     """One running server.  ``errors()`` is what it has written to its standard error so far."""
 
@@ -76,7 +87,7 @@ class Server:
     ) -> None:
         self.port = free_port() if port is None else port
         self.log = log
-        command = [*prefix]
+        command = [*_leash(), *prefix]
         command += _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(

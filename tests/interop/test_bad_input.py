@@ -53,7 +53,7 @@ def serves(server: Server, device: Device) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))]
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
 )
 def test_garbage(access_server: Server, shared_device: Device, seed: int) -> None:
     dice = random.Random(seed)
@@ -114,7 +114,9 @@ FLOODS = {
 @pytest.mark.parametrize(
     "flood",
     [
-        pytest.param(flood, marks=[pytest.mark.slow] if flood in ("nop", "query") else [])
+        pytest.param(
+            flood, marks=[pytest.mark.slow] if flood in ("nop", "query", "unknown") else []
+        )
         for flood in FLOODS
     ],
 )
@@ -187,7 +189,7 @@ def said(server: Server, pattern: str) -> None:
     assert re.search(pattern, server.errors(), re.IGNORECASE), server.errors()
     server.check_errors()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        assert server.process.wait(1) > 0, "a failure has to be told by the exit code"
+        assert server.process.wait(0.3) > 0, "a failure has to be told by the exit code"
 
 
 # --- the device ----------------------------------------------------------------------------------

@@ -31,10 +31,7 @@ def test_it_ends_when_told(share: Callable[..., Server], protocol: str, how: int
     assert not listening(server.port)
 
 
-@signals
-def test_it_ends_with_peers_connected(
-    device: Device, share: Callable[..., Server], how: int
-) -> None:
+def test_it_ends_with_peers_connected(device: Device, share: Callable[..., Server]) -> None:
     server = share("raw")
     with ExitStack() as stack:
         peers = [
@@ -43,7 +40,7 @@ def test_it_ends_with_peers_connected(
         ]
         device.write(b"x")
         assert [peer.recv(1) for peer in peers] == [b"x"] * 5
-        server.stop(how)
+        server.stop()
         assert [peer.recv(1) for peer in peers] == [b""] * 5
 
 

@@ -12,6 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.interop.device import PATIENCE
 from tests.interop.server import free_port, listening
 
@@ -166,6 +168,7 @@ def test_gensiot_sets_the_baudrate_and_talks(
         assert b"through gensio" in shows(terminal, b"through gensio")
 
 
+@pytest.mark.slow
 def test_gensio_as_a_port_of_another_ser2net(
     device: Device, share: Callable[..., Server], require: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -274,6 +277,7 @@ def join(device: Device, program: socket.socket) -> None:
             device.write(data)
 
 
+@pytest.mark.slow
 def test_zmodem_transfer(
     device: Device, share: Callable[..., Server], require: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -319,6 +323,7 @@ def test_zmodem_transfer(
     assert (tmp_path / "received" / "sent.bin").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_picocom_talks(
     device: Device, share: Callable[..., Server], require: Callable[[str], str], tmp_path: Path
 ) -> None:
