@@ -28,17 +28,17 @@ run: $(VENV)/.run
 	@$(BIN)/portline demo
 
 test: $(VENV)/.dev
-	$(PYTEST) -n 2 -m "not slow"
+	$(PYTEST) -n 2 --dist worksteal -m "not slow"
 
 test-all: $(VENV)/.dev
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n 2 $(if $(PORTLINE_TESTS_REQUIRE),,-m "not slow")
+	$(PYTEST) -n 2 --dist worksteal $(if $(PORTLINE_TESTS_REQUIRE),,-m "not slow")
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

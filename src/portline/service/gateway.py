@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GOODBYE_LIMIT", "Gateway"]
 
-GOODBYE_LIMIT: Final = 0.7
+GOODBYE_LIMIT: Final = 0.5
 """Seconds that peers and, after them, ports get for what is still on its way when the gateway
 stops: together well below the two seconds that service managers and people are promised."""
 
