@@ -1,7 +1,8 @@
-# Six verbs; each makes what it needs and is quick the second time.
+# Seven verbs; each makes what it needs and is quick the second time.
 #   make run     run the demo            make check   everything that has to hold before a commit
 #   make test    run the quick tests     make bench   speed, next to the peers, as ratios
-#   make format  put the code in shape   make clean   remove what make made
+#   make format  put the code in shape   make docs    write docs/reference/options.md anew
+#   make clean   remove what make made
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +10,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -X dev -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format bench clean
+.PHONY: help run test test-all check format docs bench clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -43,6 +44,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.run
+	$(BIN)/python -m portline.config.reference > docs/reference/options.md.new
+	mv docs/reference/options.md.new docs/reference/options.md
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench

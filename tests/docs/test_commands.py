@@ -1,0 +1,198 @@
+"""Every command that a page shows is run; a line that no recipe understands fails."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs.pages import ROOT, Command, blocks, commands
+from tests.docs.program import PATIENCE, Place, environment
+
+FOREIGN: Final = {
+    "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
+    "telnet": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
+    ".venv/bin/pip": "would change the environment; `make` installs the same package for the tests",
+    "sudo": "would change the machine",
+}
+"""Programs that are not run, and why."""
+
+PORTLINE: Final = ("portline", ".venv/bin/portline")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.close()
+
+
+# --- recipes --------------------------------------------------------------------------------------
+
+
+def share(place: Place, command: Command, words: list[str]) -> None:
+    """Run it with a pseudo terminal for the device; see it listen, or say what is missing."""
+    arguments = [place.with_ports(word) for word in words]
+    for number, word in enumerate(words):
+        if word.startswith("/dev/"):
+            arguments[number] = place.device(word)
+        if word == "--virtual" and "/" not in words[number + 1]:
+            # For root a plain name is made in /dev, which is everybody's.
+            arguments[number + 1] = f"./{words[number + 1]}"
+    if not place.ports:
+        arguments += ["--listen", f"127.0.0.1:{place.port(4001)}"]
+    with place.start("share", *arguments) as running:
+        running.says(" on ")
+        if "--virtual" in arguments:
+            path = place.folder / arguments[arguments.index("--virtual") + 1]
+            with path.open("rb", buffering=0):
+                running.listens()
+        else:
+            running.listens()
+        absent = any(word.startswith("usb:") for word in words)
+        assert ("port absent, trying again" in running.said()) == absent
+
+
+def configured(place: Place, command: Command) -> Path:
+    """Write the configuration that the page shows (else the tutorial's)."""
+    shown = [*blocks(command.page), *blocks("docs/tutorial.md")]
+    text = next(block.text for block in shown if block.language == "toml")
+    path = place.folder / "portline.toml"
+    path.write_text(place.with_devices(place.with_ports(text)), encoding="utf-8")
+    return path
+
+
+def in_place(words: list[str], path: Path) -> list[str]:
+    return [str(path) if word.endswith(".toml") else word for word in words]
+
+
+def serve(place: Place, command: Command, words: list[str]) -> None:
+    """Run it with the configuration of the page; see all of it listen."""
+    path = configured(place, command)
+    with place.start("serve", *in_place(words, path)) as running:
+        running.listens()
+
+
+def check(place: Place, command: Command, words: list[str]) -> None:
+    """Run it with the configuration of the page, which has to be right."""
+    path = configured(place, command)
+    assert place.run("check", *in_place(words, path)).splitlines()[0].endswith(": ok")
+
+
+def ports(place: Place, command: Command, words: list[str]) -> None:
+    """Run it."""
+    assert place.run("ports", *words)
+
+
+def demo(place: Place, command: Command, words: list[str]) -> None:
+    """Run it on other TCP ports than the usual ones, which may be in use."""
+    chosen = [str(place.port(int(word))) if word.isdecimal() else word for word in words]
+    if not chosen:
+        chosen = ["--raw-port", str(place.port(4001)), "--rfc2217-port", str(place.port(4002))]
+    with place.start("demo", *chosen) as running:
+        running.says("Ctrl-C ends the demo.")
+        running.listens()
+
+
+SUBCOMMANDS: Final = {
+    "share": share,
+    "serve": serve,
+    "check": check,
+    "ports": ports,
+    "demo": demo,
+}
+
+
+def portline(place: Place, command: Command, words: list[str]) -> None:
+    """Run a command of Portline."""
+    if words[0].startswith("-"):
+        assert place.run(*words)
+        return
+    subcommand = SUBCOMMANDS.get(words[0])
+    assert subcommand, f"{command.place}: no recipe for `portline {words[0]}`"
+    subcommand(place, command, words[1:])
+
+
+def make(place: Place, command: Command, words: list[str]) -> None:
+    """Ask make what it would do."""
+    succeeds(["make", "-n", *words], ROOT)
+
+
+def python(place: Place, command: Command, words: list[str]) -> None:
+    """Ask a module whether it knows the flags; running it may take minutes."""
+    assert words[0] == "-m", f"{command.place}: no recipe for python without -m"
+    known = succeeds([sys.executable, "-m", words[1], "--help"], ROOT)
+    assert {word for word in words[2:] if word.startswith("-")} <= set(
+        re.findall(r"--?[a-z-]+", known)
+    )
+
+
+def evaluate(place: Place, command: Command, words: list[str]) -> None:
+    """Let bash set its completion up."""
+    program = place.folder / "portline"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m portline "$@"\n')
+    program.chmod(0o755)
+    script = f'PATH="$PWD:$PATH"; {command.text} && complete -p portline'
+    assert "portline" in succeeds(["bash", "-c", script], place.folder)
+
+
+def succeeds(command: list[str], folder: Path) -> str:
+    """Run a program until it ends with success; return its output."""
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+RECIPES: Final[dict[str, Callable[[Place, Command, list[str]], None]]] = {
+    **dict.fromkeys(PORTLINE, portline),
+    "make": make,
+    ".venv/bin/python": python,
+    "eval": evaluate,
+}
+
+
+def understood(command: Command) -> tuple[str, list[str]]:
+    """Return the program of a line and its arguments, without comments and variables before it."""
+    try:
+        words = shlex.split(command.text, comments=True)
+    except ValueError as error:
+        pytest.fail(f"{command.place}: {error}")
+    while words and re.match(r"[A-Z_]+=", words[0]):
+        del words[0]
+    return (words[0], words[1:]) if words else ("", [])
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.place)
+def test_what_a_page_shows_works(place: Place, command: Command) -> None:
+    program, words = understood(command)
+    if not program or program in FOREIGN:
+        return
+    recipe = RECIPES.get(program)
+    assert recipe, f"{command.place}: no recipe for {command.text!r}; add one, or explain why not"
+    recipe(place, command, words)
+
+
+def test_what_can_be_run_is_not_left_out() -> None:
+    assert set(RECIPES).isdisjoint(FOREIGN)
+
+
+def test_the_commands_are_found() -> None:
+    assert {command.page for command in commands()} > {"README.md", "docs/tutorial.md"}
+    assert {name for command in commands() if (name := understood(command)[0])} > {
+        *PORTLINE,
+        "make",
+    }

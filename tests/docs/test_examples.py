@@ -1,0 +1,118 @@
+"""What pages show beside commands: programs, configurations, a unit for systemd, and links."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portline.cli.app import COMMANDS
+from portline.config.document import load
+from tests.docs.pages import ROOT, Block, blocks, links, pages
+from tests.docs.program import PATIENCE, Place, environment
+
+QUESTION, ANSWER = b"*IDN?\n", b"ACME,9000,1,2.0\r\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.close()
+
+
+def shown(language: str) -> list[Block]:
+    return [block for page in pages() for block in blocks(page) if block.language == language]
+
+
+def only(page: str, language: str) -> str:
+    """Return the only block of a language on a page."""
+    (block,) = (block for block in blocks(page) if block.language == language)
+    return block.text
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+
+def run_python(place: Place, program: str) -> list[str]:
+    """Run a program with the TCP ports of a place; return the lines that it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-c", place.with_ports(program)],
+        cwd=place.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def answer(master: int) -> None:
+    """Be a device that answers one question."""
+    received = b""
+    while not received.endswith(QUESTION):
+        received += os.read(master, 100)
+    os.write(master, ANSWER)
+
+
+def test_the_program_of_the_readme_talks_to_a_device(place: Place) -> None:
+    program = only("README.md", "python")
+    device, port = place.device("/dev/ttyUSB0"), place.port(4001)
+    arguments = [device, "--listen", f"127.0.0.1:{port}", "--protocol", "rfc2217"]
+    with place.start("share", *arguments) as running:
+        running.listens()
+        thread = threading.Thread(target=answer, args=(place.masters["/dev/ttyUSB0"],), daemon=True)
+        thread.start()
+        assert run_python(place, program) == [repr(ANSWER)]
+        thread.join(PATIENCE)
+
+
+@pytest.mark.slow  # 40 characters at 300 baud
+def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
+    program = only("docs/tutorial.md", "python")
+    chosen = ["--raw-port", str(place.port(4001)), "--rfc2217-port", str(place.port(4002))]
+    with place.start("demo", *chosen) as running:
+        running.listens()
+        line, later = (eval(text) for text in run_python(place, program))
+        assert line.endswith(b"\r\n")
+        assert later
+
+
+def test_each_program_that_is_shown_is_run_here() -> None:
+    assert [block.page for block in shown("python")] == ["README.md", "docs/tutorial.md"]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", shown("toml"), ids=lambda block: block.place)
+def test_each_configuration_that_is_shown_is_right(tmp_path: Path, block: Block) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text(block.text, encoding="utf-8")
+    assert load(path).connections
+
+
+def test_the_unit_that_is_shown_is_the_one_that_is_shipped() -> None:
+    unit = (ROOT / "packaging" / "portline.service").read_text(encoding="utf-8")
+    assert only("docs/how-to/run-as-a-service.md", "ini") == unit
+
+
+@pytest.mark.parametrize("page", pages())
+def test_links_lead_to_files(page: str) -> None:
+    for line, target in links(page):
+        path, _, _ = target.partition("#")
+        there = (ROOT / page).parent / path if path else ROOT / page
+        assert there.exists(), f"{page}:{line}: there is no {target}"
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"\n## `portline {name}" in text
