@@ -109,6 +109,7 @@ class MemoryLink:
         self.rest = b""
         self.sent = 0
         self.received = 0
+        self.read_size = 65536
         self.paused = False
         self.ended: str | None = None
         self.owner: LinkOwner | None = None

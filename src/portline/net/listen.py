@@ -10,14 +10,20 @@ Theory of operation
 
 An address that cannot be used - taken, not permitted, not of this machine - is a state with a
 reason and a retry, never an exit.
+
+A host name is looked up in a thread of its own, because a name server that does not answer would
+hold the loop, and with it every port, for seconds; what it finds is dropped if nobody listens any
+more.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
+import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from portline.errors import NetworkError
 from portline.net.address import display, display_sockaddr, tcp_holder
@@ -27,10 +33,16 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+Addresses: TypeAlias = list[tuple[Any, ...]]
+"""What ``getaddrinfo`` returns."""
+
 __all__ = ["ACCEPTS_PER_TURN", "BACKLOG", "REST", "RETRY", "Listener"]
 
 RETRY: Final = 2.0
 """Seconds between attempts to get an address: soon after its holder has gone, and cheap."""
+
+NEWS: Final = 60.0
+"""Seconds for which the same shortage of descriptors is not told again."""
 
 REST: Final = 1.0
 """Seconds without accepting when the process has no descriptors left, as nginx and asyncio do."""
@@ -67,6 +79,8 @@ class Listener:
         self._changed = changed
         self._sockets: list[socket.socket] = []
         self._errno: int | None = None
+        self._attempt = 0
+        self._rested_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -89,6 +103,7 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening; connections that were accepted stay."""
+        self._attempt += 1
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -100,8 +115,32 @@ class Listener:
 
     def _try(self) -> None:
         self._timer = None
+        if _is_literal(self.host):
+            self._bind(None)
+        else:
+            self._attempt += 1
+            arguments = (self._attempt,)
+            threading.Thread(target=self._look_up, args=arguments, daemon=True).start()
+
+    def _look_up(self, attempt: int) -> None:
+        """Find the addresses of a host name; runs in a thread."""
+        found: Addresses | OSError
         try:
-            self._sockets = _bind(self.host, self.port)
+            found = _resolve(self.host, self.port)
+        except OSError as error:
+            found = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+            self._loop.call_soon_threadsafe(self._looked_up, attempt, found)
+
+    def _looked_up(self, attempt: int, found: Addresses | OSError) -> None:
+        if attempt == self._attempt:
+            self._bind(found)
+
+    def _bind(self, found: Addresses | OSError | None) -> None:
+        try:
+            if isinstance(found, OSError):
+                raise found
+            self._sockets = _bind(self.host, self.port, found)
         except OSError as error:
             news = error.errno != self._errno or self.error is None
             self._errno = error.errno
@@ -141,25 +180,42 @@ class Listener:
             self._loop.remove_reader(sock.fileno())
         self.error = NetworkError(self.address, f"{error.strerror}; accepting again in {REST:g} s")
         self._timer = self._loop.call_later(REST, self._rested)
-        self._changed(self)
+        now = self._loop.time()
+        if self._rested_at is None or now - self._rested_at > NEWS:
+            self._rested_at = now
+            self._changed(self)
 
     def _rested(self) -> None:
         self._timer = None
         self.error = None
         self._watch()
-        self._changed(self)
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets for every address that ``host`` means, or raise OSError."""
+def _is_literal(host: str) -> bool:
+    """Tell whether a host needs no name server."""
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return host == "*"
+
+
+def _resolve(host: str, port: int) -> Addresses:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+
+
+def _bind(host: str, port: int, found: Addresses | None = None) -> list[socket.socket]:
+    """Return listening sockets for every address that ``host`` means, or raise OSError.
+
+    ``found`` is what a look-up of a host name gave; literal addresses need none.
+    """
     if host == "*":
         if socket.has_dualstack_ipv6():
             return [_listen(socket.AF_INET6, ("::", port), dual=True)]
         host = "0.0.0.0"
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = _resolve(host, port) if found is None else found
     sockets: list[socket.socket] = []
     try:
-        for family, _, _, _, address in dict.fromkeys(found):
+        for family, _, _, _, address in found:
             sockets.append(_listen(family, address))
             if port == 0:
                 break  # another address would get another port

@@ -67,6 +67,7 @@ class StreamLink:
         "_sock",
         "_writing",
         "name",
+        "read_size",
         "received",
         "sent",
     )
@@ -75,6 +76,8 @@ class StreamLink:
         sock.setblocking(False)
         self.name = name
         """The peer's address, for people."""
+        self.read_size = READ_SIZE
+        """Bytes read in one turn, at most READ_SIZE."""
         self.received = 0
         """Bytes read from the peer."""
         self.sent = 0
@@ -186,7 +189,7 @@ class StreamLink:
 
     def _readable(self) -> None:
         try:
-            data = self._sock.recv(READ_SIZE)
+            data = self._sock.recv(self.read_size)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:

@@ -86,7 +86,9 @@ class Watch:
         return self.marks.feed(data)
 
     def _wants_marks(self) -> bool:
-        return self._faults and self._counters is None
+        # A pty has no line that could be faulty, and is quick enough to say something between the
+        # look at its queue and the switch.
+        return self._faults and self._counters is None and self._tty.drains
 
     def _schedule(self) -> None:
         wanted = (

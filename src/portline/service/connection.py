@@ -52,6 +52,13 @@ LINGER: Final = 1.0
 """Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
 ``printf '*IDN?\\n' | socat - tcp:...`` gets its answer; socat itself waits 0.5 s."""
 
+CLOSE_LIMIT: Final = 30.0
+"""Seconds that a port which is open only while somebody is connected stays open for a device that
+does not take what the last peer sent; what it has not taken by then is discarded and counted."""
+
+CLOSE_POLL: Final = 0.2
+"""Seconds between two looks at it."""
+
 _DRAINED: Final = SetLine()
 """Changes nothing either, but waits until the data before it has left the transmitter."""
 
@@ -107,6 +114,8 @@ class Connection:
         self._number = 0
         self._full = False
         self._absent_since = 0.0
+        self._empty_since = 0.0
+        self._application: LineSettings | None = None
         self._pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self._sweep = Sweep(
             loop=loop,
@@ -191,7 +200,6 @@ class Connection:
             self._drive_lines(connected=True)
             self.keeper.want(True)
         self.hub.join(session)
-        session.pause_for_port(self._full)
         session.start()
         self._deliver_kept()
         self._pace.update()
@@ -241,12 +249,17 @@ class Connection:
         if not self._occupied:
             self._drive_lines(connected=False)
             if self.config.open_when_connected:
+                self._empty_since = self._loop.time()
                 self.port.submit(_DRAINED, self._close_port)
 
     def _close_port(self, state: PortState) -> None:
-        """Close the port, now that what the last peer sent has left it."""
-        if not self._occupied:
-            self.keeper.want(False)
+        """Close the port when what the last peer sent has left it, or does not leave it."""
+        if self._occupied:
+            return
+        if self.port.queued and self._loop.time() - self._empty_since < CLOSE_LIMIT:
+            self._loop.call_later(CLOSE_POLL, self._close_port, state)
+            return
+        self.keeper.want(False)
 
     def _restore(self) -> None:
         """Put back what the controlling peer may have changed (field notes 4.2 point 12)."""
@@ -294,6 +307,7 @@ class Connection:
                 self.log.info("lines=%s", lines)
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
+                self._application = settings
                 self._time_packets(settings)
             case _:
                 self.log.info("%s", report)
@@ -348,6 +362,10 @@ class Connection:
         before = self.hub.listeners
         if self.hub.speak(session, len(data)):
             self.port.write(data)
+            if self._full:
+                # Who has written nothing yet is read although the port is full: it may be the one
+                # who purges what others left behind.
+                session.pause_for_port(True)
         if self.hub.listeners is not before:
             self._deliver_kept()
             self._pace.update()
@@ -363,6 +381,11 @@ class Connection:
         if isinstance(request, SetLine):
             self._time_packets(state.settings)
         session.answered(request, state)
+
+    def peer_serves(self, session: Session) -> None:
+        """Tell an access server how the application has opened the virtual port."""
+        if self._application is not None:
+            session.ask(SetLine.everything(self._application))
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end of a virtual port tells."""

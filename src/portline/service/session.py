@@ -33,6 +33,7 @@ from portline.line import (
     SetModem,
     Watch,
 )
+from portline.net.stream import READ_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
     from portline.wire.base import Wire
 
 __all__ = ["Pause", "Session", "SessionOwner"]
+
+COMMANDS_READ: Final = 4 * 1024
+"""Bytes read in one turn from a peer that may send commands: some hundred of them, which take a few
+milliseconds.  It doubles with each turn that brought data, so that data comes at full speed."""
+
+MANY: Final = 64
+"""Events in one turn that tell commands from data."""
 
 _NO_WATCH: Final = Watch(modem_lines=False, faults=False)
 
@@ -64,6 +72,9 @@ class SessionOwner(Protocol):
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Take what an access server at the other end tells."""
+
+    def peer_serves(self, session: Session) -> None:
+        """Note that the peer turns out to be an access server, which can be asked."""
 
     def peer_watches(self) -> None:
         """Note that what the peers want to be told of has changed."""
@@ -112,6 +123,9 @@ class Session:
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
+        self._serves = False
+        if not wire.transparent:
+            link.read_size = COMMANDS_READ
 
     @property
     def name(self) -> str:
@@ -151,7 +165,7 @@ class Session:
         now = self._clock()
         self._say(self.wire.report(report, now))
         if isinstance(report, LineChange):
-            self._say(self.wire.ask(SetLine.everything(report.settings), now))
+            self.ask(SetLine.everything(report.settings))
 
     def answered(self, request: Request, state: PortState) -> None:
         """Answer a request of the peer with what is in force."""
@@ -201,15 +215,29 @@ class Session:
             return
         self._collected = []
         try:
-            for event in wire.feed(data, now):
+            events = wire.feed(data, now)
+            self._size_reads(len(events))
+            for event in events:
                 if self.closed:
                     return
                 self._take(event)
             self._collected.append(wire.outgoing())
+            if wire.asking and not self._serves:
+                self._serves = True
+                self._owner.peer_serves(self)
         finally:
             words = b"".join(self._collected)
             self._collected = None
             self._say(words)
+
+    def _size_reads(self, events: int) -> None:
+        """Read less at once from a peer that sends mostly commands, so that others get a turn."""
+        size = self.link.read_size
+        self.link.read_size = COMMANDS_READ if events > MANY else min(2 * size, READ_SIZE)
+
+    def ask(self, request: Request) -> None:
+        """Ask the peer, if it is an access server, to do what the request says."""
+        self._say(self.wire.ask(request, self._clock()))
 
     def _take(self, event: Event) -> None:
         match event:

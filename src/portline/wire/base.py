@@ -37,6 +37,11 @@ class Wire(Protocol):
     malformed: int
     """How many commands of the peer could not be used and were left out (status)."""
 
+    @property
+    def asking(self) -> bool:
+        """Tell whether the peer is known to be an access server; only then it can be asked."""
+        ...
+
     def start(self, now: float) -> bytes:
         """Return what is to be sent first; call once, before anything else."""
         ...
@@ -88,6 +93,7 @@ class RawWire:
     """Bytes as they are: nothing added, nothing understood."""
 
     transparent = True
+    asking = False
     malformed = 0
 
     def start(self, now: float) -> bytes:

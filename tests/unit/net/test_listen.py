@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,7 +105,7 @@ def test_an_address_in_use_names_its_holder_and_is_tried_again(
 def test_each_fault_of_an_address_says_what_to_do(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
 ) -> None:
-    def fail(host: str, port: int) -> list[socket.socket]:
+    def fail(host: str, port: int, found: object) -> list[socket.socket]:
         raise error
 
     async def scenario() -> None:
@@ -135,6 +136,51 @@ def test_without_descriptors_it_rests_and_goes_on(
             assert "Too many open files" in str(place.listener.error)
             await until(lambda: place.links)
         assert place.listener.error is None
+        place.close()
+
+    run(scenario())
+
+
+def test_a_host_name_is_looked_up_without_holding_the_loop(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_answer = threading.Event()
+
+    def slow(host: str, port: int) -> object:
+        assert may_answer.wait(10)
+        return socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    async def scenario() -> None:
+        may_answer.clear()
+        monkeypatch.setattr(module, "_resolve", slow)
+        place = Place("somewhere.test")
+        place.listener.open()
+        assert not place.listener.listening
+        may_answer.set()
+        await until(lambda: place.listener.listening)
+        place.close()
+
+        may_answer.clear()
+        place.listener.open()
+        place.close()
+        may_answer.set()
+        await asyncio.sleep(0.02)
+        assert not place.listener.listening
+
+    run(scenario())
+
+
+def test_a_name_that_does_not_exist_is_tried_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr(module, "RETRY", 0.01)
+        place = Place("nowhere.invalid")
+        place.listener.open()
+        await until(lambda: place.listener.error)
+        assert "cannot be resolved" in str(place.listener.error)
+        await asyncio.sleep(0.05)
+        assert place.news == 1
         place.close()
 
     run(scenario())

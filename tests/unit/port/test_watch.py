@@ -33,6 +33,7 @@ class Bench:
 
     def start(self) -> Watch:
         self.tty = Tty(self.slave)
+        self.tty.drains = True  # marks are for what has a line, which this pty plays
         self.watch = Watch(
             self.tty,
             cast("asyncio.AbstractEventLoop", self.loop),
@@ -179,3 +180,11 @@ def test_a_driver_that_refuses_marks_is_asked_again(
     assert watch.marks is None
     bench.loop.pass_time(MODEM_POLL)
     assert bench.marked()
+
+
+def test_a_pty_is_not_marked(bench: Bench) -> None:
+    watch = bench.start()
+    bench.tty.drains = False
+    watch.set(modem_lines=False, faults=True)
+    assert not bench.marked()
+    assert bench.loop.waiting == []

@@ -286,19 +286,21 @@ def test_peers_stay_while_the_device_is_away_for_a_moment(
     run(scenario())
 
 
-def test_a_full_port_holds_the_peers_back(run: Run, stage: Play) -> None:
+def test_a_full_port_holds_back_who_has_written_to_it(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage() as meter:
             early = await meter.peer()
             meter.connection.port_full(True)
             late = await meter.peer()
-            for peer in (early, late):
-                peer.send(b"x")
+            early.send(b"early")
+            late.send(b"late")
+            await until(lambda: meter.port.written == b"late")
+            late.send(b", again")
             for _ in range(10):
                 await asyncio.sleep(0.001)
-            assert meter.port.written == b""
+            assert meter.port.written == b"late"
             meter.connection.port_full(False)
-            await until(lambda: meter.port.written == b"xx")
+            await until(lambda: len(meter.port.written) == len(b"late, againearly"))
 
     run(scenario())
 

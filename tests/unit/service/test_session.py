@@ -30,6 +30,7 @@ class Words:
     """A wire of words: each byte that is fed is looked up, answers are readable."""
 
     transparent = False
+    asking = False
     malformed = 0
 
     EVENTS: ClassVar[dict[int, Event]] = {
@@ -86,6 +87,9 @@ class Owner:
 
     def peer_report(self, session: Session, report: Report) -> None:
         self.log.append(str(report))
+
+    def peer_serves(self, session: Session) -> None:
+        self.log.append("serves")
 
     def peer_watches(self) -> None:
         self.log.append("watches")
