@@ -49,7 +49,10 @@ COMMANDS_READ: Final = 4 * 1024
 milliseconds.  It doubles with each turn that brought data, so that data comes at full speed."""
 
 MANY: Final = 64
-"""Events in one turn that tell commands from data."""
+"""Events, or words of our own, in one turn that tell commands from data."""
+
+WORD: Final = 3
+"""Bytes of the shortest word that we say: IAC WONT and an option."""
 
 _NO_WATCH: Final = Watch(modem_lines=False, faults=False)
 
@@ -216,12 +219,13 @@ class Session:
         self._collected = []
         try:
             events = wire.feed(data, now)
-            self._size_reads(len(events))
+            said = wire.outgoing()
+            self._collected.append(said)
+            self._size_reads(max(len(events), len(said) // WORD))
             for event in events:
                 if self.closed:
                     return
                 self._take(event)
-            self._collected.append(wire.outgoing())
             if wire.asking and not self._serves:
                 self._serves = True
                 self._owner.peer_serves(self)
