@@ -22,6 +22,7 @@ from portline.line import (
     Item,
     LineChange,
     ModemChange,
+    Purge,
     Query,
     SendBreak,
     SetBreak,
@@ -30,6 +31,7 @@ from portline.line import (
 )
 from portline.net import tcp
 from portline.net.listen import Listener
+from portline.port.base import QUEUE_HIGH
 from portline.service.door import Door
 from portline.service.keeper import PortKeeper
 from portline.service.making import make_packetizer, make_port, make_wire
@@ -51,6 +53,13 @@ __all__ = ["LINGER", "Connection"]
 LINGER: Final = 1.0
 """Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
 ``printf '*IDN?\\n' | socat - tcp:...`` gets its answer; socat itself waits 0.5 s."""
+
+LINGERERS: Final = 64
+"""Peers that linger at the same time; the one that has lingered longest goes when another comes."""
+
+CROWD_LIMIT: Final = 8 * QUEUE_HIGH
+"""Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
+peers that came and went while the device took nothing."""
 
 CLOSE_LIMIT: Final = 30.0
 """Seconds that a port which is open only while somebody is connected stays open for a device that
@@ -200,6 +209,8 @@ class Connection:
             self._drive_lines(connected=True)
             self.keeper.want(True)
         self.hub.join(session)
+        if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
+            session.pause_for_port(True)
         session.start()
         self._deliver_kept()
         self._pace.update()
@@ -215,6 +226,8 @@ class Connection:
         if session.protocol != "raw" or not asked:
             session.close("the peer closed the connection")
             return
+        if len(self._lingering) >= LINGERERS:
+            next(iter(self._lingering)).close("others linger, too")
         self._lingering[session] = self._loop.call_later(
             LINGER, session.close, "the peer closed the connection"
         )
@@ -288,10 +301,10 @@ class Connection:
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
-        if self._packets is None or not self.hub.peers:
-            self._send(data)
-        else:
+        if self._packets is not None and self.hub.peers:
             self._packets.feed(data)
+        else:
+            self._send(data)
 
     def _send(self, data: bytes) -> None:
         for session in self.hub.hear(data):
@@ -309,6 +322,8 @@ class Connection:
                 self.log.info("the application set %s", settings)
                 self._application = settings
                 self._time_packets(settings)
+                for session in self.hub.peers:
+                    session.ask(SetLine.everything(settings))
             case _:
                 self.log.info("%s", report)
         if self.config.notify or not isinstance(report, LineChange | ModemChange):
@@ -363,8 +378,8 @@ class Connection:
         if self.hub.speak(session, len(data)):
             self.port.write(data)
             if self._full:
-                # Who has written nothing yet is read although the port is full: it may be the one
-                # who purges what others left behind.
+                # A controlling peer that has written nothing yet is read although the port is
+                # full: it may be the one who purges what others left behind.
                 session.pause_for_port(True)
         if self.hub.listeners is not before:
             self._deliver_kept()
@@ -380,6 +395,8 @@ class Connection:
     def _answer(self, session: Session, request: Request, state: PortState) -> None:
         if isinstance(request, SetLine):
             self._time_packets(state.settings)
+        if isinstance(request, Purge) and request.received and self._packets is not None:
+            self._packets.rest()
         session.answered(request, state)
 
     def peer_serves(self, session: Session) -> None:

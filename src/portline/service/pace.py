@@ -48,7 +48,8 @@ class Pace:
         """
         if not waits or self._hub.fell_behind(session, self._loop.time()):
             self._apply(session)
-        self.update()
+        else:
+            self.update()
 
     def caught_up(self, session: Session) -> None:
         """Go on if this peer held the port."""

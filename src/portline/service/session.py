@@ -24,7 +24,6 @@ from portline.hub.outbox import WORDS_HIGH, Outbox
 from portline.line import (
     Flow,
     Gone,
-    LineChange,
     Purge,
     Query,
     SendBreak,
@@ -33,7 +32,7 @@ from portline.line import (
     SetModem,
     Watch,
 )
-from portline.net.stream import READ_SIZE
+from portline.net.stream import FINISH_LIMIT, READ_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,10 +164,7 @@ class Session:
         if self.outbox.words > WORDS_HIGH:
             self._owed[type(report)] = report
             return
-        now = self._clock()
-        self._say(self.wire.report(report, now))
-        if isinstance(report, LineChange):
-            self.ask(SetLine.everything(report.settings))
+        self._say(self.wire.report(report, self._clock()))
 
     def answered(self, request: Request, state: PortState) -> None:
         """Answer a request of the peer with what is in force."""
@@ -282,6 +278,7 @@ class Session:
         if deadline is not None and deadline <= now:
             for event in self.wire.tick(now):
                 self._take(event)
+            self._say(self.wire.outgoing())
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -305,19 +302,17 @@ class Session:
             return
         self.closed = True
         self._clear = False
+        self.outbox.dropped += self.outbox.purge() + self.link.unsent
         self.link.abort()
         self._owner.peer_gone(self, reason)
 
-    def close(self, reason: str, farewell: bytes = b"", *, limit: float | None = None) -> None:
-        """End the session from our side: what waits is sent first, within a bounded time."""
+    def close(self, reason: str, *, limit: float = FINISH_LIMIT) -> None:
+        """End the session from our side: what waits is sent first, within ``limit`` seconds."""
         if self.closed:
             return
         self.closed = True
         self._clear = False
         self.outbox.suspended = False
         rest = b"".join(iter(self.outbox.take, b""))
-        if limit is None:
-            self.link.finish(rest + farewell)
-        else:
-            self.link.finish(rest + farewell, limit)
+        self.link.finish(rest, limit)
         self._owner.peer_gone(self, reason)

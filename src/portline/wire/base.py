@@ -10,7 +10,8 @@ A wire is a sans-I/O translator between the bytes of one network connection and 
 2. carries each request out exactly once and in order, and passes the state that is in force
    afterwards to :meth:`Wire.answer`, sending what that returns;
 3. sends what :meth:`Wire.encode` makes of the port's data, and :meth:`Wire.report` of its news;
-4. calls :meth:`Wire.tick` at :meth:`Wire.deadline`.
+4. calls :meth:`Wire.tick` within a second after :meth:`Wire.deadline`, and then sends what
+   :meth:`Wire.outgoing` returns.
 
 Bytes returned are to be sent in the order in which they were returned.  A wire never raises on
 what a peer sends: whatever arrives, it goes on, and counts what it could not use.
@@ -32,7 +33,8 @@ class Wire(Protocol):
     """One peer's protocol.  ``now`` is a monotonic time in seconds, always passed in."""
 
     transparent: bool
-    """True when :meth:`encode` returns its argument; the owner may then leave the call out."""
+    """True when bytes are passed as they are in both directions and nothing else is ever said; the
+    owner may then leave :meth:`feed`, :meth:`encode` and :meth:`outgoing` out."""
 
     malformed: int
     """How many commands of the peer could not be used and were left out (status)."""

@@ -204,6 +204,7 @@ def test_reports_are_told_and_settings_asked_for() -> None:
     session, link, _ = make(Words())
     session.report(ModemChange(ModemLines()))
     session.report(LineChange(LineSettings(1200)))
+    session.ask(SetLine(baudrate=1200))
     assert link.sent_bytes == b"<hello><ModemChange><LineChange><ask>"
 
 
@@ -237,12 +238,12 @@ def test_closing_sends_what_waits_and_a_farewell() -> None:
     session, link, owner = make(room=0)
     session.deliver(b"rest ")
     session.deliver(b"of it ")
-    session.close("bye", b"farewell", limit=0.5)
+    session.close("bye", limit=0.5)
     session.close("again")
     session.abort("again")
     session.deliver(b"too late")
     session.pause_for_port(True)
-    assert link.sent_bytes == b"rest of it farewell"
+    assert link.sent_bytes == b"rest of it "
     assert owner.log == ["gone: bye"]
     assert not link.paused
 
