@@ -152,7 +152,7 @@ class Device(RuleBasedStateMachine):
     def books_are_right(self) -> None:
         hub = self.hub
         assert (hub.heard, hub.unheard) == (self.next, self.unheard)
-        assert (hub.spoken, hub.refused) == (self.spoken, self.refused)
+        assert (hub.spoken, hub.unspoken) == (self.spoken, self.refused)
         assert (len(hub.keep), hub.keep.discarded) == (len(self.kept), self.lost_before)
 
     @invariant()

@@ -71,7 +71,7 @@ class Hub(Generic[P]):
         """Bytes for which nobody was chosen although somebody was connected."""
         self.spoken = 0
         """Bytes that went from peers to the port."""
-        self.refused = 0
+        self.unspoken = 0
         """Bytes from peers that were not chosen to speak."""
         self._activity: list[P] = []
         self._speakers: frozenset[P] = frozenset()
@@ -129,7 +129,7 @@ class Hub(Generic[P]):
         if peer in self._speakers:
             self.spoken += size
             return True
-        self.refused += size
+        self.unspoken += size
         return False
 
     # --- pace -----------------------------------------------------------------------------------

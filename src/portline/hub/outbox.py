@@ -61,6 +61,11 @@ class Outbox:
         return self.words > 0 if self.suspended else bool(self._queue)
 
     @property
+    def waiting(self) -> int:
+        """Bytes of data and words that wait, without their cost."""
+        return sum(map(len, self._queue))
+
+    @property
     def full(self) -> bool:
         """Tell whether the limit is reached."""
         return self.size >= self.limit

@@ -100,6 +100,7 @@ class Connection:
             loop=loop,
             peers=lambda: self.hub.peers,
             moved=lambda: self.port.sent,
+            log=self.log,
             enter=self._enter,
         )
         self.port = make_port(config, owner=self, loop=loop)
@@ -125,6 +126,10 @@ class Connection:
         self._absent_since = 0.0
         self._empty_since = 0.0
         self._application: LineSettings | None = None
+        self._trouble: type[PortError] | None = None
+        self._troubled_listeners: set[Listener] = set()
+        self._told_discarded = 0
+        self._told_not_kept = 0
         self._pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self._sweep = Sweep(
             loop=loop,
@@ -179,9 +184,13 @@ class Connection:
 
     def _listener_changed(self, listener: Listener) -> None:
         if listener.error is not None:
+            self._troubled_listeners.add(listener)
             self.log.warning("%s", listener.error)
         elif listener.listening:
-            self.log.info("listening on %s", listener.address)
+            troubled = listener in self._troubled_listeners
+            self._troubled_listeners.discard(listener)
+            level = logging.WARNING if troubled else logging.INFO
+            self.log.log(level, "listening on %s", listener.address)
 
     # --- peers come and go ----------------------------------------------------------------------
 
@@ -205,6 +214,14 @@ class Connection:
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
+        if config.buffer_size and self.hub.keep.discarded > self._told_not_kept:
+            lost = self.hub.keep.discarded - self._told_not_kept
+            self._told_not_kept = self.hub.keep.discarded
+            self.log.warning(
+                "%d bytes did not fit into buffer-size %d while nobody was connected",
+                lost,
+                config.buffer_size,
+            )
         if not self._occupied:
             self._drive_lines(connected=True)
             self.keeper.want(True)
@@ -240,10 +257,11 @@ class Connection:
             timer.cancel()
         self.dropped += session.outbox.dropped
         self.log.info(
-            "peer gone peer=%s received=%d sent=%d reason=%s",
+            'peer gone peer=%s received=%d sent=%d dropped=%d reason="%s"',
             session.name,
             session.link.received,
             session.link.sent,
+            session.outbox.dropped,
             reason,
         )
         self._forget(session)
@@ -350,14 +368,27 @@ class Connection:
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
-            self.log.warning("%s", self.keeper.error)
+            # Another sentence about the same trouble ("hung up", "is not there") is no news.
+            news = type(self.keeper.error) is not self._trouble
+            self._trouble = type(self.keeper.error)
+            self.log.log(logging.WARNING if news else logging.INFO, "%s", self.keeper.error)
         elif self.keeper.open:
-            self.log.info("port open path=%s settings=%s", self.port.path, self.port.state.settings)
+            self._tell_open()
             self._time_packets(self.port.state.settings)
-            self._full = False
             self.port_full(False)
             self._pace.update()
             self.peer_watches()
+
+    def _tell_open(self) -> None:
+        """Say that the port is open; a warning that has been given is taken back as loudly."""
+        level = logging.INFO if self._trouble is None else logging.WARNING
+        port = self.port
+        self.log.log(level, "%s: is open with %s", port.path, port.state.settings)
+        if self._trouble is not None and port.discarded > self._told_discarded:
+            lost = port.discarded - self._told_discarded
+            self.log.warning("%d bytes for the port were discarded while it was away", lost)
+        self._told_discarded = port.discarded
+        self._trouble = None
 
     def _time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
@@ -393,6 +424,9 @@ class Connection:
         )
 
     def _answer(self, session: Session, request: Request, state: PortState) -> None:
+        if not isinstance(request, Query):
+            denied = "" if self._allows(request) else " (not allowed)"
+            self.log.info("peer=%s asked %s%s: %s", session.name, request, denied, state)
         if isinstance(request, SetLine):
             self._time_packets(state.settings)
         if isinstance(request, Purge) and request.received and self._packets is not None:

@@ -29,6 +29,7 @@ from portline.net import tcp
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
     from collections.abc import Callable, Sequence
 
     from portline.net.stream import StreamLink
@@ -63,6 +64,7 @@ class Door:
         loop: asyncio.AbstractEventLoop,
         peers: Callable[[], Sequence[Session]],
         moved: Callable[[], int],
+        log: logging.LoggerAdapter[logging.Logger],
         enter: Enter,
     ) -> None:
         self.turned_away = 0
@@ -72,6 +74,7 @@ class Door:
         self._loop = loop
         self._peers = peers
         self._moved = moved
+        self._log = log
         self._enter = enter
         self._waiting: deque[_Newcomer] = deque()
         self._leaving: list[StreamLink] = []
@@ -130,8 +133,10 @@ class Door:
         if self._crowded:
             link.abort()
             return
+        refusal = self._refusal(protocol)
+        self._log.info('turned away peer=%s told="%s"', link.name, refusal)
         self._leaving.append(link)
-        link.finish(self._refusal(protocol).encode() + b"\r\n")
+        link.finish(refusal.encode() + b"\r\n")
 
     def _refusal(self, protocol: str) -> str:
         oldest = self._inside(protocol)[0]

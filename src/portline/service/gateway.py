@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from portline.errors import PortAbsent
 from portline.line import Purge
 from portline.service.connection import Connection
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from portline.config.models import GatewayConfig
-    from portline.net.listen import Listener
     from portline.service.session import Session
 
 __all__ = ["GOODBYE_LIMIT", "Gateway"]
@@ -91,19 +91,20 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         kept=len(hub.keep),
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
-        refused=hub.refused,
+        unspoken=hub.unspoken,
         dropped=connection.dropped + sum(session.outbox.dropped for session in hub.peers),
         turned_away=connection.door.turned_away,
     )
 
 
 def _state(connection: Connection) -> tuple[State, str]:
-    errors = [_error(listener) for listener in connection.listeners if listener.error is not None]
+    errors = [str(each.error) for each in connection.listeners if each.error is not None]
     peers = connection.hub.peers
     if errors:
         return State.ERROR, "; ".join(errors)
     if connection.keeper.error is not None:
-        return State.PORT_ABSENT, str(connection.keeper.error)
+        absent = isinstance(connection.keeper.error, PortAbsent)
+        return State.PORT_ABSENT if absent else State.ERROR, str(connection.keeper.error)
     if peers and all(connection.door.full(protocol) for protocol in connection.protocols):
         return State.FULL, ""
     if peers:
@@ -113,10 +114,6 @@ def _state(connection: Connection) -> tuple[State, str]:
     if connection.config.listen_when_open and not connection.in_use:
         return State.WAITING, "no application has the virtual port open"
     return State.STOPPED, ""
-
-
-def _error(listener: Listener) -> str:
-    return str(listener.error)
 
 
 def _port(connection: Connection) -> PortStatus:
@@ -146,7 +143,7 @@ def _peer(session: Session, now: float) -> PeerStatus:
         connected_for=now - session.connected_at,
         received=session.link.received,
         sent=session.link.sent,
-        waiting=session.outbox.size + session.link.unsent,
+        waiting=session.outbox.waiting + session.link.unsent,
         dropped=session.outbox.dropped,
         malformed=session.wire.malformed,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.service.gateway import Gateway
 from portline.service.log import start_logging
+from portline.service.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,8 @@ def announcement(gateway: Gateway) -> list[str]:
         where = ", ".join(status.listeners)
         settings = f" {port.settings}" if port.in_use is None else ""
         trouble = f" - {status.state.value}, trying again" if status.reason else ""
+        if status.state is State.WAITING:
+            trouble = " - waiting for an application to open it"
         lines.append(f"{status.name}: {what}{settings} on {where}{trouble}")
     return lines
 

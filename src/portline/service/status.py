@@ -69,7 +69,7 @@ class ConnectionStatus:
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
-    (nobody was chosen to hear it), ``refused`` (the peer was not chosen to speak), ``dropped``
+    (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind), ``turned_away`` (connections that were not let in).
     """
 
@@ -84,6 +84,6 @@ class ConnectionStatus:
     kept: int
     keep_discarded: int
     unheard: int
-    refused: int
+    unspoken: int
     dropped: int
     turned_away: int

@@ -11,7 +11,7 @@ def test_everybody_hears_and_speaks_by_default() -> None:
     assert hub.hear(b"data") == ("a", "b")
     assert hub.speak("a", 3)
     assert hub.speak("b", 4)
-    assert (hub.heard, hub.spoken, hub.refused, hub.unheard) == (4, 7, 0, 0)
+    assert (hub.heard, hub.spoken, hub.unspoken, hub.unheard) == (4, 7, 0, 0)
 
 
 def test_only_the_chosen_one_speaks() -> None:
@@ -19,7 +19,7 @@ def test_only_the_chosen_one_speaks() -> None:
     hub.join("a")
     hub.join("b")
     assert not hub.speak("b", 5)
-    assert hub.refused == 5
+    assert hub.unspoken == 5
     hub.leave("a")
     assert hub.speak("b", 5)
 

@@ -23,9 +23,9 @@ async def speak(meter: Stage, peers: dict[str, Peer], names: str) -> None:
     """Let peers send their names, one after the other."""
     hub = meter.connection.hub
     for name in names:
-        before = hub.spoken + hub.refused
+        before = hub.spoken + hub.unspoken
         peers[name].send(name.encode())
-        await until(lambda before=before: hub.spoken + hub.refused > before)
+        await until(lambda before=before: hub.spoken + hub.unspoken > before)
 
 
 SPEAKERS = [
@@ -44,7 +44,7 @@ def test_who_may_speak(run: Run, stage: Play, chosen: str, written: str) -> None
             await speak(meter, await named(meter), "abcab")
             assert meter.port.written.decode() == written
             assert meter.connection.hub.spoken == len(written)
-            assert meter.connection.hub.refused == 5 - len(written)
+            assert meter.connection.hub.unspoken == 5 - len(written)
 
     run(scenario())
 

@@ -106,7 +106,7 @@ def test_who_has_left_a_stuck_port_loses_its_place(
             assert meter.port.written == b""
             meter.port.owner.port_data(b"welcome")
             await new.hears(b"welcome")
-        assert "reason=it has left, and the port does not take what it sent last" in caplog.text
+        assert 'reason="it has left, and the port does not take what it sent last"' in caplog.text
 
     run(scenario())
 

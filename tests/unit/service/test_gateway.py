@@ -74,7 +74,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                 kept=0,
                 keep_discarded=0,
                 unheard=0,
-                refused=0,
+                unspoken=0,
                 dropped=0,
                 turned_away=0,
             )
@@ -99,7 +99,7 @@ def test_the_status_counts(run: Run) -> None:
             await until(lambda: made.status()[0].turned_away)
             first.send(b"123")
             second.send(b"45")
-            await until(lambda: made.status()[0].refused == 2)
+            await until(lambda: made.status()[0].unspoken == 2)
             await first.hears(b"kept")
             await third.hears_end()
             status = made.status()[0]
