@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile(
+    "portline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("portline")
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
