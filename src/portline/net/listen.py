@@ -79,8 +79,9 @@ class Listener:
         self._changed = changed
         self._sockets: list[socket.socket] = []
         self._errno: int | None = None
-        self._attempt = 0
-        self._rested_at: float | None = None
+        self._wanted = False
+        self._looking = False
+        self._told_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -97,13 +98,14 @@ class Listener:
 
     def open(self) -> None:
         """Listen now, or as soon as that is possible; see ``error``."""
-        if self._sockets or self._timer is not None:
+        if self._wanted:
             return
+        self._wanted = True
         self._try()
 
     def close(self) -> None:
         """Stop listening; connections that were accepted stay."""
-        self._attempt += 1
+        self._wanted = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -116,27 +118,28 @@ class Listener:
     def _try(self) -> None:
         self._timer = None
         if _is_literal(self.host):
-            self._bind(None)
-        else:
-            self._attempt += 1
-            arguments = (self._attempt,)
-            threading.Thread(target=self._look_up, args=arguments, daemon=True).start()
+            self._take(None)
+        elif not self._looking:
+            self._looking = True
+            threading.Thread(target=self._look_up, daemon=True).start()
 
-    def _look_up(self, attempt: int) -> None:
-        """Find the addresses of a host name; runs in a thread."""
+    def _look_up(self) -> None:
+        """Find the addresses of a host name; runs in a thread, one at a time."""
         found: Addresses | OSError
         try:
             found = _resolve(self.host, self.port)
         except OSError as error:
             found = error
         with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
-            self._loop.call_soon_threadsafe(self._looked_up, attempt, found)
+            self._loop.call_soon_threadsafe(self._looked_up, found)
 
-    def _looked_up(self, attempt: int, found: Addresses | OSError) -> None:
-        if attempt == self._attempt:
-            self._bind(found)
+    def _looked_up(self, found: Addresses | OSError) -> None:
+        self._looking = False
+        if self._wanted and not self._sockets:
+            self._take(found)
 
-    def _bind(self, found: Addresses | OSError | None) -> None:
+    def _take(self, found: Addresses | OSError | None) -> None:
+        """Listen on what was found, or try again later."""
         try:
             if isinstance(found, OSError):
                 raise found
@@ -181,8 +184,8 @@ class Listener:
         self.error = NetworkError(self.address, f"{error.strerror}; accepting again in {REST:g} s")
         self._timer = self._loop.call_later(REST, self._rested)
         now = self._loop.time()
-        if self._rested_at is None or now - self._rested_at > NEWS:
-            self._rested_at = now
+        if self._told_at is None or now - self._told_at > NEWS:
+            self._told_at = now
             self._changed(self)
 
     def _rested(self) -> None:
