@@ -42,24 +42,37 @@ class Place:
     """The path of one virtual port; ``terminals`` says where this process' own terminals are.
 
     A name with a slash is that path.  Any other name is put into ``directory``, or when that is
-    None into the folder that :func:`folder_for` chooses.  Raises PortError for an impossible name.
+    None into the folder that :func:`folder_for` chooses.
     """
 
     def __init__(
         self, name: str, terminals: Mapping[str, str], directory: str | os.PathLike[str] | None
     ) -> None:
-        if not name or "\0" in name or Path(name).name in ("", ".", ".."):
-            raise PortError(repr(name), "is not a name for a virtual port")
         self._name = name
         self._terminals = terminals
         self._directory = None if directory is None else Path(directory)
 
     def path(self) -> str:
-        """Return where the link goes; makes the folder when it is Portline's own."""
-        if "/" in self._name:
-            return os.path.abspath(self._name)
-        folder = folder_for(self._name) if self._directory is None else self._directory
-        return os.path.abspath(folder / self._name)
+        """Return where the link goes; makes the folder when it is Portline's own.
+
+        Raises PortError for an impossible name.
+        """
+        name = self._name
+        if not name.isprintable() or Path(name).name in ("", ".", ".."):
+            raise PortError(
+                repr(name),
+                "is not a name for a virtual port; take one like plc, or a path like /tmp/plc",
+            )
+        try:
+            if "/" in name:
+                return os.path.abspath(name)
+            folder = folder_for(name) if self._directory is None else self._directory
+            return os.path.abspath(folder / name)
+        except OSError as error:
+            # Only a relative path asks the system: for the current folder, which may be gone.
+            raise PortError(
+                name, f"has no folder to be in: {error.strerror}; take a path that begins with /"
+            ) from error
 
     def put(self, path: str, terminal: str) -> None:
         """Make the link.  Raises PortBusy, PortDenied or PortError as the table says."""

@@ -25,10 +25,22 @@ def test_a_name_goes_into_the_folder_and_a_path_where_it_says(tmp_path: Path) ->
     assert place(tmp_path, name="./port").path() == f"{Path.cwd()}/port"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b", "a\nb", "\udcff"])
 def test_impossible_names(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PortError, match="not a name"):
-        place(tmp_path, name=name)
+    impossible = place(tmp_path, name=name)
+    with pytest.raises(PortError, match=r"not a name.*take one like plc"):
+        impossible.path()
+
+
+def test_a_relative_path_without_a_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", fail)
+    with pytest.raises(PortError, match="a path that begins with /"):
+        place(tmp_path, name="./port").path()
 
 
 def test_the_link_is_made_moved_and_removed(tmp_path: Path) -> None:
