@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PROC", "UUCP_LOCKS", "Holder", "holders", "lock_holder", "uucp_holder"]
+__all__ = [
+    "PROC",
+    "UUCP_LOCKS",
+    "Holder",
+    "holders",
+    "lock_holder",
+    "terminal_holder",
+    "uucp_holder",
+]
 
 PROC: Final = Path("/proc")
 
@@ -79,6 +87,23 @@ def lock_holder(path: str, proc: Path = PROC) -> Holder | None:
         # an open file description lock has no process: -1.
         if len(words) >= 6 and words[5] == wanted and words[4].isdigit():
             return Holder.of(int(words[4]), proc)
+    return None
+
+
+def terminal_holder(terminal: str, proc: Path = PROC) -> Holder | None:
+    """Return the process that serves a pseudo terminal (``/dev/pts/5``), or None.
+
+    Its side has no name of its own: the link in ``fd`` says only ptmx, and ``fdinfo`` the number.
+    """
+    wanted = f"tty-index:\t{os.path.basename(terminal)}\n"
+    for pid in sorted(int(name) for name in _names(proc) if name.isdigit()):
+        folder = proc / str(pid)
+        for name in _names(folder / "fd"):
+            with suppress(OSError):
+                if not os.readlink(folder / "fd" / name).endswith("ptmx"):
+                    continue
+                if wanted in (folder / "fdinfo" / name).read_text():
+                    return Holder.of(pid, proc)
     return None
 
 

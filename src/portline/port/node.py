@@ -32,7 +32,7 @@ from portline.port.termios2 import read_raw
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["close_node", "is_pty", "open_node"]
+__all__ = ["WENT_AWAY", "close_node", "is_pty", "open_node"]
 
 TIOCEXCL: Final = 0x540C
 TIOCNXCL: Final = 0x540D
@@ -50,6 +50,8 @@ PTY_MAJORS: Final = range(136, 144)
 ABSENT: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR)
 """What the kernel says of a device that is not there, or just going."""
 
+WENT_AWAY: Final = "the device went away while it was opened; is it plugged in firmly?"
+
 
 def open_node(
     name: str, *, exclusive: bool = True, locks: Path = UUCP_LOCKS, proc: Path = PROC
@@ -60,6 +62,16 @@ def open_node(
     :func:`portline.port.inventory.resolve`); it is looked up anew each time.
     Raises PortAbsent, PortBusy, PortDenied or PortError; then nothing stays open.
     """
+    try:
+        return _open(name, exclusive, locks, proc)
+    except OSError as error:
+        # Whatever is asked about a device, it may vanish before it answers.
+        raise PortAbsent(name, WENT_AWAY) from error
+    except ValueError as error:
+        raise PortError(name, f"is not a path: {error}; see `portline ports`") from error
+
+
+def _open(name: str, exclusive: bool, locks: Path, proc: Path) -> tuple[int, str]:
     path = resolve(name) if name.startswith(USB_PREFIX) else name
     _check_kind(name, path)
     if exclusive and (holder := uucp_holder(path, locks, proc)) is not None:
@@ -121,7 +133,7 @@ def _check_tty(name: str, fd: int) -> None:
         read_raw(fd)
     except OSError as error:
         if error.errno in ABSENT:
-            raise PortAbsent(name, "the device went away while it was opened") from error
+            raise PortAbsent(name, WENT_AWAY) from error
         raise PortError(name, "is not a serial port: it has no line settings") from error
 
 

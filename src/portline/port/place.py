@@ -11,11 +11,12 @@ under the name                              done
 nothing                                     the link is made
 a link to a pseudo terminal that is gone,   left over from a crash: the link is replaced in one
 or that is another port of this process     step, so that no application finds nothing
-a link to somebody's pseudo terminal        refused: it may be another program's virtual port
+a link to somebody's pseudo terminal        refused: it is another program's virtual port
 anything else                               refused: never is a file or device replaced
 ==========================================  ====================================================
 
-Only a link that still leads to our own terminal is removed.
+Only a link that still leads to our own terminal is removed, and with the last link the folder
+that Portline made for it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortBusy, PortDenied, PortError
+from portline.port.holder import terminal_holder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,24 +44,37 @@ class Place:
     """The path of one virtual port; ``terminals`` says where this process' own terminals are.
 
     A name with a slash is that path.  Any other name is put into ``directory``, or when that is
-    None into the folder that :func:`folder_for` chooses.  Raises PortError for an impossible name.
+    None into the folder that :func:`folder_for` chooses.
     """
 
     def __init__(
         self, name: str, terminals: Mapping[str, str], directory: str | os.PathLike[str] | None
     ) -> None:
-        if not name or "\0" in name or Path(name).name in ("", ".", ".."):
-            raise PortError(repr(name), "is not a name for a virtual port")
         self._name = name
         self._terminals = terminals
         self._directory = None if directory is None else Path(directory)
 
     def path(self) -> str:
-        """Return where the link goes; makes the folder when it is Portline's own."""
-        if "/" in self._name:
-            return os.path.abspath(self._name)
-        folder = folder_for(self._name) if self._directory is None else self._directory
-        return os.path.abspath(folder / self._name)
+        """Return where the link goes; makes the folder when it is Portline's own.
+
+        Raises PortError for an impossible name.
+        """
+        name = self._name
+        if not name.isprintable() or Path(name).name in ("", ".", ".."):
+            raise PortError(
+                repr(name),
+                "is not a name for a virtual port; take one like plc, or a path like /tmp/plc",
+            )
+        try:
+            if "/" in name:
+                return os.path.abspath(name)
+            folder = folder_for(name) if self._directory is None else self._directory
+            return os.path.abspath(folder / name)
+        except OSError as error:
+            # Only a relative path asks the system: for the current folder, which may be gone.
+            raise PortError(
+                name, f"has no folder to be in: {error.strerror}; take a path that begins with /"
+            ) from error
 
     def put(self, path: str, terminal: str) -> None:
         """Make the link.  Raises PortBusy, PortDenied or PortError as the table says."""
@@ -70,7 +85,9 @@ class Place:
             pass
         except FileNotFoundError as error:
             folder = os.path.dirname(path)
-            raise PortError(self._name, f"there is no folder {folder} for {path}") from error
+            raise PortError(
+                self._name, f"there is no folder {folder}; make it (mkdir {folder})"
+            ) from error
         except OSError as error:
             raise self._denied(path, error) from error
         if self._is_leftover(path, terminal):
@@ -86,6 +103,13 @@ class Place:
         if _target(path) == terminal:
             with suppress(OSError):
                 os.unlink(path)
+                self._tidy(path)
+
+    def _tidy(self, path: str) -> None:
+        """Remove the folder that :func:`folder_for` made, when it has become empty."""
+        folder = Path(path).parent
+        if self._directory is None and "/" not in self._name and folder != DEV:
+            folder.rmdir()
 
     def _is_leftover(self, path: str, terminal: str) -> bool:
         target = _target(path)
@@ -93,18 +117,51 @@ class Place:
             return False  # left over, and by chance right again
         if target is None:
             raise PortBusy(
-                self._name, f"{path} is a real file or device; choose another name or folder"
+                self._name,
+                f"{self._subject(path)}is a real file or device; choose another name or folder",
             )
         owner = self._terminals.get(target)
         if owner == path:
-            raise PortBusy(self._name, f"{path} is another virtual port of this program")
-        if owner is None and (os.path.exists(path) or not target.startswith(PTS)):
             raise PortBusy(
                 self._name,
-                f"{path} leads to {target}, which is not Portline's; "
-                f"remove the link if nothing uses it (rm {path}), or choose another name",
+                f"{self._subject(path)}is another virtual port of this program; "
+                "choose another name",
             )
+        if owner is None and (os.path.exists(path) or not target.startswith(PTS)):
+            raise self._foreign(path, target)
         return True
+
+    def _foreign(self, path: str, target: str) -> PortBusy:
+        """Return what to say of a link to something that this process does not serve."""
+        subject = self._subject(path)
+        if not os.path.exists(path):
+            return PortBusy(
+                self._name,
+                f"{subject}leads to {target}, which is not there; "
+                f"remove the link if nothing needs it (rm {path}), or choose another name",
+            )
+        if not target.startswith(PTS):
+            return PortBusy(
+                self._name,
+                f"{subject}leads to {target}, which is no virtual port; choose another name",
+            )
+        holder = terminal_holder(target)
+        if holder is None:
+            return PortBusy(
+                self._name,
+                f"{subject}leads to the live terminal {target}, perhaps of another Portline; "
+                "stop that one, or choose another name",
+            )
+        return PortBusy(
+            self._name,
+            f"{subject}is a virtual port of {holder}, perhaps another Portline; "
+            "stop it, or choose another name",
+            str(holder),
+        )
+
+    def _subject(self, path: str) -> str:
+        """Return the path for the beginning of a message, unless the message has it already."""
+        return "" if path == self._name else f"{path} "
 
     def _replace(self, path: str, terminal: str) -> None:
         folder, last = os.path.split(path)
@@ -118,7 +175,11 @@ class Place:
             raise self._denied(path, error) from error
 
     def _denied(self, path: str, error: OSError) -> PortDenied:
-        return PortDenied(self._name, f"{path} cannot be made: {error.strerror}")
+        return PortDenied(
+            self._name,
+            f"{self._subject(path)}cannot be made: {error.strerror}; "
+            "choose a folder that this user may write to",
+        )
 
 
 def folder_for(
@@ -139,7 +200,10 @@ def folder_for(
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
-        raise PortError(name, f"{folder} cannot be made: {error.strerror}") from error
+        raise PortError(
+            name,
+            f"{folder} cannot be made: {error.strerror}; take a path like /tmp/plc as the name",
+        ) from error
     # In a folder that everybody may write to, somebody else may have come first.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
         raise PortError(name, f"{folder} is not a folder of this user alone; remove it")

@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from portline.errors import PortAbsent, UsageError
+from portline.errors import PortAbsent, PortError, UsageError
 from portline.line import (
     Item,
     LineSettings,
@@ -42,7 +42,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import READ_LIMIT
-from portline.port.node import close_node, open_node
+from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
 from portline.port.termios2 import (
     marked,
@@ -175,7 +175,7 @@ class PosixPort:
         if self._paused:
             self._look_later()
         else:
-            self._loop.add_reader(fd, self._readable)
+            self._begin_reading()
 
     def close(self) -> None:
         """Close the port; waiting requests are answered before this returns."""
@@ -237,7 +237,7 @@ class PosixPort:
             write_attributes(fd, marked(before, False))
             tty = Tty(fd)
         except OSError as error:
-            raise PortAbsent(self.name, "the device went away while it was opened") from error
+            raise PortAbsent(self.name, WENT_AWAY) from error
         asked = self._closed_state.settings
         missing = tty.configure(asked)
         if missing and asked == self._configured:
@@ -246,6 +246,15 @@ class PosixPort:
             raise refusal(self.name, missing[0], asked, tty.settings)
         tty.drive(self._outputs)
         return tty
+
+    def _begin_reading(self) -> None:
+        try:
+            self._loop.add_reader(self._fd, self._readable)
+        except OSError as error:
+            self._shut()
+            raise PortError(
+                self.name, f"cannot be watched: {error.strerror}; see `ulimit -n`"
+            ) from error
 
     def _shut(self) -> list[Callable[[PortState], None]]:
         """Close everything and keep what was in force; return what has to be answered."""

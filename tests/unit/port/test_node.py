@@ -98,6 +98,26 @@ def test_a_device_that_goes_right_after(monkeypatch: pytest.MonkeyPatch, termina
         open_node(terminal)
 
 
+@pytest.mark.parametrize("error", [errno.EACCES, errno.ENOENT])
+def test_a_device_that_goes_before_its_fault_is_looked_into(
+    monkeypatch: pytest.MonkeyPatch, terminal: str, error: int
+) -> None:
+    fail_to_open(monkeypatch, error)
+
+    def gone(_path: str) -> str:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(node, "_denied", gone)
+    monkeypatch.setattr(node, "_absent", gone)
+    with pytest.raises(PortAbsent, match="went away"):
+        open_node(terminal)
+
+
+def test_what_cannot_be_a_path() -> None:
+    with pytest.raises(PortError, match="is not a path"):
+        open_node("/dev/tty\0")
+
+
 def test_any_other_fault(monkeypatch: pytest.MonkeyPatch, terminal: str) -> None:
     fail_to_open(monkeypatch, errno.EMFILE)
     with pytest.raises(PortError, match="Too many open files"):

@@ -25,10 +25,22 @@ def test_a_name_goes_into_the_folder_and_a_path_where_it_says(tmp_path: Path) ->
     assert place(tmp_path, name="./port").path() == f"{Path.cwd()}/port"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b", "a\nb", "\udcff"])
 def test_impossible_names(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PortError, match="not a name"):
-        place(tmp_path, name=name)
+    impossible = place(tmp_path, name=name)
+    with pytest.raises(PortError, match=r"not a name.*take one like plc"):
+        impossible.path()
+
+
+def test_a_relative_path_without_a_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", fail)
+    with pytest.raises(PortError, match="a path that begins with /"):
+        place(tmp_path, name="./port").path()
 
 
 def test_the_link_is_made_moved_and_removed(tmp_path: Path) -> None:
@@ -70,13 +82,50 @@ def test_a_leftover_of_a_crash_is_replaced(
     assert os.readlink(path) == "/dev/pts/1"
 
 
-@pytest.mark.parametrize("target", [ALIVE, "/dev/null", "/dev/ttyUSB77"])
-def test_somebodys_link_is_not_touched(tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (ALIVE, "live terminal /dev/pts/ptmx, perhaps of another Portline; stop that one"),
+        ("/dev/null", "leads to /dev/null, which is no virtual port; choose another name"),
+        ("/dev/ttyUSB77", "leads to /dev/ttyUSB77, which is not there; remove the link"),
+    ],
+)
+def test_somebodys_link_is_not_touched(tmp_path: Path, target: str, said: str) -> None:
     path = f"{tmp_path}/port"
     os.symlink(target, path)
-    with pytest.raises(PortBusy, match=rf"leads to {target}.*rm {path}"):
+    with pytest.raises(PortBusy, match=said) as caught:
         place(tmp_path).put(path, "/dev/pts/1")
     assert os.readlink(path) == target
+    assert (f"rm {path}" in str(caught.value)) == (target == "/dev/ttyUSB77")
+
+
+def test_the_program_that_serves_a_name_is_named(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    path = f"{tmp_path}/port"
+    os.symlink(os.ttyname(slave), path)
+    try:
+        with pytest.raises(PortBusy, match=f"is a virtual port of pid {os.getpid()} ") as caught:
+            place(tmp_path, name=path).put(path, "/dev/pts/1")
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert str(caught.value).count(path) == 1
+    assert caught.value.holder is not None
+
+
+def test_the_folder_goes_with_the_last_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "portline"
+    folder.mkdir()
+    monkeypatch.setattr("portline.port.place.folder_for", lambda name: folder)
+    spots = [Place(name, {}, None) for name in ("one", "two")]
+    for spot in spots:
+        spot.put(spot.path(), "/dev/pts/1")
+    spots[0].remove(f"{folder}/one", "/dev/pts/1")
+    assert os.listdir(folder) == ["two"]
+    spots[1].remove(f"{folder}/two", "/dev/pts/1")
+    assert not folder.exists()
 
 
 def test_a_file_or_device_is_not_touched(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from portline.errors import PortAbsent, PortBusy, SettingRefused
+from portline.errors import PortAbsent, PortBusy, PortError, SettingRefused
 from portline.line import (
     FlowControl,
     Item,
@@ -311,6 +312,25 @@ def test_a_device_that_goes_while_it_is_configured(
         monkeypatch.setattr(module, "read_attributes", fail)
         with pytest.raises(PortAbsent, match="went away"):
             bench.port.open()
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_loop_that_cannot_watch_one_more(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int, callback: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench)
+        port._loop = SimpleNamespace(add_reader=fail, remove_reader=lambda fd: None)
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(PortError, match="No space left"):
+            port.open()
+        assert (port.path, len(os.listdir("/proc/self/fd"))) == (None, before)
         bench.close()
 
     run(scenario())
