@@ -50,6 +50,11 @@ PTY_MAJORS: Final = range(136, 144)
 ABSENT: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR)
 """What the kernel says of a device that is not there, or just going."""
 
+SHARE: Final = "set exclusive = false (--no-exclusive)"
+
+SYSTEM_GROUPS: Final = ("root", "disk", "kmem", "adm", "sudo", "wheel")
+"""Groups that own more than ports: who joins one of them for a port's sake gets the machine."""
+
 WENT_AWAY: Final = "the device went away while it was opened; is it plugged in firmly?"
 
 
@@ -78,7 +83,7 @@ def _open(name: str, exclusive: bool, locks: Path, proc: Path) -> tuple[int, str
         file = locks / f"LCK..{os.path.basename(os.path.realpath(path))}"
         raise PortBusy(
             name,
-            f"is locked by {holder} with {file}; stop it, or set exclusive = false",
+            f"is locked by {holder} with {file}; stop it, or {SHARE}",
             str(holder),
         )
     try:
@@ -121,11 +126,13 @@ def _check_kind(name: str, path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except PermissionError as error:
-        raise PortDenied(name, f"this user may not look into the folder of {path}") from error
+        raise PortDenied(
+            name, f"this user may not look into its folder; see `namei -l {path}`"
+        ) from error
     except OSError as error:
         raise PortAbsent(name, _absent(path)) from error
     if not stat.S_ISCHR(mode):
-        raise PortError(name, "is not a serial port: not a character device")
+        raise PortError(name, "is not a serial port; `portline ports` lists them")
 
 
 def _check_tty(name: str, fd: int) -> None:
@@ -134,7 +141,7 @@ def _check_tty(name: str, fd: int) -> None:
     except OSError as error:
         if error.errno in ABSENT:
             raise PortAbsent(name, WENT_AWAY) from error
-        raise PortError(name, "is not a serial port: it has no line settings") from error
+        raise PortError(name, "is not a serial port; `portline ports` lists them") from error
 
 
 def _take(name: str, path: str, fd: int, proc: Path) -> None:
@@ -175,9 +182,9 @@ def _busy(name: str, path: str, fault: str, proc: Path) -> PortBusy:
     if lock is not None and lock.pid == os.getpid():
         return PortBusy(name, f"{fault} by another connection of this program", str(lock))
     if not found:
-        return PortBusy(name, f"{fault} by another program; stop it, or set exclusive = false")
+        return PortBusy(name, f"{fault} by another program; stop it, or {SHARE}")
     text = ", ".join(map(str, found))
-    return PortBusy(name, f"{fault} by {text}; stop it, or set exclusive = false", text)
+    return PortBusy(name, f"{fault} by {text}; stop it, or {SHARE}", text)
 
 
 def _denied(path: str) -> str:
@@ -198,6 +205,11 @@ def _denied(path: str) -> str:
         return (
             f"it belongs to group {found.st_gid}, which has no name here (a container?); run with "
             f"--group-add {found.st_gid}"
+        )
+    if group in SYSTEM_GROUPS:
+        return (
+            f"it belongs to group {group}, which owns more than ports; give it to another one "
+            f"with a udev rule, or until it is replugged with `sudo chgrp dialout {path}`"
         )
     return (
         f"this user is not in the group {group} that owns it; run "

@@ -71,6 +71,12 @@ waits for the device's answer is served before it notices; a look costs about tw
 READ_SIZE: Final = 4096
 """Bytes asked for in one read: the packet byte and at most 4095 bytes of data."""
 
+TERMINAL_HINTS: Final = {
+    errno.ENOSPC: "there are too many, see sysctl kernel.pty.max",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the limit of open files (sysctl fs.file-max)",
+}
+
 FULL_READ: Final = 4096
 """A read of so many bytes may have left some in the kernel."""
 
@@ -194,8 +200,9 @@ class PtyPort:
         try:
             master = Master(self.application, mode=self._mode, group=self._group)
         except OSError as error:
+            hint = TERMINAL_HINTS.get(error.errno or 0, "is /dev/pts mounted?")
             raise PortError(
-                self.name, f"there are no more pseudo terminals: {error.strerror}"
+                self.name, f"no pseudo terminal can be made: {error.strerror}; {hint}"
             ) from error
         try:
             self._watch = OpenWatch(master.terminal, self._look, self._loop)

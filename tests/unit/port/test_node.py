@@ -218,6 +218,11 @@ def test_the_group_that_helps_is_named(monkeypatch: pytest.MonkeyPatch, terminal
     monkeypatch.setattr(os, "getegid", lambda: group + 1)
     monkeypatch.setattr(os, "getgroups", list)
     fail_to_open(monkeypatch, errno.EACCES)
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "SYSTEM_GROUPS", (node.grp.getgrgid(group).gr_name,))
+        with pytest.raises(PortDenied, match="sudo chgrp dialout"):
+            open_node(terminal)
+    monkeypatch.setattr(node, "SYSTEM_GROUPS", ())
     with pytest.raises(PortDenied, match=r"sudo usermod -aG \w+ \$USER.*log in again"):
         open_node(terminal)
 

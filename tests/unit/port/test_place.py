@@ -105,7 +105,7 @@ def test_the_program_that_serves_a_name_is_named(tmp_path: Path) -> None:
     os.symlink(os.ttyname(slave), path)
     try:
         with pytest.raises(PortBusy, match=f"is a virtual port of pid {os.getpid()} ") as caught:
-            place(tmp_path, name=path).put(path, "/dev/pts/1")
+            place(tmp_path, name=path).put(path, GONE)
     finally:
         os.close(master)
         os.close(slave)
