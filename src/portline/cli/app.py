@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from portline import __version__
 from portline.errors import ConfigError, PortlineError, UsageError
@@ -131,6 +132,9 @@ def _say(line: str) -> None:
 def _told(error: BaseException) -> int:
     """Say what a foreseen error means, and return the exit code."""
     match error:
+        case NoArgsIsHelpError():
+            click.echo(error.format_message())
+            return error.exit_code
         case click.ClickException():
             _say(error.format_message())
             if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from portline.cli.serve import found_config
+from portline.cli.app import verbose_option
+from portline.cli.serve import config_option, found_config
 from portline.config.document import load
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from portline.config.models import ServerConnection
 
 __all__ = ["check", "summary"]
@@ -26,15 +28,16 @@ def summary(name: str, connection: ServerConnection) -> str:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-def check(file: Path | None) -> int:
+@config_option
+@verbose_option
+def check(file: Path | None, named: Path | None) -> int:
     """Say everything that is wrong in a configuration file, or that it is fine.
 
     Without FILE it looks where `portline serve` does.  Nothing is opened or listened on.  The exit
     code is 1 if there are mistakes.
     """
     try:
-        path = found_config(file)
+        path = found_config(named or file)
         config = load(path)
     except ConfigError as error:
         for mistake in error.mistakes:

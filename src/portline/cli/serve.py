@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -11,7 +12,9 @@ from portline.cli.app import verbose_option, verbosity
 from portline.config.document import load
 from portline.errors import ConfigError
 
-__all__ = ["PLACES", "found_config", "serve"]
+__all__ = ["PLACES", "config_option", "found_config", "serve"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 PLACES: Final = (Path("portline.toml"), Path("/etc/portline/portline.toml"))
 """Where a configuration is looked for when none is named, in this order."""
@@ -30,23 +33,33 @@ def found_config(named: Path | None, places: tuple[Path, ...] = PLACES) -> Path:
     )
 
 
+def config_option(command: _Command) -> _Command:
+    """Give a command its configuration, as ``--config FILE`` or as a bare ``FILE``."""
+    kind = click.Path(path_type=Path, readable=False)
+    option = click.option(
+        "-c",
+        "--config",
+        "named",
+        type=kind,
+        metavar="FILE",
+        help="The configuration. [default: ./portline.toml, then /etc/portline/portline.toml]",
+    )
+    return click.argument("file", required=False, type=kind)(option(command))
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The configuration. [default: ./portline.toml, then /etc/portline/portline.toml]",
-)
+@config_option
 @verbose_option
 @click.pass_context
-def serve(ctx: click.Context, file: Path | None) -> int:
-    """Share the serial ports that a configuration file describes, until Ctrl-C or SIGTERM."""
-    path = found_config(file)
+def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
+    """Share the serial ports that a configuration file describes, until Ctrl-C or SIGTERM.
+
+    FILE may be given with or without --config.
+    """
+    path = found_config(named or file)
     config = load(path)
-    if file is None:
+    if (named or file) is None:
         click.echo(f"portline: using {path}", err=True)
     from portline.service.run import run
 
-    return run(config, verbose=verbosity(ctx), announce=False)
+    return run(config, verbose=verbosity(ctx), announce=True)

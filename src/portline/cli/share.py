@@ -161,7 +161,7 @@ def _device_fault(port: str | None) -> str | None:
     params=connection_options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.argument("port", required=False, type=click.Path())
+@click.argument("port", required=False, type=click.Path(readable=False))
 @click.option("--name", metavar="NAME", help="What the connection is called. [default: the port's]")
 @verbose_option
 @click.pass_context

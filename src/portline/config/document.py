@@ -107,8 +107,20 @@ def _syntax(text: str, source: str, error: Exception) -> Mistake:
         end = text.count("\n") + (not text.endswith("\n"))
         line = int(match["line"]) if match["line"] else max(end, 1)
         column = f", column {match['column']}" if match["column"] else ", at the end"
-        return Mistake(source, line, "", f"not TOML{column}: {message[: match.start()]}")
+        hint = _hint(text.splitlines()[line - 1 : line], message)
+        return Mistake(source, line, "", f"not TOML{column}: {message[: match.start()]}{hint}")
     return Mistake(source, None, "", f"not TOML: {message}")
+
+
+def _hint(lines: list[str], message: str) -> str:
+    """Return what a mistake of syntax most likely means."""
+    key, equals, value = (lines[0] if lines else "").partition("=")
+    value = value.strip()
+    if equals and message.startswith("Invalid value") and value and value[0] not in "\"'[{":
+        return f'; text needs quotes: {key.strip()} = "{value}"'
+    if equals and message.startswith("Cannot overwrite"):
+        return f'; "{key.strip()}" is written twice'
+    return ""
 
 
 def _placed(

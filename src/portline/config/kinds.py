@@ -12,7 +12,7 @@ Here are the contract and the plain kinds; :mod:`portline.config.measures` has t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from portline.config.wording import nearest, quoted
@@ -80,6 +80,8 @@ class Choice:
     """One of several words, each standing for a value."""
 
     words: Mapping[str, object]
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Words that other programs use, and what is meant by them here: told, not accepted."""
 
     @property
     def metavar(self) -> str:
@@ -111,7 +113,7 @@ class Choice:
         if word in self.words:
             return self.words[word]
         one_of = "one of " if len(self.words) > 1 else ""
-        hint = nearest(word, self.words) if word else None
+        hint = self.others.get(word) or (nearest(word, self.words) if word else None)
         meant = f"; did you mean {hint}?" if hint else ""
         raise ValueError(f"{quoted(value)} must be {one_of}{self.allowed}{meant}")
 

@@ -48,11 +48,16 @@ class GatewayConfig(BaseModel):
                 return handler(data)
             raise refusal([Fault((), "must be a table with connections")])
         faults = [
-            Fault((str(key),), unknown(str(key), cls.model_fields))
-            for key in data
+            Fault((str(key),), _misplaced(str(key), value) or unknown(str(key), cls.model_fields))
+            for key, value in data.items()
             if key not in cls.model_fields
         ]
         connections = data.get("connections", {})
+        if isinstance(connections, list):
+            text = "must be tables with names; write [connections.NAME], not [[connections]]"
+            raise refusal([*faults, Fault(("connections",), text)])
+        if not connections and faults:
+            raise refusal(faults)
         if not isinstance(connections, Mapping) or not connections:
             text = 'no connections; write one, like: [connections.meter] with port = "/dev/ttyUSB0"'
             raise refusal([*faults, Fault(("connections",), text)])
@@ -72,6 +77,13 @@ class GatewayConfig(BaseModel):
             )
         ]
         return collected({"connections": dict(connections)}, faults, handler)
+
+
+def _misplaced(key: str, value: object) -> str:
+    """Return what to say of a table that looks like a connection outside of ``connections``."""
+    if isinstance(value, Mapping) and value.keys() & {"port", "virtual", "listen"}:
+        return f"is no table of its own; write [connections.{key}]"
+    return ""
 
 
 def _written(connection: Mapping[object, object] | ServerConnection) -> dict[str, object]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from portline.config.values import Address
+from portline.config.values import EVERY_ADDRESS, Address
 from portline.config.wording import quoted
 
 __all__ = ["Device", "ListenAddresses", "VirtualName"]
@@ -20,12 +20,15 @@ NAME_LIMIT: Final = 64
 PATH_LIMIT: Final = 4096
 """Characters in a path (Linux PATH_MAX)."""
 
-_USB: Final = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::([^/\s:]{1,126}))?")
+_USB: Final = re.compile(
+    r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::([^/:]{0,126}))?(?::([0-9A-Fa-f]{2}))?"
+)
+"""The serial number may be missing where the interface tells the ports of one adapter apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A real serial port: an absolute path, or ``usb:VENDOR:PRODUCT[:SERIAL]``."""
+    """A real serial port: an absolute path, or ``usb:VENDOR:PRODUCT[:SERIAL[:INTERFACE]]``."""
 
     @property
     def metavar(self) -> str:
@@ -48,8 +51,9 @@ class Device:
             raise ValueError(f"{quoted(value)} must be {self.allowed}")
         text = value.strip()
         if match := _USB.fullmatch(text):
-            vendor, product, serial = match.groups()
-            return ":".join(["usb", vendor.lower(), product.lower(), *([serial] if serial else [])])
+            vendor, product, serial, interface = match.groups()
+            parts = ["usb", vendor.lower(), product.lower(), serial or "", interface or ""]
+            return ":".join(parts).rstrip(":")
         if text.startswith("/"):
             return _normal(text)
         meant = f'; did you mean "/dev/{text}"?' if re.fullmatch(r"\w+", text) else ""
@@ -81,7 +85,7 @@ class VirtualName:
 
     def read(self, value: object) -> str:
         """Return the name."""
-        if isinstance(value, str):
+        if isinstance(value, str) and value.rpartition("/")[2].strip() not in ("", ".", ".."):
             text = value.strip()
             if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text) and len(text) <= NAME_LIMIT:
                 return text
@@ -119,7 +123,9 @@ class ListenAddresses:
     def read(self, value: object) -> tuple[Address, ...]:
         """Return the addresses; a ValueError tells of every one that cannot be used."""
         items = list(value) if isinstance(value, list | tuple) else [value]
-        if not 1 <= len(items) <= LISTENERS_MAX:
+        if not items:
+            raise ValueError("an empty list; write at least one address")
+        if len(items) > LISTENERS_MAX:
             raise ValueError(f"a list of {len(items)} must be 1 to {LISTENERS_MAX} addresses")
         found: list[Address] = []
         wrong: list[str] = []
@@ -129,8 +135,8 @@ class ListenAddresses:
             except ValueError as error:
                 wrong.append(str(error))
                 continue
-            if any(address.overlaps(other) for other in found):
-                wrong.append(f"{quoted(str(item))} is already in the list")
+            if other := next((each for each in found if address.overlaps(each)), None):
+                wrong.append(_overlap(address, other))
             found.append(address)
         if wrong:
             raise ValueError("; ".join(wrong))
@@ -149,6 +155,19 @@ class ListenAddresses:
     def show(self, value: object) -> str:
         """Write the addresses with commas."""
         return ", ".join(str(address) for address in self.read(value))
+
+
+def _overlap(address: Address, other: Address) -> str:
+    """Say why two addresses cannot be listened on at the same time."""
+    if address.protocol != other.protocol and address.host == other.host:
+        return (
+            f"TCP port {address.port} is listed as {other} and as {address}; give each protocol a "
+            "port of its own"
+        )
+    if address.host == other.host:
+        return f"{address} is listed twice"
+    wide, narrow = (address, other) if address.host == EVERY_ADDRESS else (other, address)
+    return f"{narrow} is covered by {wide}; keep one of them"
 
 
 def _clean(text: str) -> bool:

@@ -51,7 +51,16 @@ BUFFER_MAX: Final = 64 * 1024**2
 BACKLOG_MIN: Final = 64 * 1024
 """Bytes; one gathered read of a busy port, below which even a quick peer would lose data."""
 
-_LEVELS: Final = Choice({item.value: item for item in Level})
+_LEVELS: Final = Choice(
+    {item.value: item for item in Level},
+    {"on": "high", "1": "high", "true": "high", "off": "low", "0": "low", "keep": "leave"},
+)
+_FLOWS: Final = Choice(
+    {item.value: item for item in FlowControl},
+    dict.fromkeys(("rtscts", "rts-cts", "rts/cts", "hw", "crtscts"), "hardware")
+    | dict.fromkeys(("xonxoff", "xon/xoff", "software", "sw"), "xon-xoff")
+    | {"off": "none"},
+)
 _PEERS: Final = Choice({item.value: item for item in Selection})
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -149,7 +158,7 @@ class ServerConnection(BaseModel):
         FlowControl,
         Option(
             Group.SERIAL,
-            Choice({item.value: item for item in FlowControl}),
+            _FLOWS,
             "How a receiver holds the sender back: not at all, by characters, or by RTS and CTS",
             "a device without the wires would otherwise stay silent",
         ),

@@ -147,6 +147,12 @@ def _host(text: str, whole: str) -> str:
             return str(ipaddress.IPv6Address(text[1:-1]))
         return str(ipaddress.IPv4Address(text))
     except ValueError:
+        port = whole.rpartition(":")[2]
+        if not text and port.isdecimal():
+            raise ValueError(
+                f"{quoted(whole)} names no host; write {port} for this machine only, or *:{port} "
+                "for every address"
+            ) from None
         if re.fullmatch(r"[0-9.]+", text) or _HOST_NAME.fullmatch(text) is None:
             raise ValueError(
                 f"{quoted(whole)} has no usable address; write an IPv4 address, an IPv6 address in "

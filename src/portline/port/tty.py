@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from portline.errors import SettingRefused
-from portline.line import DATA_BITS, LineSettings, ModemLines, SetModem
+from portline.line import DATA_BITS, LineSettings, ModemLines, Parity, SetModem
 from portline.port.modem import drive, has_none, lines_of, outputs_of, read_lines
 from portline.port.node import is_pty
 from portline.port.termios2 import (
@@ -60,14 +60,19 @@ def differences(asked: LineSettings, found: LineSettings) -> list[str]:
 
 def refusal(port: str, setting: str, asked: LineSettings, found: LineSettings) -> SettingRefused:
     """Return the error that names the setting that a driver does not do."""
-    value = getattr(asked, setting)
-    shown = getattr(value, "value", value)
-    return SettingRefused(
-        port,
-        setting,
-        shown,
-        f"the driver does not do {setting} = {shown} (asked for {asked}, it offers {found})",
+    shown = _written(asked, setting)
+    others = "; ".join(
+        f"{name.replace('_', '-')} = {_written(found, name)}" for name in differences(asked, found)
     )
+    text = f"the driver does not do {setting.replace('_', '-')} = {shown}; it offers {others}"
+    value = getattr(asked, setting)
+    return SettingRefused(port, setting, getattr(value, "value", value), text)
+
+
+def _written(settings: LineSettings, name: str) -> str:
+    """Return a setting as configuration files spell it."""
+    value = settings.inbound if name == "inbound_flow" else getattr(settings, name)
+    return value.name.lower() if isinstance(value, Parity) else str(getattr(value, "value", value))
 
 
 class Tty:

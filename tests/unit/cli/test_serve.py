@@ -25,7 +25,7 @@ def test_a_named_file_is_run(here: Path, runs: Runs) -> None:
     assert (result.exit_code, result.output) == (0, "")
     ((config, verbose, announce),) = runs
     assert list(config.connections) == ["meter"]
-    assert (verbose, announce) == (1, False)
+    assert (verbose, announce) == (1, True)
 
 
 def test_the_file_in_this_folder_is_found_and_named(here: Path, runs: Runs) -> None:

@@ -74,18 +74,18 @@ def test_one_address_or_a_list_of_them() -> None:
 
 
 def test_every_address_that_cannot_be_used_is_told() -> None:
-    with pytest.raises(ValueError, match="no usable") as caught:
+    with pytest.raises(ValueError, match="names no host") as caught:
         ListenAddresses().read(["4001", "4001", ":1", True])
     assert [part.split(";")[0] for part in str(caught.value).split("; ")][:2] == [
-        '"4001" is already in the list',
-        '":1" has no usable address',
+        "127.0.0.1:4001 is listed twice",
+        '":1" names no host',
     ]
     assert "true must be an address" in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [[], list(range(1, LISTENERS_MAX + 2))])
 def test_a_list_of_addresses_is_neither_empty_nor_endless(wrong: list[int]) -> None:
-    with pytest.raises(ValueError, match="must be 1 to 16 addresses"):
+    with pytest.raises(ValueError, match=r"an empty list|must be 1 to 16 addresses"):
         ListenAddresses().read(wrong)
 
 

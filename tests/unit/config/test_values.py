@@ -60,7 +60,7 @@ def test_the_spellings_of_an_address(text: str, address: Address) -> None:
         ("host:-1", "no TCP port"),
         ("127.0.0.256:1", "no usable address"),
         ("[127.0.0.1]:1", "no usable address"),
-        (":4001", "no usable address"),
+        (":4001", "4001 for this machine only"),
         ("a b:1", "no usable address"),
         ("::1:4001", "in brackets"),
         ("telnet://127.0.0.1:1", "rfc2217://HOST:PORT"),

@@ -65,14 +65,16 @@ def test_a_configured_setting_that_the_driver_refuses(run: Run, tmp_path: Path) 
         bench = DeviceBench(tmp_path)
         port = port_with(bench, LineSettings(9600, 7, Parity.EVEN))
         before = len(os.listdir("/proc/self/fd"))
-        with pytest.raises(SettingRefused, match=r"data_bits = 7.*9600-7E1.*9600-8N1") as caught:
+        with pytest.raises(
+            SettingRefused, match=r"data-bits = 7; it offers data-bits = 8; parity = none"
+        ) as caught:
             port.open()
         assert (caught.value.setting, caught.value.value) == ("data_bits", 7)
         assert len(os.listdir("/proc/self/fd")) == before
         port = port_with(
             bench, LineSettings(flow_control=FlowControl.NONE, inbound_flow=FlowControl.HARDWARE)
         )
-        with pytest.raises(SettingRefused, match="inbound_flow = hardware"):
+        with pytest.raises(SettingRefused, match="inbound-flow = hardware"):
             port.open()
         bench.close()
 
