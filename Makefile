@@ -1,8 +1,8 @@
-# Seven verbs; each makes what it needs and is quick the second time.
+# Eight verbs; each makes what it needs and is quick the second time.
 #   make run     run the demo            make check   everything that has to hold before a commit
 #   make test    run the quick tests     make bench   speed, next to the peers, as ratios
 #   make format  put the code in shape   make docs    write docs/reference/options.md anew
-#   make clean   remove what make made
+#   make clean   remove what make made   make test-all  the slow tests too
 
 PYTHON ?= python3
 VENV   := .venv

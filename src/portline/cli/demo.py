@@ -51,8 +51,8 @@ class Demo:
     """
 
     def __init__(self, raw_port: int = RAW_PORT, rfc2217_port: int = RFC2217_PORT) -> None:
-        self.raw_port = free_port(raw_port)
-        self.rfc2217_port = free_port(rfc2217_port, but_not=self.raw_port)
+        self.rfc2217_port = free_port(rfc2217_port)
+        self.raw_port = free_port(raw_port, but_not=self.rfc2217_port)
         self.notes = [
             f"TCP port {wanted} is in use; taking {taken} instead."
             for wanted, taken in ((raw_port, self.raw_port), (rfc2217_port, self.rfc2217_port))

@@ -44,7 +44,7 @@ def test_a_demo_is_a_connection_of_a_real_port_in_both_protocols() -> None:
 def test_a_port_that_is_taken_is_replaced_and_that_is_said(listener: socket.socket) -> None:
     taken = listener.getsockname()[1]
     demo = Demo(raw_port=taken, rfc2217_port=taken)
-    assert taken < demo.raw_port < demo.rfc2217_port
+    assert taken < demo.rfc2217_port < demo.raw_port
     assert demo.notes == [
         f"TCP port {taken} is in use; taking {demo.raw_port} instead.",
         f"TCP port {taken} is in use; taking {demo.rfc2217_port} instead.",
@@ -117,7 +117,7 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     assert (result.exit_code, levels) == (0, [1])
     assert lines[0].startswith(f"TCP port {free} is in use; taking ")
     assert lines[1] == "demo: shared"
-    assert f"  raw bytes:        nc {HOST} {free}" in "\n".join(lines)
+    assert f"  Telnet:           telnet {HOST} {free}" in "\n".join(lines)
     assert lines[-1] == "Ctrl-C ends the demo."
     assert shared[0] is not None
     assert not os.path.exists(shared[0])
