@@ -199,6 +199,20 @@ class PortState:
     lines: ModemLines = ModemLines()
     idle: bool = True
 
+    def __str__(self) -> str:
+        """Write ``9600-8N1 dtr=on rts=off break=off``."""
+        levels = {"dtr": self.dtr, "rts": self.rts, "break": self.break_on}
+        return " ".join([str(self.settings), *(f"{k}={_level(v)}" for k, v in levels.items())])
+
+
+def _level(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _word(value: object) -> str:
+    """Write a setting as configuration files spell it."""
+    return value.name.lower() if isinstance(value, Parity) else str(getattr(value, "value", value))
+
 
 class Item(Enum):
     """One thing that can be asked about, and that an access server tells."""
@@ -246,6 +260,14 @@ class SetLine:
             change.setdefault("inbound_flow", None)
         return replace(settings, **change)
 
+    def __str__(self) -> str:
+        """Write what is to change: ``baudrate=1200 parity=even``."""
+        return " ".join(
+            f"{f.name.replace('_', '-')}={_word(value)}"
+            for f in fields(self)
+            if (value := getattr(self, f.name)) is not None
+        )
+
     @classmethod
     def everything(cls, settings: LineSettings) -> SetLine:
         """Return the change that leads to ``settings`` from wherever a line is."""
@@ -259,12 +281,21 @@ class SetModem:
     dtr: bool | None = None
     rts: bool | None = None
 
+    def __str__(self) -> str:
+        """Write what is to change: ``dtr=off``."""
+        levels = {"dtr": self.dtr, "rts": self.rts}
+        return " ".join(f"{k}={_level(v)}" for k, v in levels.items() if v is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class SetBreak:
     """Begin (``on``) or end the break condition."""
 
     on: bool
+
+    def __str__(self) -> str:
+        """Write ``break=on``."""
+        return f"break={_level(self.on)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +304,10 @@ class SendBreak:
 
     duration: float = BREAK_PULSE
 
+    def __str__(self) -> str:
+        """Write ``a break of 0.25 s``."""
+        return f"a break of {self.duration:g} s"
+
 
 @dataclass(frozen=True, slots=True)
 class Purge:
@@ -280,6 +315,11 @@ class Purge:
 
     received: bool = False
     unsent: bool = False
+
+    def __str__(self) -> str:
+        """Write ``purge received unsent``."""
+        what = [f.name for f in fields(self) if getattr(self, f.name)]
+        return " ".join(["purge", *what])
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,7 +426,7 @@ class Connection:
     def _answer(self, session: Session, request: Request, state: PortState) -> None:
         if not isinstance(request, Query):
             denied = "" if self._allows(request) else " (not allowed)"
-            self.log.info("peer=%s asked %s%s: %s", session.name, request, denied, state)
+            self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
         if isinstance(request, SetLine):
             self._time_packets(state.settings)
         if isinstance(request, Purge) and request.received and self._packets is not None:
