@@ -1,14 +1,19 @@
-"""Whom of several peers the port hears, and who hears the port (mission 1.5)."""
+"""Whom of several peers the port hears, who hears the port, and what they may do (mission 1.5)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
+
+from portline.line import SendBreak, SetBreak, SetLine, SetModem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Overflow", "Selection", "select"]
+    from portline.line import Request
+
+__all__ = ["Overflow", "Permissions", "Selection", "select"]
 
 P = TypeVar("P")
 
@@ -28,6 +33,28 @@ class Overflow(Enum):
 
     DROP_OLDEST = "drop-oldest"
     DISCONNECT = "disconnect"
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a controlling peer may do to the line, class by class."""
+
+    settings: bool = True
+    dtr: bool = True
+    rts: bool = True
+    send_break: bool = True
+
+    def allows(self, request: Request) -> bool:
+        """Tell whether a request may be carried out; asking and purging always may."""
+        match request:
+            case SetLine():
+                return self.settings
+            case SetModem(dtr=dtr, rts=rts):
+                return (dtr is None or self.dtr) and (rts is None or self.rts)
+            case SetBreak() | SendBreak():
+                return self.send_break
+            case _:
+                return True
 
 
 def select(selection: Selection, peers: Sequence[P], activity: Sequence[P]) -> tuple[P, ...]:

@@ -18,16 +18,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.hub.core import Hub
+from portline.hub.policy import Permissions
 from portline.line import (
     Item,
     LineChange,
     ModemChange,
     Purge,
     Query,
-    SendBreak,
-    SetBreak,
     SetLine,
-    SetModem,
 )
 from portline.net import tcp
 from portline.net.listen import Listener
@@ -35,10 +33,12 @@ from portline.port.base import QUEUE_HIGH
 from portline.service.door import Door
 from portline.service.keeper import PortKeeper
 from portline.service.making import make_packetizer, make_port, make_wire
+from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
 from portline.service.session import Session
 from portline.service.sweep import Sweep
+from portline.service.tenancy import Tenancy
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,16 +60,6 @@ LINGERERS: Final = 64
 CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
-
-CLOSE_LIMIT: Final = 30.0
-"""Seconds that a port which is open only while somebody is connected stays open for a device that
-does not take what the last peer sent; what it has not taken by then is discarded and counted."""
-
-CLOSE_POLL: Final = 0.2
-"""Seconds between two looks at it."""
-
-_DRAINED: Final = SetLine()
-"""Changes nothing either, but waits until the data before it has left the transmitter."""
 
 _FENCE: Final = Query(Item.LINE_STATE)
 """Changes nothing; its answer tells what is in force in its turn."""
@@ -105,13 +95,23 @@ class Connection:
         )
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
+        self._news = News(self.log)
+        self._tenancy = Tenancy(
+            config, self.port, self.keeper, loop=loop, occupied=lambda: self._occupied
+        )
+        self._permissions = Permissions(
+            settings=config.allow_settings,
+            dtr=config.allow_dtr,
+            rts=config.allow_rts,
+            send_break=config.allow_break,
+        )
         self.listeners = [
             Listener(
                 loop,
                 listen.host,
                 listen.port,
                 accepted=partial(self.door.knock, protocol=listen.protocol.value),
-                changed=self._listener_changed,
+                changed=self._news.listener_changed,
             )
             for listen in config.listeners()
         ]
@@ -124,12 +124,7 @@ class Connection:
         self._number = 0
         self._full = False
         self._absent_since = 0.0
-        self._empty_since = 0.0
         self._application: LineSettings | None = None
-        self._trouble: type[PortError] | None = None
-        self._troubled_listeners: set[Listener] = set()
-        self._told_discarded = 0
-        self._told_not_kept = 0
         self._pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self._sweep = Sweep(
             loop=loop,
@@ -150,8 +145,7 @@ class Connection:
     def start(self) -> None:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
-        self._drive_lines(connected=False)  # before it opens: the lines then move once
-        self.keeper.want(not self.config.open_when_connected)
+        self._tenancy.start()
         if not self.config.listen_when_open:
             self._listen(True)
 
@@ -182,16 +176,6 @@ class Connection:
             else:
                 listener.close()
 
-    def _listener_changed(self, listener: Listener) -> None:
-        if listener.error is not None:
-            self._troubled_listeners.add(listener)
-            self.log.warning("%s", listener.error)
-        elif listener.listening:
-            troubled = listener in self._troubled_listeners
-            self._troubled_listeners.discard(listener)
-            level = logging.WARNING if troubled else logging.INFO
-            self.log.log(level, "listening on %s", listener.address)
-
     # --- peers come and go ----------------------------------------------------------------------
 
     def _enter(self, link: StreamLink, protocol: str) -> None:
@@ -214,17 +198,9 @@ class Connection:
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
-        if config.buffer_size and self.hub.keep.discarded > self._told_not_kept:
-            lost = self.hub.keep.discarded - self._told_not_kept
-            self._told_not_kept = self.hub.keep.discarded
-            self.log.warning(
-                "%d bytes did not fit into buffer-size %d while nobody was connected",
-                lost,
-                config.buffer_size,
-            )
+        self._news.kept(self.hub.keep)
         if not self._occupied:
-            self._drive_lines(connected=True)
-            self.keeper.want(True)
+            self._tenancy.begins()
         self.hub.join(session)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
@@ -273,47 +249,12 @@ class Connection:
             self._pace.update()
             self.peer_watches()
             if session.protocol != "raw":
-                self._restore()
+                self._tenancy.restore()
         if self._packets is not None and not self.hub.peers and (rest := self._packets.rest()):
             self._send(rest)
         self.door.somebody_left()
         if not self._occupied:
-            self._drive_lines(connected=False)
-            if self.config.open_when_connected:
-                self._empty_since = self._loop.time()
-                self.port.submit(_DRAINED, self._close_port)
-
-    def _close_port(self, state: PortState) -> None:
-        """Close the port when what the last peer sent has left it, or does not leave it."""
-        if self._occupied:
-            return
-        if self.port.queued and self._loop.time() - self._empty_since < CLOSE_LIMIT:
-            self._loop.call_later(CLOSE_POLL, self._close_port, state)
-            return
-        self.keeper.want(False)
-
-    def _restore(self) -> None:
-        """Put back what the controlling peer may have changed (field notes 4.2 point 12)."""
-        if self.config.virtual is not None:
-            return
-        # What waits in the port may hold a change that its state does not show yet.
-        unknown = self.port.queued > 0
-        if unknown or self.port.state.break_on:
-            self.port.submit(SetBreak(False), _ignore)
-        configured = self.config.line_settings()
-        if unknown or self.port.state.settings != configured:
-            self.port.submit(SetLine.everything(configured), _ignore)
-
-    def _drive_lines(self, *, connected: bool) -> None:
-        config = self.config
-        dtr, rts = (
-            (config.dtr_connected, config.rts_connected)
-            if connected
-            else (config.dtr_disconnected, config.rts_disconnected)
-        )
-        change = SetModem(dtr=dtr.driven, rts=rts.driven)
-        if change != SetModem():
-            self.port.submit(change, _ignore)
+            self._tenancy.ends()
 
     # --- from the port --------------------------------------------------------------------------
 
@@ -368,27 +309,13 @@ class Connection:
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
-            # Another sentence about the same trouble ("hung up", "is not there") is no news.
-            news = type(self.keeper.error) is not self._trouble
-            self._trouble = type(self.keeper.error)
-            self.log.log(logging.WARNING if news else logging.INFO, "%s", self.keeper.error)
+            self._news.port_trouble(self.keeper.error)
         elif self.keeper.open:
-            self._tell_open()
+            self._news.port_open(self.port)
             self._time_packets(self.port.state.settings)
             self.port_full(False)
             self._pace.update()
             self.peer_watches()
-
-    def _tell_open(self) -> None:
-        """Say that the port is open; a warning that has been given is taken back as loudly."""
-        level = logging.INFO if self._trouble is None else logging.WARNING
-        port = self.port
-        self.log.log(level, "%s: is open with %s", port.path, port.state.settings)
-        if self._trouble is not None and port.discarded > self._told_discarded:
-            lost = port.discarded - self._told_discarded
-            self.log.warning("%d bytes for the port were discarded while it was away", lost)
-        self._told_discarded = port.discarded
-        self._trouble = None
 
     def _time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
@@ -419,13 +346,13 @@ class Connection:
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
         self.port.submit(
-            request if self._allows(request) else _FENCE,
+            request if self._permissions.allows(request) else _FENCE,
             partial(self._answer, session, request),
         )
 
     def _answer(self, session: Session, request: Request, state: PortState) -> None:
         if not isinstance(request, Query):
-            denied = "" if self._allows(request) else " (not allowed)"
+            denied = "" if self._permissions.allows(request) else " (not allowed)"
             self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
         if isinstance(request, SetLine):
             self._time_packets(state.settings)
@@ -442,18 +369,6 @@ class Connection:
         """Note what the access server at the other end of a virtual port tells."""
         self.log.info("peer tells peer=%s %s", session.name, report)
 
-    def _allows(self, request: Request) -> bool:
-        config = self.config
-        match request:
-            case SetLine():
-                return config.allow_settings
-            case SetModem(dtr=dtr, rts=rts):
-                return (dtr is None or config.allow_dtr) and (rts is None or config.allow_rts)
-            case SetBreak() | SendBreak():
-                return config.allow_break
-            case _:
-                return True
-
     def peer_watches(self) -> None:
         """Have the port watch what at least one peer wants to be told of."""
         watches = [session.watch for session in self.hub.peers]
@@ -469,7 +384,3 @@ class Connection:
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
         self._pace.caught_up(session)
-
-
-def _ignore(state: object) -> None:
-    """Nobody asked for the answer."""

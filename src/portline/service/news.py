@@ -1,0 +1,64 @@
+"""What is worth a line in the log: troubles once, and their end as loudly as their beginning.
+
+A warning that is never taken back is the last thing that a person reads, and then it is wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portline.errors import PortError
+    from portline.hub.keep import Keep
+    from portline.net.listen import Listener
+    from portline.port.base import SerialPort
+
+__all__ = ["News"]
+
+
+class News:
+    """The log of one connection, with a memory of what it has said."""
+
+    def __init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
+        self._log = log
+        self._trouble: type[PortError] | None = None
+        self._troubled: set[Listener] = set()
+        self._discarded = 0
+        self._not_kept = 0
+
+    def port_trouble(self, error: PortError) -> None:
+        """Tell why the port is not open; another sentence about the same trouble is no news."""
+        level = logging.INFO if type(error) is self._trouble else logging.WARNING
+        self._trouble = type(error)
+        self._log.log(level, "%s", error)
+
+    def port_open(self, port: SerialPort) -> None:
+        """Tell that the port is open, and what was lost while it should have been."""
+        troubled = self._trouble is not None
+        self._trouble = None
+        level = logging.WARNING if troubled else logging.INFO
+        self._log.log(level, "%s: is open with %s", port.path, port.state.settings)
+        lost, self._discarded = port.discarded - self._discarded, port.discarded
+        if troubled and lost:
+            self._log.warning("%d bytes for the port were discarded while it was away", lost)
+
+    def listener_changed(self, listener: Listener) -> None:
+        """Tell that an address is listened on, or why not."""
+        if listener.error is not None:
+            self._troubled.add(listener)
+            self._log.warning("%s", listener.error)
+        elif listener.listening:
+            level = logging.WARNING if listener in self._troubled else logging.INFO
+            self._troubled.discard(listener)
+            self._log.log(level, "listening on %s", listener.address)
+
+    def kept(self, keep: Keep) -> None:
+        """Tell how much of what came while nobody was connected did not fit."""
+        lost, self._not_kept = keep.discarded - self._not_kept, keep.discarded
+        if keep.limit and lost:
+            self._log.warning(
+                "%d bytes did not fit into buffer-size %d while nobody was connected",
+                lost,
+                keep.limit,
+            )

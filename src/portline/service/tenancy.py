@@ -1,0 +1,112 @@
+"""What becomes of the port when the first peer comes, a controlling one leaves, and the last goes.
+
+Theory of operation
+-------------------
+::
+
+    vacant --begins()--> occupied --ends()--> vacant
+                           |  ^
+                           +--+ restore(): a peer that may have changed the line has left
+
+Everything is submitted to the port's own queue, so it happens after what the peers sent before.  A
+port that is open only while it is occupied is closed when that has left it, or is not going to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portline.line import SetBreak, SetLine, SetModem
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from portline.config.models import ServerConnection
+    from portline.line import PortState
+    from portline.port.base import SerialPort
+    from portline.service.keeper import PortKeeper
+
+__all__ = ["CLOSE_LIMIT", "CLOSE_POLL", "Tenancy"]
+
+CLOSE_LIMIT: Final = 30.0
+"""Seconds that a port which is open only while somebody is connected stays open for a device that
+does not take what the last peer sent; what it has not taken by then is discarded and counted."""
+
+CLOSE_POLL: Final = 0.2
+"""Seconds between two looks at it."""
+
+_DRAINED: Final = SetLine()
+"""Changes nothing, but waits until the data before it has left the transmitter."""
+
+
+class Tenancy:
+    """The port of one connection; ``occupied`` tells whether somebody is connected now."""
+
+    def __init__(
+        self,
+        config: ServerConnection,
+        port: SerialPort,
+        keeper: PortKeeper,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        occupied: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._port = port
+        self._keeper = keeper
+        self._loop = loop
+        self._occupied = occupied
+        self._vacant_since = 0.0
+
+    def start(self) -> None:
+        """Begin vacant."""
+        self._drive_lines(connected=False)  # before it opens: the lines then move once
+        self._keeper.want(not self._config.open_when_connected)
+
+    def begins(self) -> None:
+        """Note that the first peer has come."""
+        self._drive_lines(connected=True)
+        self._keeper.want(True)
+
+    def restore(self) -> None:
+        """Put back what a controlling peer may have changed, break, rate, format and flow."""
+        if self._config.virtual is not None:
+            return
+        # What waits in the port may hold a change that its state does not show yet.
+        unknown = self._port.queued > 0
+        if unknown or self._port.state.break_on:
+            self._port.submit(SetBreak(False), _ignore)
+        configured = self._config.line_settings()
+        if unknown or self._port.state.settings != configured:
+            self._port.submit(SetLine.everything(configured), _ignore)
+
+    def ends(self) -> None:
+        """Note that the last peer has gone."""
+        self._drive_lines(connected=False)
+        if self._config.open_when_connected:
+            self._vacant_since = self._loop.time()
+            self._port.submit(_DRAINED, self._close)
+
+    def _close(self, state: PortState) -> None:
+        if self._occupied():
+            return
+        if self._port.queued and self._loop.time() - self._vacant_since < CLOSE_LIMIT:
+            self._loop.call_later(CLOSE_POLL, self._close, state)
+            return
+        self._keeper.want(False)
+
+    def _drive_lines(self, *, connected: bool) -> None:
+        config = self._config
+        dtr, rts = (
+            (config.dtr_connected, config.rts_connected)
+            if connected
+            else (config.dtr_disconnected, config.rts_disconnected)
+        )
+        change = SetModem(dtr=dtr.driven, rts=rts.driven)
+        if change != SetModem():
+            self._port.submit(change, _ignore)
+
+
+def _ignore(state: PortState) -> None:
+    """Nobody asked for the answer."""

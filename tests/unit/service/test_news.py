@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from portline.errors import NetworkError, PortAbsent, PortBusy
+from portline.hub.keep import Keep
+from portline.service.news import News
+from tests.memory import MemoryPort
+
+
+@pytest.fixture
+def news(caplog: pytest.LogCaptureFixture) -> News:
+    caplog.set_level(logging.INFO)
+    return News(logging.LoggerAdapter(logging.getLogger("test"), {}))
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [f"{record.levelname.lower()}: {record.getMessage()}" for record in caplog.records]
+    caplog.clear()
+    return lines
+
+
+def test_a_trouble_is_told_once_and_its_end_as_loudly(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = MemoryPort(cast("Any", None))
+    news.port_open(port)
+    assert told(caplog) == ["info: /dev/memory: is open with 9600-8N1"]
+    news.port_trouble(PortAbsent("x", "hung up"))
+    news.port_trouble(PortAbsent("x", "is not there"))
+    news.port_trouble(PortBusy("x", "is locked"))
+    assert told(caplog) == ["warning: x: hung up", "info: x: is not there", "warning: x: is locked"]
+    port.discarded = 7
+    news.port_open(port)
+    assert told(caplog) == [
+        "warning: /dev/memory: is open with 9600-8N1",
+        "warning: 7 bytes for the port were discarded while it was away",
+    ]
+    news.port_open(port)
+    assert told(caplog) == ["info: /dev/memory: is open with 9600-8N1"]
+
+
+def test_so_is_that_of_a_listener(news: News, caplog: pytest.LogCaptureFixture) -> None:
+    class Place(SimpleNamespace):
+        __hash__ = object.__hash__
+
+    place = cast("Any", Place(error=None, listening=True, address="127.0.0.1:1"))
+    news.listener_changed(place)
+    place.error = NetworkError("127.0.0.1:1", "in use")
+    news.listener_changed(place)
+    place.error = None
+    news.listener_changed(place)
+    assert told(caplog) == [
+        "info: listening on 127.0.0.1:1",
+        "warning: 127.0.0.1:1: in use",
+        "warning: listening on 127.0.0.1:1",
+    ]
+
+
+def test_what_did_not_fit_is_told_once(news: News, caplog: pytest.LogCaptureFixture) -> None:
+    keep = Keep(4)
+    keep.add(b"123456")
+    news.kept(keep)
+    news.kept(keep)
+    assert told(caplog) == [
+        "warning: 2 bytes did not fit into buffer-size 4 while nobody was connected"
+    ]
+    nothing = Keep(0)
+    nothing.add(b"123456")
+    news.kept(nothing)
+    assert told(caplog) == []
