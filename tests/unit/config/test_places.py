@@ -94,3 +94,16 @@ def test_places_describe_themselves() -> None:
     assert [kind.metavar for kind in kinds] == ["PORT", "NAME", "[HOST:]PORT"]
     assert [kind.choices for kind in kinds] == [(), (), ()]
     assert all(kind.allowed for kind in kinds)
+
+
+@pytest.mark.parametrize("serial", ["", "A50285BI", "FT4X 01"])
+@pytest.mark.parametrize("interface", ["", "01"])
+def test_every_identity_that_is_listed_can_be_shared(serial: str, interface: str) -> None:
+    identity = f"usb:0403:6010:{serial}:{interface}".rstrip(":")
+    assert Device().read(identity) == identity
+
+
+@pytest.mark.parametrize("name", ["/tmp/..", "a/.", "./..", "/tmp/", ".."])
+def test_a_name_that_means_a_folder(name: str) -> None:
+    with pytest.raises(ValueError, match="must be a name"):
+        VirtualName().read(name)
