@@ -31,6 +31,18 @@ __all__ = ["connection_options", "described", "share"]
 NOT_FLAGS: Final = ("kind", "port")
 """Fields that are no flags: there is one kind of connection to share, and the port comes first."""
 
+WORDING: Final = {
+    "(option port)": "(write its path first)",
+    "(option virtual)": "(--virtual NAME)",
+    "port and virtual exclude": "PORT and --virtual exclude",
+    "protocol raw": "--protocol raw",
+    "protocol rfc2217": "--protocol rfc2217",
+    "packet-delimiter": "--packet-delimiter",
+    "a connection needs a name, like [connections.meter]": "must not be empty; leave it out, or "
+    "write one like --name meter",
+}
+"""Words of the messages on files -> what they are called on a command line."""
+
 
 class GroupedOption(click.Option):
     """A flag that knows under which heading ``--help`` lists it.
@@ -134,15 +146,18 @@ def _default_name(table: dict[str, Any]) -> str:
 
 def _in_flags(fault: Fault) -> str:
     """Return a mistake in the words of the command line."""
+    text = fault.text
+    for file, flags in WORDING.items():
+        text = text.replace(file, flags)
     match fault.location:
         case ("connections", _, "port"):
-            return f"PORT: {fault.text}"
+            return f"PORT: {text}"
         case ("connections", _, field):
-            return f"--{key_of(field)}: {fault.text}"
-        case ("connections", _) if fault.text.startswith("needs a port"):
+            return f"--{key_of(field)}: {text}"
+        case ("connections", _) if text.startswith("needs a port"):
             return "a port is missing: write its path first, or --virtual NAME to make one"
         case _:
-            return f"--name: {fault.text}"
+            return f"--name: {text}"
 
 
 def _device_fault(port: str | None) -> str | None:

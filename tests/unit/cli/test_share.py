@@ -90,12 +90,56 @@ def test_all_mistakes_are_told_by_their_flags() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("port", "name", "given", "message"),
+    [
+        (
+            "/dev/x",
+            "",
+            {},
+            "--name: must not be empty; leave it out, or write one like --name meter",
+        ),
+        (
+            "/dev/x",
+            None,
+            {"listen_when_open": True},
+            "--listen-when-open: does not apply to a real port, because no application opens it, "
+            "Portline does; leave it out, or share a virtual port (--virtual NAME)",
+        ),
+        (
+            None,
+            None,
+            {"virtual": "v", "parity": "even"},
+            "--parity: does not apply to a virtual port, because the application that opens it "
+            "decides the line settings; leave it out, or share a real port (write its path first)",
+        ),
+        (
+            "/dev/x",
+            None,
+            {"notify": True},
+            "--notify: does not apply to --protocol raw, because it has no words for settings and "
+            "signal lines; leave it out, or choose --protocol rfc2217",
+        ),
+        (
+            "/dev/x",
+            None,
+            {"packet_strip": True},
+            "--packet-strip: has nothing to leave out; give --packet-delimiter too",
+        ),
+    ],
+)
+def test_mistakes_speak_of_flags(
+    port: str | None, name: str | None, given: dict[str, object], message: str
+) -> None:
+    assert refusals(port, name, **given) == [message]
+
+
 def test_a_port_is_needed() -> None:
     assert refusals(None) == [
         "a port is missing: write its path first, or --virtual NAME to make one"
     ]
     assert refusals("/dev/x", virtual="v") == [
-        "--virtual: port and virtual exclude each other; keep one of them"
+        "--virtual: PORT and --virtual exclude each other; keep one of them"
     ]
     assert refusals("ttyUSB0")[0].startswith('PORT: "ttyUSB0" must be a path like')
 
