@@ -65,7 +65,7 @@ _MEASURE: Final = re.compile(
 )
 
 
-def _measured(value: object, units: Mapping[str, Fraction], example: str) -> Fraction:
+def _measured(value: object, units: Mapping[str, Fraction], allowed: str) -> Fraction:
     """Return a number with its unit, in the base unit, exactly; a bare number is in that unit."""
     match value:
         case int() if not isinstance(value, bool):
@@ -76,7 +76,7 @@ def _measured(value: object, units: Mapping[str, Fraction], example: str) -> Fra
             unit = found["unit"].lower()
             if unit in units:
                 return Fraction(found["number"]) * units[unit]
-    raise ValueError(f"{quoted(value)} must be {example}")
+    raise ValueError(f"{quoted(value)} must be {allowed}")
 
 
 _SECONDS: Final = {
@@ -99,8 +99,8 @@ class Duration(_Measure):
 
     def read(self, value: object) -> float:
         """Return the seconds."""
-        example = 'a number of seconds, or a time like "500ms", "10s", "5min" or "1h"'
-        return float(self._within(value, _measured(value, _SECONDS, example)))
+        allowed = f'{self.allowed}: a number of seconds, or one with ms, s, min or h, like "10s"'
+        return float(self._within(value, _measured(value, _SECONDS, allowed)))
 
     def show(self, value: object) -> str:
         """Write ``500ms``, ``10s``, ``5min``, ``1h``; 0 stays ``0``."""
@@ -133,8 +133,8 @@ class Size(_Measure):
 
     def read(self, value: object) -> int:
         """Return the bytes."""
-        example = 'a number of bytes, or a size like "4096", "64kB", "64KiB" or "1MiB"'
-        number = self._within(value, _measured(value, _BYTES, example))
+        allowed = f'{self.allowed}: a number of bytes, or one with kB, KiB, MB or MiB, like "64KiB"'
+        number = self._within(value, _measured(value, _BYTES, allowed))
         if number.denominator != 1:
             raise ValueError(f"{quoted(value)} is not a whole number of bytes")
         return int(number)
