@@ -71,12 +71,8 @@ class MemoryPort:
             match request:
                 case SetLine():
                     state = replace(state, settings=request.applied_to(state.settings))
-                case SetModem(dtr=dtr, rts=rts):
-                    state = replace(
-                        state,
-                        dtr=state.dtr if dtr is None else dtr,
-                        rts=state.rts if rts is None else rts,
-                    )
+                case SetModem():
+                    state = request.applied_to(state)
                 case SetBreak(on=on):
                     state = replace(state, break_on=on)
                 case Purge(unsent=True):

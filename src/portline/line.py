@@ -281,6 +281,12 @@ class SetModem:
     dtr: bool | None = None
     rts: bool | None = None
 
+    def applied_to(self, state: PortState) -> PortState:
+        """Return ``state`` with these outputs."""
+        dtr = state.dtr if self.dtr is None else self.dtr
+        rts = state.rts if self.rts is None else self.rts
+        return replace(state, dtr=dtr, rts=rts)
+
     def __str__(self) -> str:
         """Write what is to change: ``dtr=off``."""
         levels = {"dtr": self.dtr, "rts": self.rts}

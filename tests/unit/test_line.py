@@ -59,6 +59,13 @@ def test_a_change_leaves_the_rest_alone() -> None:
     assert SetLine.everything(before).applied_to(LineSettings()) == before
 
 
+def test_outputs_that_are_not_named_stay() -> None:
+    before = PortState(dtr=True, rts=False)
+    assert SetModem().applied_to(before) == before
+    assert SetModem(rts=True).applied_to(before) == PortState(dtr=True, rts=True)
+    assert SetModem(dtr=False, rts=False).applied_to(before) == PortState()
+
+
 def test_what_the_log_says() -> None:
     assert str(SetLine(baudrate=1200, parity=Parity.EVEN)) == "baudrate=1200 parity=even"
     assert str(SetLine(flow_control=FlowControl.HARDWARE)) == "flow-control=hardware"

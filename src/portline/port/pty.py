@@ -367,10 +367,8 @@ class PtyPort:
             case SetLine():
                 settings = request.applied_to(self._state.settings)
                 self._state = replace(self._state, settings=settings)
-            case SetModem(dtr, rts):
-                dtr = self._state.dtr if dtr is None else dtr
-                rts = self._state.rts if rts is None else rts
-                self._state = replace(self._state, dtr=dtr, rts=rts)
+            case SetModem():
+                self._state = request.applied_to(self._state)
             case SetBreak(on):
                 self._state = replace(self._state, break_on=on)
             case Purge(received):

@@ -200,9 +200,7 @@ class PosixPort:
             self._closed_state = replace(state, settings=request.applied_to(state.settings))
         elif isinstance(request, SetModem):
             self._remember_outputs(request)
-            dtr = state.dtr if request.dtr is None else request.dtr
-            rts = state.rts if request.rts is None else request.rts
-            self._closed_state = replace(state, dtr=dtr, rts=rts)
+            self._closed_state = request.applied_to(state)
         done(self._closed_state)
 
     def pause_reading(self) -> None:
