@@ -143,7 +143,12 @@ def _rfc2217(reason: str) -> Exclusion:
 _APPLICATION_DECIDES = _virtual("the application that opens it decides the line settings")
 _ONE_PEER = _rfc2217("exactly one peer controls the port at a time")
 _NO_WORDS = _raw("it carries nothing but data")
-_NO_OUTPUTS = _virtual("it has no DTR and RTS outputs that Portline could drive")
+_NO_OUTPUTS = _virtual("its DTR and RTS are the application's")
+_NO_INPUTS = _real(
+    "what it reads comes from the device", "leave it out, or share a virtual port (option virtual)"
+)
+
+_INPUTS: Final = ("cts", "dsr", "dcd", "ri")
 
 EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
     {
@@ -153,6 +158,18 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
         "stop_bits": (_APPLICATION_DECIDES,),
         "flow_control": (_APPLICATION_DECIDES,),
         "exclusive": (_virtual("its other side is for the applications to open"),),
+        "overlap": (
+            _real(
+                "it carries its own name",
+                "leave it out, or make a virtual port of that name (option virtual)",
+            ),
+        ),
+        "strict_baudrate": (
+            _real(
+                "the hardware keeps its baudrate itself",
+                "leave it out, or share a virtual port (option virtual)",
+            ),
+        ),
         "max_connections": (_ONE_PEER,),
         "open_when_connected": (
             _virtual("Portline makes it, and it has to exist for applications to open it"),
@@ -173,10 +190,13 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
         "allow_dtr": (_NO_WORDS,),
         "allow_rts": (_NO_WORDS,),
         "allow_break": (_NO_WORDS,),
-        "dtr_connected": (_NO_OUTPUTS,),
-        "rts_connected": (_NO_OUTPUTS,),
-        "dtr_disconnected": (_NO_OUTPUTS,),
-        "rts_disconnected": (_NO_OUTPUTS,),
+        **{f"allow_{line}": (_NO_INPUTS, _NO_WORDS) for line in _INPUTS},
+        **{
+            f"{line}_{moment}": (reason,)
+            for moment in ("connected", "disconnected")
+            for lines, reason in ((("dtr", "rts"), _NO_OUTPUTS), (_INPUTS, _NO_INPUTS))
+            for line in lines
+        },
     }
 )
 """Field -> where it does not apply and why; a field that is not in here applies everywhere.

@@ -14,6 +14,7 @@ from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
 from portline.config.wording import nearest, quoted
+from portline.hub.policy import WhenFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,6 +83,12 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("packet_strip") is True and not table.get("packet_delimiter"):
         text = "has nothing to leave out; give packet-delimiter too"
         faults.append(Fault(("packet_strip",), text))
+    if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
+        text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
+        faults.append(Fault(("overlap",), text))
+    if "idle_after" in table and table.get("when_full") != WhenFull.REPLACE_IDLE.value:
+        text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
+        faults.append(Fault(("idle_after",), text))
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]

@@ -46,11 +46,12 @@ class Level(Enum):
     HIGH = "high"
     LOW = "low"
     LEAVE = "leave"
+    FOLLOW = "follow"
 
     @property
     def driven(self) -> bool | None:
-        """True or False for a line that is driven, None for one that is left alone."""
-        return None if self is Level.LEAVE else self is Level.HIGH
+        """True or False for a line that is driven, None for one that is left alone or follows."""
+        return self is Level.HIGH if self in (Level.HIGH, Level.LOW) else None
 
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from portline.line import Request
 
-__all__ = ["Overflow", "Permissions", "Selection", "select"]
+__all__ = ["Overflow", "Permissions", "Selection", "WhenFull", "select"]
 
 P = TypeVar("P")
 
@@ -26,6 +26,15 @@ class Selection(Enum):
     LAST = "last"
     LAST_ACTIVE = "last-active"
     ALL = "all"
+
+
+class WhenFull(Enum):
+    """What a newcomer does to a connection that is full."""
+
+    REFUSE = "refuse"
+    REPLACE_OLDEST = "replace-oldest"
+    REPLACE_IDLE = "replace-idle"
+    REPLACE_SAME_ADDRESS = "replace-same-address"
 
 
 class Overflow(Enum):

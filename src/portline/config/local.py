@@ -1,0 +1,162 @@
+"""The options of the local side: which port, where it is reached, and how its line is set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel
+
+from portline.config.kinds import Choice, Number, Switch
+from portline.config.options import Group, Option
+from portline.config.places import Device, ListenAddresses, VirtualName
+from portline.config.values import Address, Protocol
+from portline.line import (
+    BAUDRATE_MAX,
+    BAUDRATE_MIN,
+    DATA_BITS,
+    FlowControl,
+    Parity,
+    StopBits,
+)
+
+__all__ = ["DEFAULT_LISTEN", "NetworkOptions", "SerialOptions"]
+
+DEFAULT_LISTEN: Final = Address("127.0.0.1", 4001)
+"""Where a connection listens that names no address: this machine only, the port of all examples."""
+
+_FLOWS: Final = Choice(
+    {item.value: item for item in FlowControl},
+    dict.fromkeys(("rtscts", "rts-cts", "rts/cts", "hw", "crtscts"), "hardware")
+    | dict.fromkeys(("xonxoff", "xon/xoff", "software", "sw"), "xon-xoff")
+    | {"off": "none"},
+)
+
+
+class NetworkOptions(BaseModel):
+    """Local port and network (mission 1.1)."""
+
+    kind: Annotated[
+        str,
+        Option(
+            Group.NETWORK,
+            Choice({"server": "server"}),
+            "What sort of connection this is; a server waits for peers to connect",
+        ),
+    ] = "server"
+    port: Annotated[
+        str | None,
+        Option(
+            Group.NETWORK,
+            Device(),
+            "The real serial port to share: a device path, /dev/serial/by-id/..., or "
+            "usb:VENDOR:PRODUCT[:SERIAL], which survives renumbering",
+        ),
+    ] = None
+    virtual: Annotated[
+        str | None,
+        Option(
+            Group.NETWORK,
+            VirtualName(),
+            "The virtual port to make and share, instead of a real one",
+        ),
+    ] = None
+    overlap: Annotated[
+        bool,
+        Option(
+            Group.NETWORK,
+            Switch(),
+            "Let the virtual port lie over the existing device of the same name: programs that "
+            "open that name get the virtual port, until it ends and the device is back",
+            "a device is never hidden by accident",
+        ),
+    ] = False
+    listen: Annotated[
+        tuple[Address, ...],
+        Option(
+            Group.NETWORK,
+            ListenAddresses(),
+            "Where to listen: PORT (on 127.0.0.1), HOST:PORT, [IPV6]:PORT, or *:PORT for every "
+            "address of this machine; raw:// or rfc2217:// before it overrides the protocol",
+            "only programs on this machine can connect until you say otherwise",
+            many=True,
+        ),
+    ] = (DEFAULT_LISTEN,)
+    protocol: Annotated[
+        Protocol,
+        Option(
+            Group.NETWORK,
+            Choice({item.value: item for item in Protocol}),
+            "What is spoken to peers: bytes as they are, or Telnet with RFC 2217, which carries "
+            "settings and signal lines too",
+            "every program that opens a TCP connection understands it",
+        ),
+    ] = Protocol.RAW
+
+
+class SerialOptions(BaseModel):
+    """Serial port settings (mission 1.2)."""
+
+    baudrate: Annotated[
+        int,
+        Option(
+            Group.SERIAL,
+            Number(BAUDRATE_MIN, BAUDRATE_MAX, "bit/s"),
+            "Bits per second, a standard rate or any other that the hardware does",
+            "the commonest rate of devices with an RS-232 plug",
+        ),
+    ] = 9600
+    data_bits: Annotated[
+        int,
+        Option(
+            Group.SERIAL,
+            Number(DATA_BITS[0], DATA_BITS[-1], "bits"),
+            "Data bits of a character",
+            "whole bytes",
+        ),
+    ] = 8
+    parity: Annotated[
+        Parity,
+        Option(
+            Group.SERIAL,
+            Choice({item.name.lower(): item for item in Parity}),
+            "The parity bit",
+            "8N1 is what nearly all devices speak",
+        ),
+    ] = Parity.NONE
+    stop_bits: Annotated[
+        StopBits,
+        Option(
+            Group.SERIAL,
+            Choice({item.value: item for item in StopBits}),
+            "Stop bits after each character",
+            "8N1 is what nearly all devices speak",
+        ),
+    ] = StopBits.ONE
+    flow_control: Annotated[
+        FlowControl,
+        Option(
+            Group.SERIAL,
+            _FLOWS,
+            "How a receiver holds the sender back: not at all, by characters, or by RTS and CTS",
+            "a device without the wires would otherwise stay silent",
+        ),
+    ] = FlowControl.NONE
+    exclusive: Annotated[
+        bool,
+        Option(
+            Group.SERIAL,
+            Switch(),
+            "Refuse to share the device with other programs on this machine",
+            "two readers would each get a part of the data",
+        ),
+    ] = True
+    strict_baudrate: Annotated[
+        bool,
+        Option(
+            Group.SERIAL,
+            Switch(),
+            "Pass data of the virtual port in both directions no faster than a real line would, at "
+            "the settings that the application has made; what is too fast waits and is not lost",
+            "the network is faster than any serial line, and most programs are glad of it",
+        ),
+    ] = False

@@ -1,0 +1,194 @@
+"""The options of the network side: how long peers stay, who is heard, and what waits for whom."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel
+
+from portline.config.kinds import Choice, Number, Switch
+from portline.config.measures import Duration, Size
+from portline.config.options import Group, Option
+from portline.hub.policy import Overflow, Selection, WhenFull
+
+__all__ = ["BufferOptions", "ConnectionOptions", "TransferOptions"]
+
+KEEPALIVE_MAX: Final = 32767
+"""Seconds; the longest keepalive time that Linux takes (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL)."""
+
+INACTIVITY_MAX: Final = 30 * 24 * 3600
+"""Seconds; 30 days, more than any device keeps silent on purpose."""
+
+CONNECTIONS_MAX: Final = 1000
+"""Peers of one connection: what one process serves on one core without falling behind."""
+
+BUFFER_MAX: Final = 64 * 1024**2
+"""Bytes; 64 MiB, four minutes of the fastest port, so that a slip cannot eat the memory."""
+
+BACKLOG_MIN: Final = 64 * 1024
+"""Bytes; one gathered read of a busy port, below which even a quick peer would lose data."""
+
+_PEERS: Final = Choice({item.value: item for item in Selection})
+
+
+class ConnectionOptions(BaseModel):
+    """Connection settings (mission 1.4)."""
+
+    keepalive: Annotated[
+        float,
+        Option(
+            Group.CONNECTION,
+            Duration(1, KEEPALIVE_MAX, "off"),
+            "Probe a peer that has been silent for this long",
+            "a pulled plug is noticed within half a minute",
+        ),
+    ] = 10.0
+    keepalive_retry: Annotated[
+        float,
+        Option(
+            Group.CONNECTION,
+            Duration(1, KEEPALIVE_MAX),
+            "Probe again after this long without an answer",
+            "one lost packet is forgiven, a dead peer is not kept long",
+        ),
+    ] = 3.0
+    inactivity: Annotated[
+        float,
+        Option(
+            Group.CONNECTION,
+            Duration(0.1, INACTIVITY_MAX, "off"),
+            "Disconnect a peer after this long without data in either direction",
+            "many devices are rightly silent for days",
+        ),
+    ] = 0.0
+    max_connections: Annotated[
+        int,
+        Option(
+            Group.CONNECTION,
+            Number(1, CONNECTIONS_MAX, "peers"),
+            "How many peers may be connected at the same time",
+            "enough for a program, a logger and some people looking on",
+        ),
+    ] = 8
+    when_full: Annotated[
+        WhenFull,
+        Option(
+            Group.CONNECTION,
+            Choice({item.value: item for item in WhenFull}),
+            "What a newcomer does to a connection that is full: it is refused and told who is "
+            "there, or takes the place of the oldest peer, of one that is idle, or of one from its "
+            "own address",
+            "nobody loses a connection that works",
+        ),
+    ] = WhenFull.REFUSE
+    idle_after: Annotated[
+        float,
+        Option(
+            Group.CONNECTION,
+            Duration(0.1, INACTIVITY_MAX),
+            "How long a peer must have been without data to be replaced as idle",
+            "a person at a console pauses for less",
+        ),
+    ] = 60.0
+    open_when_connected: Annotated[
+        bool,
+        Option(
+            Group.CONNECTION,
+            Switch(),
+            "Open the real port only while at least one peer is connected, so that other programs "
+            "can use it meanwhile",
+            "faults of the device show at once, and the buffer can collect",
+        ),
+    ] = False
+    listen_when_open: Annotated[
+        bool,
+        Option(
+            Group.CONNECTION,
+            Switch(),
+            "Listen only while an application has the virtual port open",
+            "peers may come before the application does",
+        ),
+    ] = False
+
+
+class TransferOptions(BaseModel):
+    """Data transfer (mission 1.5)."""
+
+    receive_from: Annotated[
+        Selection,
+        Option(
+            Group.TRANSFER,
+            _PEERS,
+            "From which peers data is accepted; last-active is the one that last sent something",
+            "as if all were wired to the port",
+        ),
+    ] = Selection.ALL
+    send_to: Annotated[
+        Selection,
+        Option(
+            Group.TRANSFER,
+            _PEERS,
+            "To which peers data of the port is sent",
+            "as if all were wired to the port",
+        ),
+    ] = Selection.ALL
+    notify: Annotated[
+        bool,
+        Option(
+            Group.TRANSFER,
+            Switch(),
+            "Tell peers when settings or signal lines of the local port change",
+            "it is what RFC 2217 is for",
+        ),
+    ] = True
+    allow_settings: Annotated[
+        bool,
+        Option(
+            Group.TRANSFER,
+            Switch(),
+            "Let the peer change baud rate, format and flow control",
+            "it is what RFC 2217 is for",
+        ),
+    ] = True
+
+
+class BufferOptions(BaseModel):
+    """Data buffer (mission 1.5)."""
+
+    buffer_size: Annotated[
+        int,
+        Option(
+            Group.BUFFER,
+            Size(0, BUFFER_MAX),
+            "Keep this much of what the port delivers while nobody is connected, for the next "
+            "peer; 0 keeps nothing",
+            "old data surprises more people than it helps",
+        ),
+    ] = 0
+    backlog_size: Annotated[
+        int,
+        Option(
+            Group.BUFFER,
+            Size(BACKLOG_MIN, BUFFER_MAX),
+            "How far a peer that reads slowly may fall behind the others",
+            "20 seconds at 115200 bit/s",
+        ),
+    ] = 256 * 1024
+    overflow: Annotated[
+        Overflow,
+        Option(
+            Group.BUFFER,
+            Choice({item.value: item for item in Overflow}),
+            "What happens to a peer that fell further behind than that",
+            "a slow reader loses old data, which is counted, and never its connection",
+        ),
+    ] = Overflow.DROP_OLDEST
+    nodelay: Annotated[
+        bool,
+        Option(
+            Group.BUFFER,
+            Switch(),
+            "Send data at once (no Nagle algorithm)",
+            "serial protocols wait for short answers",
+        ),
+    ] = True
