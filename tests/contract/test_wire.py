@@ -29,9 +29,9 @@ from portline.wire.rfc2217 import Rfc2217Wire
 
 MAKERS: dict[str, Callable[[], Wire]] = {
     "raw": RawWire,
-    "access-server": lambda: Rfc2217Wire(serves=True, asks=False, notifies=True),
+    "access-server": lambda: Rfc2217Wire(serves=True, asks=False),
     "client": lambda: Rfc2217Wire(serves=False, asks=True),
-    "both": lambda: Rfc2217Wire(serves=True, asks=True, notifies=True),
+    "both": lambda: Rfc2217Wire(serves=True, asks=True),
 }
 REQUESTS = (
     SetLine(baudrate=300),

@@ -59,9 +59,9 @@ requests = st.one_of(
 modem_lines = st.builds(ModemLines, st.booleans(), st.booleans(), st.booleans(), st.booleans())
 
 
-def make(role: tuple[bool, bool], *, notifies: bool = False) -> Rfc2217Wire:
+def make(role: tuple[bool, bool]) -> Rfc2217Wire:
     serves, asks = role
-    return Rfc2217Wire(serves=serves, asks=asks, signature="Portline", notifies=notifies)
+    return Rfc2217Wire(serves=serves, asks=asks, signature="Portline")
 
 
 def listen(wire: Rfc2217Wire, chunks: list[bytes]) -> tuple[list[Event], bytes, bytes]:
@@ -84,12 +84,10 @@ def listen(wire: Rfc2217Wire, chunks: list[bytes]) -> tuple[list[Event], bytes, 
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), roles, st.booleans())
-def test_any_chunking_says_the_same(
-    data: st.DataObject, role: tuple[bool, bool], notifies: bool
-) -> None:
+@given(st.data(), roles)
+def test_any_chunking_says_the_same(data: st.DataObject, role: tuple[bool, bool]) -> None:
     stream = data.draw(streams)
-    whole, divided = make(role, notifies=notifies), make(role, notifies=notifies)
+    whole, divided = make(role), make(role)
     assert whole.start(0.0) == divided.start(0.0)
     assert listen(divided, data.draw(cut(stream))) == listen(whole, [stream] if stream else [])
     assert divided.malformed == whole.malformed

@@ -51,7 +51,6 @@ def make_wire(protocol: str, name: str, config: ServerConnection) -> Wire:
     return Rfc2217Wire(
         serves=True,
         asks=config.virtual is not None,
-        notifies=config.notify,
         signature=f"Portline {portline.__version__} {name}",
     )
 

@@ -81,19 +81,16 @@ class Rfc2217Wire:
     """One peer that speaks Telnet, with or without RFC 2217; see :class:`portline.wire.base.Wire`.
 
     ``serves``: the local port is shared with the peer.  ``asks``: the peer's port is wanted.
-    ``signature`` is told to a peer who asks who we are (200 bytes at most).  ``notifies``: a peer
-    who is served also hears what others did to the line settings.
+    ``signature`` is told to a peer who asks who we are (200 bytes at most).
     """
 
     transparent = False
 
-    def __init__(
-        self, *, serves: bool, asks: bool, signature: str = "", notifies: bool = False
-    ) -> None:
+    def __init__(self, *, serves: bool, asks: bool, signature: str = "") -> None:
         self.malformed = 0
         self._serves = serves
         self._asks = asks
-        self._server = ComPortServer(signature, notifies=notifies)
+        self._server = ComPortServer(signature)
         self._client = ComPortClient(signature)
         self._reader = TelnetReader()
         ours = {BINARY, SUPPRESS_GO_AHEAD} | ({ECHO} if serves else set())

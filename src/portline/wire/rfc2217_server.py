@@ -99,11 +99,10 @@ class ComPortServer:
     asks who we are, ``peer_signature`` what it said itself.
     """
 
-    def __init__(self, signature: str = "", *, notifies: bool = False) -> None:
+    def __init__(self, signature: str = "") -> None:
         self.active = False
         self.peer_signature = ""
         self._signature = signature_bytes(signature)
-        self._notifies = notifies
         self._modem_mask = _MODEM_MASK
         self._line_mask = _LINE_MASK
         self._told: int | None = None
@@ -224,12 +223,12 @@ class ComPortServer:
             case LineFault():
                 bits = fault_bits(report) & self._line_mask
                 return command(ANSWER + Code.NOTIFY_LINESTATE, bytes((bits,))) if bits else b""
-            case LineChange() if self._notifies and self._outstanding:
+            case LineChange() if self._outstanding:
                 self._news_wait = True  # told with the last answer, as they are by then
                 return b""
-            case LineChange(settings) if self._notifies:
+            case LineChange(settings):
                 return self._tell_settings(settings)
-            case LineChange() | Told():
+            case Told():
                 return b""
 
     def _tell_settings(self, settings: LineSettings) -> bytes:

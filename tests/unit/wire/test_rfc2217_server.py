@@ -370,48 +370,36 @@ def test_a_mask_of_what_is_only_polled_watches_nothing(server):
 # --- settings changed by others ------------------------------------------------------------------
 
 
-@pytest.fixture
-def notifier():
-    server = ComPortServer(notifies=True)
-    for event in server.activate()[1:]:
-        server.answer(event, STATE)
-    return server
+def test_what_a_server_told_us_is_nothing_to_a_client(server):
+    assert server.report(Told(Item.BAUDRATE, 9600)) == b""
 
 
-def test_settings_are_not_told_unasked(server):
-    assert server.report(LineChange(LineSettings.parse("300-7E2"))) == b""
-
-
-def test_what_a_server_told_us_is_nothing_to_a_client(notifier):
-    assert notifier.report(Told(Item.BAUDRATE, 9600)) == b""
-
-
-def test_one_who_notifies_tells_what_the_client_does_not_know(notifier):
+def test_settings_that_others_made_are_told(server):
     everything = told(1, 0, 0, 0x25, 0x80) + told(2, 8) + told(3, 1) + told(4, 1)
-    assert notifier.report(LineChange(STATE.settings)) == everything
-    assert notifier.report(LineChange(STATE.settings)) == b""
-    assert notifier.report(LineChange(LineSettings.parse("9600-8E1"))) == told(3, 3)
+    assert server.report(LineChange(STATE.settings)) == everything
+    assert server.report(LineChange(STATE.settings)) == b""
+    assert server.report(LineChange(LineSettings.parse("9600-8E1"))) == told(3, 3)
 
 
-def test_flow_control_is_never_told_unasked(notifier):
-    notifier.report(LineChange(STATE.settings))
+def test_flow_control_is_never_told_unasked(server):
+    server.report(LineChange(STATE.settings))
     changed = replace(STATE.settings, flow_control=FlowControl.HARDWARE)
-    assert notifier.report(LineChange(changed)) == b""
+    assert server.report(LineChange(changed)) == b""
 
 
-def test_what_was_answered_is_known(notifier):
-    notifier.report(LineChange(STATE.settings))
+def test_what_was_answered_is_known(server):
+    server.report(LineChange(STATE.settings))
     changed = replace(STATE, settings=LineSettings.parse("9600-7N1"))
-    (request,) = notifier.take(Code.SET_DATASIZE, b"\7")
-    assert notifier.answer(request, changed) == told(2, 7)
-    assert notifier.report(LineChange(changed.settings)) == b""
+    (request,) = server.take(Code.SET_DATASIZE, b"\7")
+    assert server.answer(request, changed) == told(2, 7)
+    assert server.report(LineChange(changed.settings)) == b""
 
 
-def test_news_wait_for_the_answers_that_they_could_be_taken_for(notifier):
-    notifier.report(LineChange(STATE.settings))
-    (first,) = notifier.take(Code.SET_PARITY, b"\2")
-    (second,) = notifier.take(Code.SET_STOPSIZE, b"\0")
+def test_news_wait_for_the_answers_that_they_could_be_taken_for(server):
+    server.report(LineChange(STATE.settings))
+    (first,) = server.take(Code.SET_PARITY, b"\2")
+    (second,) = server.take(Code.SET_STOPSIZE, b"\0")
     changed = replace(STATE, settings=LineSettings.parse("300-8N1"))
-    assert notifier.report(LineChange(changed.settings)) == b""
-    assert notifier.answer(first, changed) == told(3, 1)
-    assert notifier.answer(second, changed) == told(4, 1) + told(1, 0, 0, 1, 44)
+    assert server.report(LineChange(changed.settings)) == b""
+    assert server.answer(first, changed) == told(3, 1)
+    assert server.answer(second, changed) == told(4, 1) + told(1, 0, 0, 1, 44)

@@ -1,0 +1,104 @@
+"""What a new configuration changes in one that is in use.
+
+Theory of operation
+-------------------
+Connections are compared by name.  One that is gone and one that is new, about the same local port,
+are one connection with a new name: it goes on under that name.  For the rest it depends on the
+options that differ:
+
+===============================  ==================================================================
+what differs                     what becomes of the connection
+===============================  ==================================================================
+nothing                          it notices nothing
+the local port itself (REMAKES)  it ends and begins anew, its peers are sent away
+anything else                    it is adapted while it runs, its peers stay
+===============================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from portline.config.options import key_of
+from portline.config.server import options
+
+if TYPE_CHECKING:
+    from portline.config.models import GatewayConfig, ServerConnection
+
+__all__ = ["REMAKES", "Change", "Changes", "changes"]
+
+REMAKES: Final = frozenset(
+    {"kind", "port", "virtual", "overlap", "exclusive", "strict_baudrate"},
+)
+"""Options that say what the local port is; with another one it is another port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A connection that was ``before`` and is called ``name`` now, with other ``fields``.
+
+    ``fields`` is empty for one that has only got another name.
+    """
+
+    before: str
+    name: str
+    fields: tuple[str, ...] = ()
+
+    @property
+    def remakes(self) -> bool:
+        """Tell whether the local port is another one."""
+        return not REMAKES.isdisjoint(self.fields)
+
+    def __str__(self) -> str:
+        """Write what a person wants to know: ``meter: baudrate, listen changed``."""
+        renamed = f"{self.before}: is called {self.name} now" if self.before != self.name else ""
+        if not self.fields:
+            return renamed
+        what = ", ".join(key_of(field) for field in self.fields)
+        how = "; begins anew" if self.remakes else ""
+        return f"{renamed or self.name}{', with' if renamed else ':'} {what} changed{how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different: the names of connections that are gone and new, and what changed."""
+
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    changed: tuple[Change, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return one line for each connection that is not what it was."""
+        return [
+            *(f"{name}: removed" for name in self.removed),
+            *map(str, self.changed),
+            *(f"{name}: added" for name in self.added),
+        ]
+
+
+def changes(old: GatewayConfig, new: GatewayConfig) -> Changes:
+    """Return what leads from one configuration to the other."""
+    removed = {name: each for name, each in old.connections.items() if name not in new.connections}
+    added = {name: each for name, each in new.connections.items() if name not in old.connections}
+    changed = []
+    for name, connection in new.connections.items():
+        before = name if name in old.connections else _namesake(connection, removed)
+        if before is None:
+            continue
+        removed.pop(before, None)
+        added.pop(name, None)
+        fields = _different(old.connections[before], connection)
+        if fields or before != name:
+            changed.append(Change(before, name, fields))
+    return Changes(tuple(removed), tuple(added), tuple(changed))
+
+
+def _namesake(connection: ServerConnection, removed: dict[str, ServerConnection]) -> str | None:
+    """Return the connection that is gone and was about the same port; no two can be."""
+    ports = {each.port_name: name for name, each in removed.items()}
+    return ports.get(connection.port_name)
+
+
+def _different(old: ServerConnection, new: ServerConnection) -> tuple[str, ...]:
+    return tuple(name for name in options(type(new)) if getattr(old, name) != getattr(new, name))
