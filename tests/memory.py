@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from portline.errors import PortError
 from portline.line import (
+    LineSettings,
     PortState,
     Purge,
     Report,
@@ -61,6 +62,9 @@ class MemoryPort:
         self.queued += REQUEST_COST
         if not self.hold:
             self.carry_out()
+
+    def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
+        self.submit(SetLine.everything(settings), done)
 
     def carry_out(self) -> None:
         """Do what was submitted while ``hold`` was on."""

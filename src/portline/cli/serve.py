@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -54,7 +55,8 @@ def config_option(command: _Command) -> _Command:
 def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     """Share the serial ports that a configuration file describes, until Ctrl-C or SIGTERM.
 
-    FILE may be given with or without --config.
+    FILE may be given with or without --config.  SIGHUP reads it again: connections that it does not
+    change notice nothing, and a file with a mistake changes nothing.
     """
     path = found_config(named or file)
     config = load(path)
@@ -62,4 +64,4 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
         click.echo(f"portline: using {path}", err=True)
     from portline.service.run import run
 
-    return run(config, verbose=verbosity(ctx), announce=True)
+    return run(config, load=partial(load, path), verbose=verbosity(ctx), announce=True)

@@ -78,6 +78,12 @@ class Hub(Generic[P]):
         self._waited: dict[P, float] = {}
         self._left: set[P] = set()
 
+    def choose(self, *, receive_from: Selection, send_to: Selection) -> None:
+        """Apply other policies to who is connected, from the next chunk on."""
+        self.receive_from = receive_from
+        self.send_to = send_to
+        self._choose()
+
     # --- membership -----------------------------------------------------------------------------
 
     def join(self, peer: P) -> None:

@@ -34,6 +34,12 @@ class Keep:
         self._data += data[: max(room, 0)]
         self.discarded += len(data) - max(room, 0)
 
+    def resize(self, limit: int) -> None:
+        """Keep up to another size; what came last of what does not fit is discarded."""
+        self.limit = limit
+        self.discarded += max(0, len(self._data) - limit)
+        del self._data[limit:]
+
     def empty(self) -> bytes:
         """Return everything kept and forget it."""
         data = bytes(self._data)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.errors import PortError
-    from portline.line import PortState, Report, Request
+    from portline.line import LineSettings, PortState, Report, Request
 
 __all__ = [
     "DRAIN_LIMIT",
@@ -146,6 +146,12 @@ class SerialPort(Protocol):
         """Carry a request out in its turn, then call ``done`` with what is in force.
 
         ``done`` may be called before this returns.
+        """
+
+    def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
+        """Put other configured settings in force, now as by ``submit`` and at each ``open``.
+
+        Nothing changes on a virtual port: its settings are the application's.
         """
 
     def pause_reading(self) -> None:

@@ -180,6 +180,10 @@ class PtyPort:
         else:
             self._outlet.submit(request, done)
 
+    def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
+        """Change nothing: the application decides."""
+        done(self.state)
+
     def pause_reading(self) -> None:
         """Leave what the application writes in the kernel; it blocks when that is full."""
         self._paused = True

@@ -203,6 +203,11 @@ class PosixPort:
             self._closed_state = request.applied_to(state)
         done(self._closed_state)
 
+    def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
+        """Put other configured settings in force, now and at each open."""
+        self._configured = settings
+        self.submit(SetLine.everything(settings), done)
+
     def pause_reading(self) -> None:
         """Leave what the line sends in the kernel."""
         if not self._paused:

@@ -17,8 +17,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from portline.config.packets import PacketOptions
 from portline.hub.core import Hub
-from portline.hub.policy import Permissions
 from portline.line import (
     Item,
     LineChange,
@@ -28,11 +28,11 @@ from portline.line import (
     SetLine,
 )
 from portline.net import tcp
-from portline.net.listen import Listener
 from portline.port.base import QUEUE_HIGH
 from portline.service.door import Door
+from portline.service.entrance import Entrance
 from portline.service.keeper import PortKeeper
-from portline.service.making import make_packetizer, make_port, make_wire
+from portline.service.making import make_packetizer, make_permissions, make_port, make_wire
 from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
@@ -42,6 +42,7 @@ from portline.service.tenancy import Tenancy
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Container
 
     from portline.config.models import ServerConnection
     from portline.errors import PortError
@@ -60,6 +61,12 @@ LINGERERS: Final = 64
 CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
+
+PACKETS: Final = tuple(PacketOptions.model_fields)
+"""The options that rule packets: what is gathered under the old ones is sent when they change."""
+
+SETTINGS: Final = ("baudrate", "data_bits", "parity", "stop_bits", "flow_control")
+"""The options that are put in force at the port when they change."""
 
 _FENCE: Final = Query(Item.LINE_STATE)
 """Changes nothing; its answer tells what is in force in its turn."""
@@ -99,23 +106,13 @@ class Connection:
         self._tenancy = Tenancy(
             config, self.port, self.keeper, loop=loop, occupied=lambda: self._occupied
         )
-        self._permissions = Permissions(
-            settings=config.allow_settings,
-            dtr=config.allow_dtr,
-            rts=config.allow_rts,
-            send_break=config.allow_break,
+        self._permissions = make_permissions(config)
+        self.entrance = Entrance(
+            config.listeners(),
+            loop=loop,
+            knock=self.door.knock,
+            changed=self._news.listener_changed,
         )
-        self.listeners = [
-            Listener(
-                loop,
-                listen.host,
-                listen.port,
-                accepted=partial(self.door.knock, protocol=listen.protocol.value),
-                changed=self._news.listener_changed,
-            )
-            for listen in config.listeners()
-        ]
-        self.protocols = tuple(listen.protocol.value for listen in config.listeners())
         self.in_use: bool | None = None if config.virtual is None else False
         self.dropped = 0
         """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
@@ -133,12 +130,7 @@ class Connection:
             silence=tcp.death_time(config.keepalive, config.keepalive_retry),
             inactivity=config.inactivity,
         )
-        packetizer = make_packetizer(config)
-        self._packets: PacketFlow | None = None
-        if packetizer is not None:
-            self._packets = PacketFlow(
-                packetizer, loop=loop, send=self._send, full=self._pace.packets_full
-            )
+        self._packets = self._packet_flow()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -147,14 +139,14 @@ class Connection:
         self._absent_since = self._loop.time()
         self._tenancy.start()
         if not self.config.listen_when_open:
-            self._listen(True)
+            self.entrance.listen(True)
 
     def stop(self, limit: float) -> list[StreamLink]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
 
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
-        self._listen(False)
+        self.entrance.listen(False)
         self.door.close()
         links = [session.link for session in (*self.hub.peers, *self._lingering)]
         for session in (*self.hub.peers, *self._lingering):
@@ -169,32 +161,71 @@ class Connection:
         self._sweep.stop()
         self.keeper.want(False)
 
-    def _listen(self, wanted: bool) -> None:
-        for listener in self.listeners:
-            if wanted:
-                listener.open()
-            else:
-                listener.close()
+    def adopt(self, name: str, config: ServerConnection, fields: Container[str]) -> None:
+        """Go on as ``name`` with another configuration of the same local port; peers stay.
+
+        ``fields`` are the options that differ.  What becomes of a newcomer holds for newcomers:
+        nobody who is in is sent away, except by a protocol that is not offered any more.
+        """
+        self.name, self.config = name, config
+        self.log.extra = {"connection": name}
+        self.hub.choose(receive_from=config.receive_from, send_to=config.send_to)
+        self.hub.keep.resize(config.buffer_size)
+        self.door.name, self.door.limit = name, config.max_connections
+        self._permissions = make_permissions(config)
+        self._pace.overflow = config.overflow
+        self._sweep.silence = tcp.death_time(config.keepalive, config.keepalive_retry)
+        self._sweep.inactivity = config.inactivity
+        if any(field in fields for field in PACKETS):
+            rest = b"" if self._packets is None else self._packets.rest()
+            self._packets = self._packet_flow()
+            self._send(rest)
+            self._time_packets(self._application or self.port.state.settings)
+        for session in self.hub.peers:
+            self._set_link(session.link)
+            session.outbox.limit = config.backlog_size
+        if any(field in fields for field in SETTINGS):
+            asked = config.line_settings()
+            self.port.configure(asked, partial(self._configured, asked))
+        self._tenancy.adopt(config)
+        self.entrance.move(config.listeners())
+        self.entrance.listen(not config.listen_when_open or self.in_use is True)
+        for session in self.hub.peers:
+            if session.protocol not in self.entrance.protocols:
+                session.close(f"{session.protocol} is not offered any more")
+        self._deliver_kept()
+        self._pace.update()
+        self._sweep.schedule()
+
+    def _configured(self, asked: LineSettings, state: PortState) -> None:
+        """Tell when the device does not take what the new configuration wants."""
+        self._time_packets(state.settings)
+        if state.settings != asked:
+            self.log.warning(
+                "%s: the device does not do %s; it stays at %s",
+                self.port.name,
+                asked,
+                state.settings,
+            )
+
+    def _packet_flow(self) -> PacketFlow | None:
+        rules = make_packetizer(self.config)
+        if rules is None:
+            return None
+        return PacketFlow(rules, loop=self._loop, send=self._send, full=self._pace.packets_full)
 
     # --- peers come and go ----------------------------------------------------------------------
 
     def _enter(self, link: StreamLink, protocol: str) -> None:
-        config = self.config
-        with suppress(OSError):  # the peer may be gone already; reading will tell
-            tcp.configure(
-                link.socket,
-                nodelay=config.nodelay,
-                keepalive=config.keepalive,
-                retry=config.keepalive_retry,
-            )
+        self._set_link(link)
         self._number += 1
         session = Session(
             self,
             link,
-            make_wire(protocol, self.name, config),
+            make_wire(protocol, self.name, self.config),
             number=self._number,
             protocol=protocol,
-            backlog=config.backlog_size,
+            backlog=self.config.backlog_size,
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
@@ -208,6 +239,15 @@ class Connection:
         self._deliver_kept()
         self._pace.update()
         self._sweep.schedule()
+
+    def _set_link(self, link: StreamLink) -> None:
+        with suppress(OSError):  # the peer may be gone already; reading will tell
+            tcp.configure(
+                link.socket,
+                nodelay=self.config.nodelay,
+                keepalive=self.config.keepalive,
+                retry=self.config.keepalive_retry,
+            )
 
     @property
     def _occupied(self) -> bool:
@@ -294,7 +334,7 @@ class Connection:
         self.in_use = in_use
         self.log.info("an application %s the port", "opened" if in_use else "closed")
         if self.config.listen_when_open:
-            self._listen(in_use)
+            self.entrance.listen(in_use)
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""

@@ -69,8 +69,8 @@ class Door:
     ) -> None:
         self.turned_away = 0
         """Connections that were not let in, since the start."""
-        self._name = name
-        self._limit = limit
+        self.name = name
+        self.limit = limit
         self._loop = loop
         self._peers = peers
         self._moved = moved
@@ -81,7 +81,7 @@ class Door:
 
     def full(self, protocol: str) -> bool:
         """Tell whether another peer of this protocol would be one too many."""
-        return len(self._inside(protocol)) >= (self._limit if protocol == "raw" else 1)
+        return len(self._inside(protocol)) >= (self.limit if protocol == "raw" else 1)
 
     def knock(self, link: StreamLink, protocol: str) -> None:
         """Let a newcomer in, have it wait, or tell it why not."""
@@ -142,12 +142,12 @@ class Door:
         oldest = self._inside(protocol)[0]
         age = self._loop.time() - oldest.connected_at
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - age))
-        if protocol == "raw" and self._limit > 1:
+        if protocol == "raw" and self.limit > 1:
             return (
-                f"portline: {self._name} is full ({self._limit} connections, "
+                f"portline: {self.name} is full ({self.limit} connections, "
                 f"the oldest from {oldest.name} since {since}); try again later"
             )
-        return f"portline: {self._name} is in use by {oldest.name} since {since}; try again later"
+        return f"portline: {self.name} is in use by {oldest.name} since {since}; try again later"
 
 
 def has_left(peer: Session) -> bool:

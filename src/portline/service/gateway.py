@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from portline.config.changes import changes
 from portline.errors import PortAbsent
-from portline.line import Purge
 from portline.service.connection import Connection
+from portline.service.retirement import POLL, Retirement
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
     from portline.service.session import Session
 
-__all__ = ["GOODBYE_LIMIT", "Gateway"]
-
-GOODBYE_LIMIT: Final = 0.5
-"""Seconds that peers and, after them, ports get for what is still on its way when the gateway
-stops: together well below the two seconds that service managers and people are promised."""
-
-_POLL: Final = 0.01
+__all__ = ["Gateway"]
 
 
 class Gateway:
@@ -34,11 +30,15 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig) -> None:
         loop = asyncio.get_running_loop()
+        self.config = config
         self.connections: Mapping[str, Connection] = {
             name: Connection(name, connection, loop)
             for name, connection in config.connections.items()
         }
         self._loop = loop
+        self._retiring: set[Retirement] = set()
+        self._waiting: set[Connection] = set()
+        self._stopped = False
 
     def start(self) -> None:
         """Open the ports and listen, each now or as soon as it is possible.  Never fails."""
@@ -50,22 +50,59 @@ class Gateway:
 
         Takes at most two times GOODBYE_LIMIT seconds; when cancelled, everything is closed at once.
         """
-        connections = self.connections.values()
+        self._stopped = True
+        self._retire(list(self.connections.values()))
         try:
-            links = [link for each in connections for link in each.stop(GOODBYE_LIMIT)]
-            await self._until(lambda: all(link.closed for link in links))
-            await self._until(lambda: not any(each.port.queued for each in connections))
+            # Looking is simpler than being told, and happens once in a lifetime.
+            while self._retiring:  # noqa: ASYNC110
+                await asyncio.sleep(POLL)
         finally:
-            for connection in connections:
-                if connection.port.queued:
-                    connection.port.submit(Purge(unsent=True), lambda state: None)
-                connection.close()
+            for each in tuple(self._retiring):
+                each.finish()
 
-    async def _until(self, done: Callable[[], bool]) -> None:
-        end = self._loop.time() + GOODBYE_LIMIT
-        # Looking is simpler than having every link and port tell, and happens once in a lifetime.
-        while not done() and self._loop.time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL)
+    def apply(self, config: GatewayConfig) -> Changes:
+        """Go on with another configuration; connections that it does not touch notice nothing.
+
+        Returns at once with what is different.  Connections that are removed have said goodbye
+        GOODBYE_LIMIT seconds later, and those that begin begin then.
+        """
+        found = changes(self.config, config)
+        before, self.config = self.connections, config
+        renamed = {change.before: change.name for change in found.changed if not change.remakes}
+        kept = {
+            renamed.get(name, name): connection
+            for name, connection in before.items()
+            if connection not in self._waiting
+            and (name in renamed or config.connections.get(name) == connection.config)
+        }
+        self._retire([each for each in before.values() if each not in kept.values()])
+        begun = [name for name in config.connections if name not in kept]
+        kept |= {name: Connection(name, config.connections[name], self._loop) for name in begun}
+        self.connections = {name: kept[name] for name in config.connections}
+        for change in found.changed:
+            if change.name not in begun:
+                self.connections[change.name].adopt(
+                    change.name, config.connections[change.name], change.fields
+                )
+        self._waiting = {self.connections[name] for name in begun}
+        self._begin()
+        return found
+
+    def _retire(self, connections: list[Connection]) -> None:
+        if connections:
+            self._retiring.add(Retirement(connections, self._loop, self._retiring.discard))
+
+    def _begin(self) -> None:
+        """Start what waits, but not before those are gone that may have its ports."""
+        if self._stopped or not self._waiting:
+            return
+        if self._retiring:
+            self._loop.call_later(POLL, self._begin)
+            return
+        for connection in self.connections.values():
+            if connection in self._waiting:
+                connection.start()
+        self._waiting.clear()
 
     def status(self) -> list[ConnectionStatus]:
         """Return what every connection tells about itself, in the order of the configuration."""
@@ -82,7 +119,9 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         reason=reason,
         listeners=tuple(
             f"{listener.address} ({protocol})"
-            for listener, protocol in zip(connection.listeners, connection.protocols, strict=True)
+            for listener, protocol in zip(
+                connection.entrance.listeners, connection.entrance.protocols, strict=True
+            )
         ),
         port=_port(connection),
         peers=tuple(_peer(session, now) for session in hub.peers),
@@ -98,18 +137,18 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
 
 
 def _state(connection: Connection) -> tuple[State, str]:
-    errors = [str(each.error) for each in connection.listeners if each.error is not None]
+    errors = [str(each.error) for each in connection.entrance.listeners if each.error is not None]
     peers = connection.hub.peers
     if errors:
         return State.ERROR, "; ".join(errors)
     if connection.keeper.error is not None:
         absent = isinstance(connection.keeper.error, PortAbsent)
         return State.PORT_ABSENT if absent else State.ERROR, str(connection.keeper.error)
-    if peers and all(connection.door.full(protocol) for protocol in connection.protocols):
+    if peers and all(connection.door.full(protocol) for protocol in connection.entrance.protocols):
         return State.FULL, ""
     if peers:
         return State.CONNECTED, ""
-    if any(listener.listening for listener in connection.listeners):
+    if any(listener.listening for listener in connection.entrance.listeners):
         return State.LISTENING, ""
     if connection.config.listen_when_open and not connection.in_use:
         return State.WAITING, "no application has the virtual port open"

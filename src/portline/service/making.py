@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import portline
 from portline.frame.rules import Packetizer
+from portline.hub.policy import Permissions
 from portline.wire.base import RawWire
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from portline.port.base import PortOwner, SerialPort
     from portline.wire.base import Wire
 
-__all__ = ["make_packetizer", "make_port", "make_wire"]
+__all__ = ["make_packetizer", "make_permissions", "make_port", "make_wire"]
 
 
 def make_port(
@@ -52,6 +53,16 @@ def make_wire(protocol: str, name: str, config: ServerConnection) -> Wire:
         serves=True,
         asks=config.virtual is not None,
         signature=f"Portline {portline.__version__} {name}",
+    )
+
+
+def make_permissions(config: ServerConnection) -> Permissions:
+    """Return what a controlling peer may do."""
+    return Permissions(
+        settings=config.allow_settings,
+        dtr=config.allow_dtr,
+        rts=config.allow_rts,
+        send_break=config.allow_break,
     )
 
 

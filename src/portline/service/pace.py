@@ -34,7 +34,7 @@ class Pace:
     ) -> None:
         self._hub = hub
         self._port = port
-        self._overflow = overflow
+        self.overflow = overflow
         self._loop = loop
         self._log = log
         self._packets_full = False
@@ -90,7 +90,7 @@ class Pace:
         self.update()
 
     def _apply(self, session: Session) -> None:
-        if self._overflow is Overflow.DISCONNECT:
+        if self.overflow is Overflow.DISCONNECT:
             session.abort("it did not read fast enough (overflow = disconnect)")
         else:
             session.outbox.shrink()

@@ -1,11 +1,15 @@
-"""Runs a gateway in the foreground until a signal ends it."""
+"""Runs a gateway in the foreground until a signal ends it; another one changes it meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import os
 import signal
 from typing import TYPE_CHECKING, Final
 
+from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
 from portline.service.log import start_logging
 from portline.service.status import State
@@ -15,10 +19,12 @@ if TYPE_CHECKING:
 
     from portline.config.models import GatewayConfig
 
-__all__ = ["ENDING", "announcement", "new_event_loop", "run", "serve"]
+__all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run", "serve"]
 
-ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Signals that end the service cleanly: a service manager's, Ctrl-C, a terminal that closes."""
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that end the service cleanly: a service manager's and Ctrl-C."""
+
+LOG: Final = logging.getLogger("portline")
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -46,29 +52,117 @@ def announcement(gateway: Gateway) -> list[str]:
     return lines
 
 
+class Service:
+    """A gateway that runs until somebody ends it, and may get another configuration meanwhile.
+
+    ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
+    None where there is no file to read.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, load: Callable[[], GatewayConfig] | None = None
+    ) -> None:
+        self.gateway = Gateway(config)
+        self._load = load
+        self._loading = asyncio.Lock()
+        self._ended = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._terminals = [fd for fd in range(3) if os.isatty(fd)]
+
+    def end(self) -> None:
+        """Let :meth:`run` come to its end."""
+        self._ended.set()
+        self._asked.set()
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and go on with it; returns a line for each change.
+
+        Raises ConfigError, with nothing changed, when it has mistakes, and UsageError when there
+        is no file to read.
+        """
+        if self._load is None:
+            raise UsageError("this Portline has no configuration file that could be read again")
+        async with self._loading:
+            # In a thread: a large file takes tenths of a second, and data does not wait.
+            config = await asyncio.to_thread(self._load)
+            return [] if self._ended.is_set() else self.gateway.apply(config).lines()
+
+    async def run(self, reloaded: Callable[[list[str]], None]) -> None:
+        """Serve until ``end`` is called, a signal of ENDING comes, or the task is cancelled.
+
+        SIGHUP reloads where there is a file, unless it means that the terminal has gone;
+        ``reloaded`` is told what changed.  Mistakes are logged.
+        """
+        loop = asyncio.get_running_loop()
+        for number in ENDING:
+            loop.add_signal_handler(number, self.end)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        try:
+            while not self._ended.is_set():
+                await self._asked.wait()
+                self._asked.clear()
+                if not self._ended.is_set():
+                    await self._reload_and_tell(reloaded)
+        finally:
+            await self.gateway.stop()
+            for number in (*ENDING, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _hung_up(self) -> None:
+        if self._load is None or any(map(_is_gone, self._terminals)):
+            self.end()
+        else:
+            self._asked.set()
+
+    async def _reload_and_tell(self, reloaded: Callable[[list[str]], None]) -> None:
+        try:
+            lines = await self.reload()
+        except ConfigError as error:
+            mistakes = error.mistakes
+        else:
+            reloaded(lines)
+            return
+        for mistake in (*mistakes, "nothing was changed"):
+            LOG.error("%s", mistake)
+
+
+def _is_gone(fd: int) -> bool:
+    """Tell whether the terminal behind a descriptor has hung up (tty_ioctl(4): EIO)."""
+    try:
+        os.tcgetpgrp(fd)
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
+
+
 async def serve(
-    config: GatewayConfig, *, started: Callable[[Gateway], None] = lambda gateway: None
+    config: GatewayConfig,
+    *,
+    load: Callable[[], GatewayConfig] | None = None,
+    started: Callable[[Gateway], None] = lambda gateway: None,
+    reloaded: Callable[[list[str]], None] = lambda lines: None,
 ) -> None:
-    """Run a gateway until an ENDING signal comes or the task is cancelled, then stop it cleanly.
+    """Run a :class:`Service` to its end.
 
     ``started`` is called once, when every connection has made its first attempt.
     """
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in ENDING:
-        loop.add_signal_handler(number, ended.set)
-    gateway = Gateway(config)
-    gateway.start()
+    service = Service(config, load)
+    service.gateway.start()
     try:
-        started(gateway)
-        await ended.wait()
-    finally:
-        await gateway.stop()
-        for number in ENDING:
-            loop.remove_signal_handler(number)
+        started(service.gateway)
+    except BaseException:
+        await service.gateway.stop()
+        raise
+    await service.run(reloaded)
 
 
-def run(config: GatewayConfig, *, verbose: int = 0, announce: bool = True) -> int:
+def run(
+    config: GatewayConfig,
+    *,
+    load: Callable[[], GatewayConfig] | None = None,
+    verbose: int = 0,
+    announce: bool = True,
+) -> int:
     """Run a gateway in the foreground; returns the exit code of the process."""
     start_logging(verbose)
 
@@ -76,6 +170,10 @@ def run(config: GatewayConfig, *, verbose: int = 0, announce: bool = True) -> in
         if announce:
             print(*announcement(gateway), sep="\n", flush=True)
 
+    def reloaded(lines: list[str]) -> None:
+        if announce:
+            print(*(lines or ["the configuration is as it was"]), sep="\n", flush=True)
+
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(config, started=started))
+        runner.run(serve(config, load=load, started=started, reloaded=reloaded))
     return 0

@@ -42,8 +42,8 @@ class Sweep:
         self._loop = loop
         self._peers = peers
         self._absent_since = absent_since
-        self._silence = silence
-        self._inactivity = inactivity
+        self.silence = silence
+        self.inactivity = inactivity
         self._timer: asyncio.TimerHandle | None = None
 
     def schedule(self) -> None:
@@ -52,8 +52,8 @@ class Sweep:
         if self._timer is not None or not peers:
             return
         wait = PERIOD
-        if self._inactivity:
-            first = min(session.active_at for session in peers) + self._inactivity
+        if self.inactivity:
+            first = min(session.active_at for session in peers) + self.inactivity
             wait = min(wait, max(0.0, first - self._loop.time()))
         self._timer = self._loop.call_later(wait, self._look)
 
@@ -69,10 +69,10 @@ class Sweep:
         absent = self._absent_since()
         for session in self._peers():
             session.tick(now)
-            if tcp.is_dead(session.link.socket, self._silence):
+            if tcp.is_dead(session.link.socket, self.silence):
                 session.abort("the peer does not answer any more")
-            elif self._inactivity and now - session.active_at >= self._inactivity:
-                session.close(f"no activity for {self._inactivity:g} s")
+            elif self.inactivity and now - session.active_at >= self.inactivity:
+                session.close(f"no activity for {self.inactivity:g} s")
             elif absent is not None and now - max(absent, session.connected_at) >= ABSENCE_LIMIT:
                 session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
         self.schedule()

@@ -64,6 +64,18 @@ class Tenancy:
         self._drive_lines(connected=False)  # before it opens: the lines then move once
         self._keeper.want(not self._config.open_when_connected)
 
+    def adopt(self, config: ServerConnection) -> None:
+        """Go on with other options; a line whose level is another one now is driven to it."""
+        before, self._config = self._config, config
+        occupied = self._occupied()
+        if _levels(before, connected=occupied) != _levels(config, connected=occupied):
+            self._drive_lines(connected=occupied)
+        if not occupied and config.open_when_connected != before.open_when_connected:
+            if config.open_when_connected:
+                self._leave()
+            else:
+                self._keeper.want(True)
+
     def begins(self) -> None:
         """Note that the first peer has come."""
         self._drive_lines(connected=True)
@@ -85,11 +97,15 @@ class Tenancy:
         """Note that the last peer has gone."""
         self._drive_lines(connected=False)
         if self._config.open_when_connected:
-            self._vacant_since = self._loop.time()
-            self._port.submit(_DRAINED, self._close)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close the port when it has sent everything."""
+        self._vacant_since = self._loop.time()
+        self._port.submit(_DRAINED, self._close)
 
     def _close(self, state: PortState) -> None:
-        if self._occupied():
+        if self._occupied() or not self._config.open_when_connected:
             return
         if self._port.queued and self._loop.time() - self._vacant_since < CLOSE_LIMIT:
             self._loop.call_later(CLOSE_POLL, self._close, state)
@@ -97,15 +113,19 @@ class Tenancy:
         self._keeper.want(False)
 
     def _drive_lines(self, *, connected: bool) -> None:
-        config = self._config
-        dtr, rts = (
-            (config.dtr_connected, config.rts_connected)
-            if connected
-            else (config.dtr_disconnected, config.rts_disconnected)
-        )
-        change = SetModem(dtr=dtr.driven, rts=rts.driven)
+        change = _levels(self._config, connected=connected)
         if change != SetModem():
             self._port.submit(change, _ignore)
+
+
+def _levels(config: ServerConnection, *, connected: bool) -> SetModem:
+    """Return what is done to the lines at this moment."""
+    dtr, rts = (
+        (config.dtr_connected, config.rts_connected)
+        if connected
+        else (config.dtr_disconnected, config.rts_disconnected)
+    )
+    return SetModem(dtr=dtr.driven, rts=rts.driven)
 
 
 def _ignore(state: PortState) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,14 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     made: Runs = []
     module = ModuleType("portline.service.run")
 
-    def run(config: GatewayConfig, *, verbose: int, announce: bool) -> int:
+    def run(
+        config: GatewayConfig,
+        *,
+        verbose: int,
+        announce: bool,
+        load: Callable[[], GatewayConfig] | None = None,
+    ) -> int:
+        assert load is None or load() == config
         made.append((config, verbose, announce))
         return 0
 

@@ -312,7 +312,7 @@ def test_applications_come_and_go_at_a_virtual_port(
 ) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyV0", listen_when_open=True) as meter:
-            (listener,) = meter.connection.listeners
+            (listener,) = meter.connection.entrance.listeners
             assert (listener.listening, meter.connection.in_use) == (False, False)
             meter.connection.port_in_use(True)
             assert (listener.listening, meter.connection.in_use) == (True, True)

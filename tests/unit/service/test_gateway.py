@@ -8,7 +8,7 @@ import pytest
 from portline.config.models import GatewayConfig
 from portline.errors import PortAbsent
 from portline.line import LineSettings, ModemLines, Purge
-from portline.service import gateway as module
+from portline.service import retirement as module
 from portline.service.gateway import Gateway
 from portline.service.status import ConnectionStatus, PortStatus, State
 from tests.conftest import Run
@@ -39,7 +39,7 @@ def port_of(made: Gateway, name: str = "meter") -> MemoryPort:
 
 
 def peer_of(made: Gateway, name: str = "meter", listener: int = 0) -> Peer:
-    address = made.connections[name].listeners[listener].address
+    address = made.connections[name].entrance.listeners[listener].address
     return Peer(int(address.rpartition(":")[2]))
 
 
@@ -47,7 +47,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
     async def scenario() -> None:
         made = gateway(meter={})
         made.start()
-        (address,) = (listener.address for listener in made.connections["meter"].listeners)
+        (address,) = (listener.address for listener in made.connections["meter"].entrance.listeners)
         assert made.status() == [
             ConnectionStatus(
                 name="meter",
@@ -160,6 +160,99 @@ def test_only_one_of_two_protocols_is_not_full(run: Run) -> None:
                 controlling.send(b"\xff\x01")  # IAC and no command
                 await until(lambda: made.status()[0].peers[1].malformed)
         await made.stop()
+
+    run(scenario())
+
+
+# --- another configuration ------------------------------------------------------------------------
+
+
+def table(*names: str, **options: object) -> GatewayConfig:
+    """Make a configuration of these connections, each with its device and the same options."""
+    return GatewayConfig.model_validate(
+        {
+            "connections": {
+                name: {"port": f"/dev/tty{name}", "listen": "127.0.0.1:0"} | options
+                for name in names
+            }
+        }
+    )
+
+
+def test_a_connection_that_nothing_changes_notices_nothing(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter", "other"))
+        made.start()
+        with peer_of(made) as peer:
+            await until(lambda: made.connections["meter"].hub.peers)
+            port_of(made).happened.clear()
+            meter = made.connections["meter"]
+            found = made.apply(table("meter", "third"))
+            assert found.lines() == ["other: removed", "third: added"]
+            assert list(made.connections) == ["meter", "third"]
+            assert made.connections["meter"] is meter
+            await until(lambda: made.status()[1].state is State.LISTENING)
+            meter.port_data(b"not a byte is lost")
+            await peer.hears(b"not a byte is lost")
+            assert port_of(made).happened == []
+        assert made.apply(table("meter", "third")).lines() == []
+        await made.stop()
+
+    run(scenario())
+
+
+def test_a_connection_may_get_another_name(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter"))
+        made.start()
+        with peer_of(made) as peer:
+            await until(lambda: made.connections["meter"].hub.peers)
+            config = {"connections": {"gauge": {"port": "/dev/ttymeter", "listen": "127.0.0.1:0"}}}
+            found = made.apply(GatewayConfig.model_validate(config))
+            assert found.lines() == ["meter: is called gauge now"]
+            assert made.status()[0].name == "gauge"
+            made.connections["gauge"].port_data(b"x")
+            await peer.hears(b"x")
+        await made.stop()
+
+    run(scenario())
+
+
+def test_another_port_begins_when_the_old_one_is_closed(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter"))
+        made.start()
+        old = port_of(made)
+        with peer_of(made) as peer:
+            await until(lambda: made.connections["meter"].hub.peers)
+            old.queued = 100
+            made.apply(table("meter", exclusive=False))
+            new = port_of(made)
+            assert new is not old
+            assert await peer.hears_end() == b""
+            assert (old.opened, new.opened) == (True, False)
+            old.queued = 0
+            await until(lambda: new.opened)
+            assert not old.opened
+        await made.stop()
+
+    run(scenario())
+
+
+def test_what_waits_to_begin_does_not_when_it_is_removed_or_all_stops(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter"))
+        made.start()
+        ports = [port_of(made)]
+        ports[0].queued = 100
+        for options in ({"exclusive": False}, {"exclusive": True}, {"exclusive": False}):
+            made.apply(table("meter", **options))
+            ports.append(port_of(made))
+        ports[0].queued = 0
+        await made.stop()
+        for _ in range(5):
+            await asyncio.sleep(module.POLL)
+        assert ["open" in port.happened for port in ports] == [True, False, False, False]
 
     run(scenario())
 

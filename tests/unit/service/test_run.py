@@ -12,9 +12,10 @@ import pytest
 import uvloop
 
 from portline.config.models import GatewayConfig
+from portline.errors import ConfigError, UsageError
 from portline.service import run as module
 from portline.service.gateway import Gateway
-from portline.service.run import announcement, new_event_loop, serve
+from portline.service.run import Service, announcement, new_event_loop, serve
 from tests.conftest import Run
 
 
@@ -60,7 +61,7 @@ def test_each_connection_is_announced_with_what_and_where(
         gateway = Gateway(config)
         gateway.start()
         scale, meter = announcement(gateway)
-        where = [each.listeners[0].address for each in gateway.connections.values()]
+        where = [each.entrance.listeners[0].address for each in gateway.connections.values()]
         assert scale == f"scale: {tmp_path / 'ttyV0'} on {where[0]} (raw)"
         device = tmp_path / "ttyUSB0"
         assert meter == (
@@ -85,10 +86,103 @@ def test_it_serves_until_a_signal_comes(
 
         await serve(config, started=started)
         (gateway,) = gateways
-        assert not any(listener.listening for listener in gateway.connections["scale"].listeners)
+        assert not any(
+            listener.listening for listener in gateway.connections["scale"].entrance.listeners
+        )
         assert not (tmp_path / "ttyV0").exists()
 
     run(scenario())
+
+
+# --- another configuration ------------------------------------------------------------------------
+
+
+def renamed(config: GatewayConfig) -> GatewayConfig:
+    scale, meter = config.connections.values()
+    return GatewayConfig(connections={"balance": scale, "meter": meter})
+
+
+def test_a_hang_up_reads_the_configuration_again(run: Run, config: GatewayConfig) -> None:
+    async def scenario() -> None:
+        told: list[list[str]] = []
+
+        def reloaded(lines: list[str]) -> None:
+            told.append(lines)
+            interrupt(signal.SIGTERM if len(told) > 1 else signal.SIGHUP)
+
+        await serve(
+            config,
+            load=lambda: renamed(config),
+            started=lambda gateway: interrupt(signal.SIGHUP),
+            reloaded=reloaded,
+        )
+        assert told == [["scale: is called balance now"], []]
+
+    run(scenario())
+
+
+def test_a_mistake_changes_nothing(
+    run: Run, config: GatewayConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        def load() -> GatewayConfig:
+            interrupt_soon(signal.SIGTERM)
+            raise ConfigError(["portline.toml:1: not TOML", "portline.toml:7: and more"])
+
+        loop = asyncio.get_running_loop()
+
+        def interrupt_soon(how: int) -> None:
+            loop.call_soon_threadsafe(loop.call_later, 0.01, os.kill, os.getpid(), how)
+
+        gateways: list[Gateway] = []
+
+        def started(gateway: Gateway) -> None:
+            gateways.append(gateway)
+            interrupt(signal.SIGHUP)
+
+        await serve(config, load=load, started=started)
+        assert [record.message for record in caplog.records if record.name == "portline"] == [
+            "portline.toml:1: not TOML",
+            "portline.toml:7: and more",
+            "nothing was changed",
+        ]
+        assert gateways[0].config is config
+
+    run(scenario())
+
+
+def test_without_a_file_a_hang_up_ends_it(run: Run, config: GatewayConfig) -> None:
+    async def scenario() -> None:
+        with pytest.raises(UsageError, match="no configuration file"):
+            await Service(config).reload()
+        await serve(config, started=lambda gateway: interrupt(signal.SIGHUP))
+
+    run(scenario())
+
+
+def test_a_terminal_that_is_gone_ends_it(
+    run: Run, config: GatewayConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, slave = os.openpty()
+    is_gone = module._is_gone
+    monkeypatch.setattr(os, "isatty", lambda fd: fd == 2)
+    monkeypatch.setattr(module, "_is_gone", lambda fd: is_gone(slave))
+
+    async def scenario() -> None:
+        def reloaded(lines: list[str]) -> None:
+            os.close(master)
+            interrupt(signal.SIGHUP)
+
+        await serve(
+            config,
+            load=lambda: config,
+            started=lambda gateway: interrupt(signal.SIGHUP),
+            reloaded=reloaded,
+        )
+
+    assert not is_gone(slave)
+    run(scenario())
+    os.close(slave)
 
 
 def test_a_cancelled_task_stops_cleanly_too(

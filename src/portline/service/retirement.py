@@ -1,0 +1,67 @@
+"""The end of connections: goodbye to the peers, then what the ports still have to send.
+
+Theory of operation
+-------------------
+::
+
+    goodbye --all links closed, or GOODBYE_LIMIT--> sending --ports empty, or GOODBYE_LIMIT--> over
+
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portline.line import Purge
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from portline.service.connection import Connection
+
+__all__ = ["GOODBYE_LIMIT", "POLL", "Retirement"]
+
+GOODBYE_LIMIT: Final = 0.5
+"""Seconds that peers and, after them, ports get for what is still on its way: together well below
+the two seconds that service managers and people are promised."""
+
+POLL: Final = 0.01
+"""Seconds between two looks whether everything is said."""
+
+
+class Retirement:
+    """Ends ``connections``; calls ``over(self)`` when they are closed."""
+
+    def __init__(
+        self,
+        connections: Sequence[Connection],
+        loop: asyncio.AbstractEventLoop,
+        over: Callable[[Retirement], None],
+    ) -> None:
+        self._connections = connections
+        self._loop = loop
+        self._over = over
+        self._saying = [link for each in connections for link in each.stop(GOODBYE_LIMIT)]
+        self._end = loop.time() + GOODBYE_LIMIT
+        self._timer = loop.call_soon(self._look)
+
+    def finish(self) -> None:
+        """Close everything at once."""
+        self._timer.cancel()
+        for connection in self._connections:
+            if connection.port.queued:
+                connection.port.submit(Purge(unsent=True), lambda state: None)
+            connection.close()
+        self._over(self)
+
+    def _look(self) -> None:
+        late = self._loop.time() >= self._end
+        if self._saying and (late or all(link.closed for link in self._saying)):
+            self._saying = []
+            self._end = self._loop.time() + GOODBYE_LIMIT
+            late = False
+        if not self._saying and (late or not any(each.port.queued for each in self._connections)):
+            self.finish()
+            return
+        self._timer = self._loop.call_later(POLL, self._look)
