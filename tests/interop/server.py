@@ -23,7 +23,7 @@ from tests.interop.device import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["END_LIMIT", "SUT", "Server", "free_port", "listening", "run_portline"]
+__all__ = ["END_LIMIT", "SUT", "Server", "Service", "free_port", "listening", "run_portline"]
 
 SUT = os.environ.get("PORTLINE_SUT", "portline")
 
@@ -87,11 +87,13 @@ class Server:
     ) -> None:
         self.port = free_port() if port is None else port
         self.log = log
-        command = [*_leash(), *prefix]
-        command += _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
-        with log.open("wb") as stderr:
+        command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
+        self._launch([*prefix, *command], wait=wait)
+
+    def _launch(self, command: Sequence[str], *, wait: bool) -> None:
+        with self.log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                command,
+                [*_leash(), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -160,6 +162,29 @@ class Server:
         """Return its resident memory in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Service(Server):
+    """``portline serve`` with a file of its own; listening when ``port`` is listened on."""
+
+    def __init__(self, config: str, port: int, *options: str, file: Path, log: Path) -> None:
+        self.port = port
+        self.log = log
+        self.file = file
+        file.write_text(config, "utf-8")
+        portline = [sys.executable, "-X", "dev", "-m", "portline", "serve", str(file)]
+        self._launch([*portline, *options], wait=True)
+
+    def reload(self, config: str, says: str) -> None:
+        """Write another file, tell it to be read, and wait until the service ``says`` something.
+
+        ``says`` is a regular expression for what is written from now on.
+        """
+        before = len(self.errors())
+        self.file.write_text(config, "utf-8")
+        self.process.send_signal(signal.SIGHUP)
+        wanted = re.compile(says, re.IGNORECASE)
+        self._wait(lambda: bool(wanted.search(self.errors()[before:])), f"it does not say {says!r}")
 
 
 def _environment() -> dict[str, str]:
