@@ -183,7 +183,7 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
 
 
 async def _run(demo: Demo) -> None:
-    from portline.service.run import announcement, serve
+    from portline.service.run import Service, announcement
 
     def started(gateway: Gateway) -> None:
         lines = [
@@ -197,4 +197,4 @@ async def _run(demo: Demo) -> None:
         click.echo("\n".join(lines))
 
     async with demo:
-        await serve(demo.config, started=started)
+        await Service(demo.config).run(started=started)

@@ -64,4 +64,6 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
         click.echo(f"portline: using {path}", err=True)
     from portline.service.run import run
 
-    return run(config, load=partial(load, path), verbose=verbosity(ctx), announce=True)
+    # What comes through a pipe can be read only once.
+    again = partial(load, path) if path.is_file() else None
+    return run(config, load=again, verbose=verbosity(ctx), announce=True)

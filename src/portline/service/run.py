@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from portline.config.models import GatewayConfig
 
-__all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run", "serve"]
+__all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run"]
 
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the service cleanly: a service manager's and Ctrl-C."""
@@ -87,17 +87,25 @@ class Service:
             config = await asyncio.to_thread(self._load)
             return [] if self._ended.is_set() else self.gateway.apply(config).lines()
 
-    async def run(self, reloaded: Callable[[list[str]], None]) -> None:
+    async def run(
+        self,
+        *,
+        started: Callable[[Gateway], None] = lambda gateway: None,
+        reloaded: Callable[[list[str]], None] = lambda lines: None,
+    ) -> None:
         """Serve until ``end`` is called, a signal of ENDING comes, or the task is cancelled.
 
-        SIGHUP reloads where there is a file, unless it means that the terminal has gone;
-        ``reloaded`` is told what changed.  Mistakes are logged.
+        ``started`` is called once, when every connection has made its first attempt.  SIGHUP
+        reloads where there is a file, unless it means that the terminal has gone; ``reloaded`` is
+        told what changed then, and mistakes are logged.
         """
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self.end)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        self.gateway.start()
         try:
+            started(self.gateway)
             while not self._ended.is_set():
                 await self._asked.wait()
                 self._asked.clear()
@@ -135,27 +143,6 @@ def _is_gone(fd: int) -> bool:
     return False
 
 
-async def serve(
-    config: GatewayConfig,
-    *,
-    load: Callable[[], GatewayConfig] | None = None,
-    started: Callable[[Gateway], None] = lambda gateway: None,
-    reloaded: Callable[[list[str]], None] = lambda lines: None,
-) -> None:
-    """Run a :class:`Service` to its end.
-
-    ``started`` is called once, when every connection has made its first attempt.
-    """
-    service = Service(config, load)
-    service.gateway.start()
-    try:
-        started(service.gateway)
-    except BaseException:
-        await service.gateway.stop()
-        raise
-    await service.run(reloaded)
-
-
 def run(
     config: GatewayConfig,
     *,
@@ -174,6 +161,9 @@ def run(
         if announce:
             print(*(lines or ["the configuration is as it was"]), sep="\n", flush=True)
 
+    async def serve() -> None:
+        await Service(config, load).run(started=started, reloaded=reloaded)
+
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(config, load=load, started=started, reloaded=reloaded))
+        runner.run(serve())
     return 0

@@ -98,12 +98,15 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     shared: list[str | None] = []
     levels: list[int] = []
 
-    async def serve(config: GatewayConfig, *, started: Callable[[object], None]) -> None:
-        shared.append(config.connections["demo"].port)
-        started(None)
+    class Service:
+        def __init__(self, config: GatewayConfig) -> None:
+            shared.append(config.connections["demo"].port)
+
+        async def run(self, *, started: Callable[[object], None]) -> None:
+            started(None)
 
     run = SimpleNamespace(
-        serve=serve,
+        Service=Service,
         announcement=lambda gateway: ["demo: shared"],
         new_event_loop=asyncio.new_event_loop,
     )

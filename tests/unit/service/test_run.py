@@ -15,7 +15,7 @@ from portline.config.models import GatewayConfig
 from portline.errors import ConfigError, UsageError
 from portline.service import run as module
 from portline.service.gateway import Gateway
-from portline.service.run import Service, announcement, new_event_loop, serve
+from portline.service.run import Service, announcement, new_event_loop
 from tests.conftest import Run
 
 
@@ -84,7 +84,7 @@ def test_it_serves_until_a_signal_comes(
             gateways.append(gateway)
             interrupt(how)
 
-        await serve(config, started=started)
+        await Service(config).run(started=started)
         (gateway,) = gateways
         assert not any(
             listener.listening for listener in gateway.connections["scale"].entrance.listeners
@@ -110,9 +110,7 @@ def test_a_hang_up_reads_the_configuration_again(run: Run, config: GatewayConfig
             told.append(lines)
             interrupt(signal.SIGTERM if len(told) > 1 else signal.SIGHUP)
 
-        await serve(
-            config,
-            load=lambda: renamed(config),
+        await Service(config, lambda: renamed(config)).run(
             started=lambda gateway: interrupt(signal.SIGHUP),
             reloaded=reloaded,
         )
@@ -140,7 +138,7 @@ def test_a_mistake_changes_nothing(
             gateways.append(gateway)
             interrupt(signal.SIGHUP)
 
-        await serve(config, load=load, started=started)
+        await Service(config, load).run(started=started)
         assert [record.message for record in caplog.records if record.name == "portline"] == [
             "portline.toml:1: not TOML",
             "portline.toml:7: and more",
@@ -155,7 +153,7 @@ def test_without_a_file_a_hang_up_ends_it(run: Run, config: GatewayConfig) -> No
     async def scenario() -> None:
         with pytest.raises(UsageError, match="no configuration file"):
             await Service(config).reload()
-        await serve(config, started=lambda gateway: interrupt(signal.SIGHUP))
+        await Service(config).run(started=lambda gateway: interrupt(signal.SIGHUP))
 
     run(scenario())
 
@@ -173,9 +171,7 @@ def test_a_terminal_that_is_gone_ends_it(
             os.close(master)
             interrupt(signal.SIGHUP)
 
-        await serve(
-            config,
-            load=lambda: config,
+        await Service(config, lambda: config).run(
             started=lambda gateway: interrupt(signal.SIGHUP),
             reloaded=reloaded,
         )
@@ -191,7 +187,7 @@ def test_a_cancelled_task_stops_cleanly_too(
     async def scenario() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await serve(config)
+                await Service(config).run()
         assert not (tmp_path / "ttyV0").exists()
         loop = asyncio.get_running_loop()
         assert not loop.remove_signal_handler(signal.SIGTERM)
