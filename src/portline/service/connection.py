@@ -87,6 +87,8 @@ class Connection:
         self.door = Door(
             name,
             config.max_connections,
+            when_full=config.when_full,
+            idle_after=config.idle_after,
             loop=loop,
             peers=lambda: self.hub.peers,
             moved=lambda: self.port.sent,
