@@ -20,10 +20,10 @@ from tests.interop.device import PATIENCE
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["PERSIST", "Cable", "FarPeer", "NotPermittedError", "connections"]
+__all__ = ["KEEPALIVE", "PERSIST", "Cable", "FarPeer", "NotPermittedError", "connections"]
 
-PERSIST = 4
-"""What /proc/net/tcp calls the timer of a connection that probes a closed window."""
+KEEPALIVE, PERSIST = 2, 4
+"""What /proc/net/tcp calls the timers that probe a silent peer, and a closed window."""
 
 _PEER = """
 import socket, sys
