@@ -20,10 +20,21 @@ from tests.interop.device import PATIENCE
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["KEEPALIVE", "PERSIST", "Cable", "FarPeer", "NotPermittedError", "connections"]
+__all__ = [
+    "TIMER_KEEPALIVE",
+    "TIMER_PERSIST",
+    "Cable",
+    "FarPeer",
+    "NotPermittedError",
+    "connections",
+    "timer",
+]
 
-KEEPALIVE, PERSIST = 2, 4
+TIMER_KEEPALIVE, TIMER_PERSIST = 2, 4
 """What /proc/net/tcp calls the timers that probe a silent peer, and a closed window."""
+
+TICKS = 100
+"""Units of /proc/net/tcp in a second (USER_HZ)."""
 
 _PEER = """
 import socket, sys
@@ -44,6 +55,18 @@ def connections(process: int) -> list[list[str]]:
     """Return the rows of /proc/net/tcp as a process sees it: the TCP sockets of its namespace."""
     text = Path(f"/proc/{process}/net/tcp").read_text("ascii")
     return [line.split() for line in text.splitlines()[1:]]
+
+
+def timer(process: int, peer: int) -> tuple[int, float]:
+    """Return which timer the kernel of a server runs for the peer with TCP port ``peer``.
+
+    Beside it, the seconds until it rings.
+    """
+    for row in connections(process):
+        if row[2].endswith(f":{peer:04X}"):
+            kind, when = row[5].split(":")
+            return int(kind, 16), int(when, 16) / TICKS
+    raise AssertionError(f"{peer} is not connected")
 
 
 class NotPermittedError(Exception):
@@ -168,14 +191,7 @@ class FarPeer:
         number = self._process.stderr.readline().decode().strip()
         assert number.isdigit(), number + self._process.stderr.read().decode()
         self.address = f"{source}:{number}"
-        self._hexadecimal = f"{int(number):04X}"
-
-    def timer(self, server: int) -> int:
-        """Return which timer the kernel of the server's process runs for this peer."""
-        for words in connections(server):
-            if words[2].endswith(":" + self._hexadecimal):
-                return int(words[5].partition(":")[0], 16)
-        raise AssertionError(f"{self.address} is not connected")
+        self.port = int(number)
 
     def read_until(self, end: bytes) -> None:
         """Read on, until ``end`` comes."""

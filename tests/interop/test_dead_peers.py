@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.interop.cable import PERSIST, Cable, FarPeer, NotPermittedError, connections
+from tests.interop.cable import (
+    TIMER_PERSIST,
+    Cable,
+    FarPeer,
+    NotPermittedError,
+    connections,
+    timer,
+)
 from tests.interop.conftest import lacking
 from tests.interop.device import PATIENCE, Device
 from tests.interop.server import free_port
@@ -30,7 +37,7 @@ CLOSED = 26.0
 """Seconds of a closed window after which a kernel that doubles its waits from 0.2 s is silent for
 25 s: far more than DEATH, so that the test tells whether it was kept from that."""
 
-SHORT = ("--verbose", "--keepalive", "1s", "--keepalive-retry", "1s")
+SHORT = ("--keepalive", "1s", "--keepalive-retry", "1s")
 
 
 @pytest.fixture
@@ -65,8 +72,8 @@ def until(condition: Callable[[], bool], what: str) -> None:
 def reachable(share: Callable[..., Server], cable: Cable, **keywords: object) -> Server:
     """Start a server at the near end that listens on the cable."""
     port = free_port()
-    listen = ("--listen", f"{cable.NEAR}:{port}")
-    server = share("raw", *SHORT, *listen, port=port, prefix=cable.near, wait=False, **keywords)
+    options = ("--verbose", *SHORT, "--listen", f"{cable.NEAR}:{port}")
+    server = share("raw", *options, port=port, prefix=cable.near, wait=False, **keywords)
     listening = (f":{port:04X}", "0A")
     pid = server.process.pid
     until(
@@ -78,6 +85,11 @@ def reachable(share: Callable[..., Server], cable: Cable, **keywords: object) ->
 
 def gone(server: Server, peer: FarPeer) -> bool:
     return f"peer gone peer={peer.address} " in server.errors()
+
+
+def probes(server: Server, peer: FarPeer) -> tuple[int, float]:
+    """Return with what the server's kernel will probe a peer next, and in how many seconds."""
+    return timer(server.process.pid, peer.port)
 
 
 @pytest.mark.slow
@@ -97,7 +109,7 @@ def test_the_dead_are_gone_in_time_and_the_living_stay(
     for _ in range(128):
         device.write(b"." * 8192)
     for peer in (stuck, alive):
-        until(lambda peer=peer: peer.timer(busy.process.pid) == PERSIST, "its window is open")
+        until(lambda peer=peer: probes(busy, peer)[0] == TIMER_PERSIST, "its window is open")
     time.sleep(CLOSED)
     assert not any((gone(silent, idle), gone(busy, reader), gone(busy, stuck), gone(busy, alive)))
 
