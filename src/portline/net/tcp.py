@@ -33,7 +33,7 @@ KEEPALIVE_PROBES: Final = 3
 TRIES: Final = 4
 """Tries of the kernel within the silence that means death, at least: two that were not answered
 are needed to call it silence, and one may be lost.  The kernel gives up by itself after 15 tries
-(sysctl net.ipv4.tcp_retries2), so for any silence up to its usual quarter of an hour that is later."""
+(sysctl net.ipv4.tcp_retries2): later, for any silence up to its usual quarter of an hour."""
 
 _RTO_MAX_MS: Final = 44  # TCP_RTO_MAX_MS (linux/tcp.h, Linux 6.15); Python has no name for it
 _RTO_MAX_RANGE: Final = (1.0, 120.0)  # seconds; TCP_RTO_MAX_MIN_SEC and TCP_RTO_MAX_SEC
