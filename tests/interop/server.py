@@ -84,10 +84,14 @@ class Server:
         developer_mode: bool = True,
         wait: bool = True,
         prefix: Sequence[str] = (),
+        words: Sequence[str] = (),
     ) -> None:
         self.port = free_port() if port is None else port
         self.log = log
-        command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
+        if words:  # another command of Portline than ``share``
+            command = [sys.executable, "-X", "dev", "-m", "portline", *words]
+        else:
+            command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
         self._launch([*prefix, *command], wait=wait)
 
     def _launch(self, command: Sequence[str], *, wait: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from portline.line import SendBreak, SetBreak, SetLine, SetModem
 
@@ -13,9 +13,25 @@ if TYPE_CHECKING:
 
     from portline.line import Request
 
-__all__ = ["Overflow", "Permissions", "Selection", "WhenFull", "select"]
+__all__ = [
+    "NEW",
+    "Occupant",
+    "Overflow",
+    "Permissions",
+    "Selection",
+    "WhenFull",
+    "give_way",
+    "select",
+]
 
 P = TypeVar("P")
+
+NEW: Final = 2.0
+"""Seconds after its arrival in which nobody is replaced for being the oldest or having the same
+address.  Two programs that both connect again whenever they are replaced would otherwise take the
+place from each other as fast as the network allows; so each place changes hands every two seconds
+at the most, and each of the two has time for a question and its answer.  A program whose machine
+was restarted, or a person, comes back later than that."""
 
 
 class Selection(Enum):
@@ -35,6 +51,19 @@ class WhenFull(Enum):
     REPLACE_OLDEST = "replace-oldest"
     REPLACE_IDLE = "replace-idle"
     REPLACE_SAME_ADDRESS = "replace-same-address"
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """What counts of a peer when its place is wanted.  Times are monotonic, in seconds.
+
+    ``host`` is its address without the port; ``active_at`` when data last moved in either
+    direction, which is ``connected_at`` while none has.
+    """
+
+    host: str
+    connected_at: float
+    active_at: float
 
 
 class Overflow(Enum):
@@ -84,3 +113,27 @@ def select(selection: Selection, peers: Sequence[P], activity: Sequence[P]) -> t
             return tuple(activity[-1:])
         case Selection.NONE:
             return ()
+
+
+def give_way(
+    rule: WhenFull, occupants: Sequence[Occupant], newcomer: str, *, idle_after: float, now: float
+) -> int | None:
+    """Return which of ``occupants`` is replaced by a peer from the host ``newcomer``.
+
+    ``occupants`` are in the order in which they connected; the result is a place in it, or None
+    when nobody has to go.  ``idle_after`` is in seconds; being idle needs no :data:`NEW` to be
+    bounded, because whoever comes is idle for so long only later.
+    """
+    candidates = range(len(occupants))
+    match rule:
+        case WhenFull.REFUSE:
+            return None
+        case WhenFull.REPLACE_IDLE:
+            idle = [i for i in candidates if now - occupants[i].active_at >= idle_after]
+            return min(idle, key=lambda i: occupants[i].active_at, default=None)
+        case WhenFull.REPLACE_OLDEST:
+            found = list(candidates)
+        case WhenFull.REPLACE_SAME_ADDRESS:
+            found = [i for i in candidates if occupants[i].host == newcomer]
+    # The first is the oldest: when it is too new, all the others are, too.
+    return found[0] if found and now - occupants[found[0]].connected_at >= NEW else None

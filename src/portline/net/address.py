@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["display", "display_sockaddr", "tcp_holder"]
+__all__ = ["display", "display_sockaddr", "host_of", "tcp_holder"]
 
 
 def display(host: str, port: int) -> str:
@@ -18,6 +18,11 @@ def display(host: str, port: int) -> str:
 def display_sockaddr(address: Any) -> str:
     """Write what ``getsockname``, ``getpeername`` or ``accept`` return."""
     return display(address[0], address[1]) if isinstance(address, tuple) else str(address or "unix")
+
+
+def host_of(shown: str) -> str:
+    """Return the host in what :func:`display_sockaddr` wrote, the same for each of its ports."""
+    return shown.rpartition(":")[0] or shown
 
 
 def tcp_holder(port: int, proc: Path = Path("/proc")) -> str | None:

@@ -10,18 +10,33 @@ of an hour.  The usual cure, TCP_USER_TIMEOUT, also cuts peers that are alive bu
 (man 7 tcp: "buffered data may remain untransmitted due to zero window size"): a terminal stopped
 with Ctrl-S would be thrown out.  So :func:`is_dead` looks at the kernel's books instead: data that
 is not acknowledged, or window probes that are not answered, for as long as keepalive would wait.
+
+For the books to be true in time the kernel has to try often enough.  It waits twice as long after
+each try, up to 120 s, also between the probes of a window that an answering peer keeps closed; so
+a peer that dies then is asked late.  Linux 6.15 and later have TCP_RTO_MAX_MS, which is set to a
+part of the silence that means death (:data:`TRIES`).  Older kernels refuse the option; there that
+one case is late, by up to two of the kernel's own waits (docs/explanation/dead-peers.md).
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from typing import Final
 
-__all__ = ["KEEPALIVE_PROBES", "configure", "death_time", "has_left", "is_dead"]
+__all__ = ["KEEPALIVE_PROBES", "TRIES", "configure", "death_time", "has_left", "is_dead"]
 
 KEEPALIVE_PROBES: Final = 3
 """Unanswered probes after which a peer counts as dead; one lost packet must not end a session."""
+
+TRIES: Final = 4
+"""Tries of the kernel within the silence that means death, at least: two that were not answered
+are needed to call it silence, and one may be lost.  The kernel gives up by itself after 15 tries
+(sysctl net.ipv4.tcp_retries2): later, for any silence up to its usual quarter of an hour."""
+
+_RTO_MAX_MS: Final = 44  # TCP_RTO_MAX_MS (linux/tcp.h, Linux 6.15); Python has no name for it
+_RTO_MAX_RANGE: Final = (1.0, 120.0)  # seconds; TCP_RTO_MAX_MIN_SEC and TCP_RTO_MAX_SEC
 
 _INFO: Final = struct.Struct("=8B24I")
 """The head of struct tcp_info (linux/tcp.h): 8 bytes, then 32-bit fields."""
@@ -51,6 +66,10 @@ def configure(sock: socket.socket, *, nodelay: bool, keepalive: float, retry: fl
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(keepalive)))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(retry)))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+        lowest, highest = _RTO_MAX_RANGE
+        longest = min(max(lowest, death_time(keepalive, retry) / TRIES), highest)
+        with suppress(OSError):  # ENOPROTOOPT before Linux 6.15: see the theory of operation
+            sock.setsockopt(socket.IPPROTO_TCP, _RTO_MAX_MS, round(longest * 1000))
 
 
 def is_dead(sock: socket.socket, silence: float) -> bool:

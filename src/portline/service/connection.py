@@ -94,6 +94,8 @@ class Connection:
         self.door = Door(
             name,
             config.max_connections,
+            when_full=config.when_full,
+            idle_after=config.idle_after,
             loop=loop,
             peers=lambda: self.hub.peers,
             moved=lambda: self.port.sent,
@@ -172,6 +174,7 @@ class Connection:
         self.hub.choose(receive_from=config.receive_from, send_to=config.send_to)
         self.hub.keep.resize(config.buffer_size)
         self.door.name, self.door.limit = name, config.max_connections
+        self.door.when_full, self.door.idle_after = config.when_full, config.idle_after
         self._permissions = make_permissions(config)
         self._pace.overflow = config.overflow
         self._sweep.silence = tcp.death_time(config.keepalive, config.keepalive_retry)

@@ -9,14 +9,23 @@ already left waits for a moment::
 
     newcomer --room--> in
        |
-       +--full, nobody is leaving--> told why, out
-       |
        +--full, somebody has left--> waiting --room--> in
-                                        +--WAIT_LIMIT over--> told why, out
+       |                                |
+       |                                +--WAIT_LIMIT over--+
+       |                                                    |
+       +--full, nobody is leaving---------------------------+--somebody gives way--> in
+                                                            |
+                                                            +--nobody does--> told why, out
 
 When the time is over and the device has taken nothing meanwhile, the newcomer is let in, in the
 place of who has left, and what that one has still to say is not read any more: the newcomer may be
 the one who is to free the device.
+
+Who gives way to a newcomer is the rule ``when_full`` (:func:`portline.hub.policy.give_way`); those
+who have left already are asked first.  Who is replaced gets what waits for it and then a FIN, but
+no word: in its stream a word would pass for the device's.  What it had sent and Portline had read
+goes to the port.  The newcomer stands at the head of those who wait when that happens, so its place
+is taken by nobody else.
 """
 
 from __future__ import annotations
@@ -25,7 +34,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from portline.hub.policy import NEW, Occupant, WhenFull, give_way
 from portline.net import tcp
+from portline.net.address import host_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,6 +63,7 @@ class Door:
     """The limit on simultaneous connections of one connection.
 
     Raw peers are limited to ``limit``; with RFC 2217 there is always one controlling peer.
+    ``when_full`` and ``idle_after`` (seconds) say who gives way to one too many.
     ``peers`` returns those who are in, in their order; ``moved`` how many bytes the device has
     taken; ``enter`` is called for who may come in.
     """
@@ -61,6 +73,8 @@ class Door:
         name: str,
         limit: int,
         *,
+        when_full: WhenFull = WhenFull.REFUSE,
+        idle_after: float = 0.0,
         loop: asyncio.AbstractEventLoop,
         peers: Callable[[], Sequence[Session]],
         moved: Callable[[], int],
@@ -69,8 +83,12 @@ class Door:
     ) -> None:
         self.turned_away = 0
         """Connections that were not let in, since the start."""
+        self.replaced = 0
+        """Peers that gave way to a newcomer, since the start."""
         self.name = name
         self.limit = limit
+        self.when_full = when_full
+        self.idle_after = idle_after
         self._loop = loop
         self._peers = peers
         self._moved = moved
@@ -87,12 +105,13 @@ class Door:
         """Let a newcomer in, have it wait, or tell it why not."""
         if not self.full(protocol):
             self._enter(link, protocol)
-        elif self._crowded or not any(map(has_left, self._inside(protocol))):
-            self._turn_away(link, protocol)
-        else:
-            newcomer = _Newcomer(link, protocol, self._moved())
+            return
+        newcomer = _Newcomer(link, protocol, self._moved())
+        if not self._crowded and any(map(has_left, self._inside(protocol))):
             newcomer.timer = self._loop.call_later(WAIT_LIMIT, self._give_up, newcomer)
             self._waiting.append(newcomer)
+        elif not self._replace(newcomer):
+            self._turn_away(link, protocol)
 
     def somebody_left(self) -> None:
         """Let those in who wait, as far as there is room now."""
@@ -126,28 +145,73 @@ class Door:
             left[0].abort("it has left, and the port does not take what it sent last")
             return  # its end has let the newcomer in
         self._waiting.remove(newcomer)
-        self._turn_away(newcomer.link, newcomer.protocol)
+        if not self._replace(newcomer):
+            self._turn_away(newcomer.link, newcomer.protocol)
+
+    def _replace(self, newcomer: _Newcomer) -> bool:
+        """Let the newcomer in, in the place of who gives way; False if nobody does."""
+        self._waiting.appendleft(newcomer)
+        # Once, as a rule; more often when the limit was lowered while more were inside.
+        for _ in self._inside(newcomer.protocol):
+            inside = self._inside(newcomer.protocol)
+            left = [peer for peer in inside if has_left(peer)]
+            peer = self._gives_way(left, newcomer) or self._gives_way(inside, newcomer)
+            if peer is None:
+                break
+            self.replaced += 1
+            peer.close(f"replaced by {newcomer.link.name} (when-full = {self.when_full.value})")
+            if newcomer not in self._waiting:
+                return True  # its end has let the newcomer in
+        self._waiting.remove(newcomer)
+        return False
+
+    def _gives_way(self, peers: Sequence[Session], newcomer: _Newcomer) -> Session | None:
+        place = give_way(
+            self.when_full,
+            [Occupant(host_of(peer.name), peer.connected_at, peer.active_at) for peer in peers],
+            host_of(newcomer.link.name),
+            idle_after=self.idle_after,
+            now=self._loop.time(),
+        )
+        return None if place is None else peers[place]
 
     def _turn_away(self, link: StreamLink, protocol: str) -> None:
         self.turned_away += 1
         if self._crowded:
             link.abort()
             return
-        refusal = self._refusal(protocol)
+        refusal = self._refusal(link, protocol)
         self._log.info('turned away peer=%s told="%s"', link.name, refusal)
         self._leaving.append(link)
         link.finish(refusal.encode() + b"\r\n")
 
-    def _refusal(self, protocol: str) -> str:
-        oldest = self._inside(protocol)[0]
+    def _refusal(self, link: StreamLink, protocol: str) -> str:
+        inside = self._inside(protocol)
+        oldest = inside[0]
         age = self._loop.time() - oldest.connected_at
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - age))
+        why = self._why_nobody(host_of(link.name), inside)
         if protocol == "raw" and self.limit > 1:
             return (
                 f"portline: {self.name} is full ({self.limit} connections, "
-                f"the oldest from {oldest.name} since {since}); try again later"
+                f"the oldest from {oldest.name} since {since}){why}; try again later"
             )
-        return f"portline: {self.name} is in use by {oldest.name} since {since}; try again later"
+        return (
+            f"portline: {self.name} is in use by {oldest.name} since {since}{why}; try again later"
+        )
+
+    def _why_nobody(self, host: str, inside: Sequence[Session]) -> str:
+        """Tell why nobody gives way, where that is not plain."""
+        same = any(host_of(peer.name) == host for peer in inside)
+        match self.when_full:
+            case WhenFull.REFUSE:
+                return ""
+            case WhenFull.REPLACE_IDLE:
+                return f", and nobody has been idle for {self.idle_after:g} s"
+            case WhenFull.REPLACE_SAME_ADDRESS if not same:
+                return f", and nobody has your address {host}"
+            case _:
+                return f", and who would give way has been here for less than {NEW:g} s"
 
 
 def has_left(peer: Session) -> bool:

@@ -133,6 +133,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         unspoken=hub.unspoken,
         dropped=connection.dropped + sum(session.outbox.dropped for session in hub.peers),
         turned_away=connection.door.turned_away,
+        replaced=connection.door.replaced,
     )
 
 

@@ -114,7 +114,8 @@ class Session:
         self.protocol = protocol
         self.connected_at = clock()
         self.active_at = self.connected_at
-        """When data last moved in either direction (monotonic seconds)."""
+        """When data last moved in either direction (monotonic seconds).  Words do not count, be it
+        negotiation or a request: a program that polls a line is not at work."""
         self.outbox = Outbox(backlog)
         self.watch = _NO_WATCH
         self.closed = False
@@ -122,6 +123,7 @@ class Session:
         self._clock = clock
         self._clear = True
         self._behind = False
+        self._data_sent: int | None = None  # the link's count while data of ours is on its way
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
@@ -148,6 +150,8 @@ class Session:
         if self._clear:
             self.active_at = self._clock()
             self._clear = self.link.write(data)
+            if not self._clear:
+                self._data_sent = self.link.sent
             return
         if self.closed:
             return
@@ -189,12 +193,15 @@ class Session:
     def link_ready(self) -> None:
         """Send what waits, as far as the kernel takes it."""
         outbox = self.outbox
+        before = outbox.size
         while outbox:
             if not self.link.write(outbox.take()):
                 break
         else:
             self._clear = not outbox.suspended
-        self.active_at = self._clock()
+        if self._data_sent is not None or outbox.size < before:
+            self.active_at = self._clock()
+        self._data_sent = None if self._clear or outbox.size == before else self.link.sent
         if outbox.words <= WORDS_HIGH // 2:
             self._pause(Pause.WORDS_WAIT, wanted=False)
             while self._owed:
@@ -207,9 +214,10 @@ class Session:
 
     def link_data(self, data: bytes) -> None:
         """Carry out what the peer says."""
-        self.active_at = now = self._clock()
+        now = self._clock()
         wire = self.wire
         if wire.transparent:
+            self.active_at = now
             self._owner.peer_data(self, data)
             return
         self._collected = []
@@ -242,6 +250,7 @@ class Session:
     def _take(self, event: Event) -> None:
         match event:
             case bytes():
+                self.active_at = self._clock()
                 self._owner.peer_data(self, event)
             case Flow(suspended=suspended):
                 self._suspend(suspended)
@@ -273,7 +282,10 @@ class Session:
         self._owner.peer_gone(self, reason)
 
     def tick(self, now: float) -> None:
-        """Let time pass for the protocol."""
+        """Let time pass for the protocol, and note data that leaves bit by bit."""
+        if self._data_sent is not None and self._data_sent != self.link.sent:
+            self._data_sent = self.link.sent
+            self.active_at = now
         deadline = self.wire.deadline()
         if deadline is not None and deadline <= now:
             for event in self.wire.tick(now):

@@ -1,8 +1,21 @@
 from __future__ import annotations
 
-import pytest
+from collections.abc import Sequence
 
-from portline.hub.policy import Overflow, Permissions, Selection, select
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portline.hub.policy import (
+    NEW,
+    Occupant,
+    Overflow,
+    Permissions,
+    Selection,
+    WhenFull,
+    give_way,
+    select,
+)
 from portline.line import Item, Purge, Query, SendBreak, SetBreak, SetLine, SetModem
 
 
@@ -41,3 +54,86 @@ def test_what_a_controlling_peer_may_do() -> None:
     assert nothing.allows(Query(Item.DTR))
     assert Permissions(dtr=False).allows(SetModem(rts=True))
     assert not Permissions(dtr=False).allows(SetModem(dtr=False, rts=True))
+
+
+# --- who gives way to a newcomer ------------------------------------------------------------------
+
+NOW = 1000.0
+IDLE_AFTER = 60.0
+
+
+def occupants(*rows: tuple[str, float, float]) -> list[Occupant]:
+    """Make peers of rows of host, age and seconds without data."""
+    return [Occupant(host, NOW - age, NOW - idle) for host, age, idle in rows]
+
+
+def who(rule: WhenFull, inside: Sequence[Occupant], newcomer: str = "c") -> int | None:
+    return give_way(rule, inside, newcomer, idle_after=IDLE_AFTER, now=NOW)
+
+
+def test_who_gives_way_under_each_rule() -> None:
+    inside = occupants(("a", 500, 1), ("b", 400, 300), ("c", 300, 70), ("c", 200, 2))
+    assert {rule: who(rule, inside) for rule in WhenFull} == {
+        WhenFull.REFUSE: None,
+        WhenFull.REPLACE_OLDEST: 0,
+        WhenFull.REPLACE_IDLE: 1,
+        WhenFull.REPLACE_SAME_ADDRESS: 2,
+    }
+
+
+def test_who_has_just_come_does_not_give_way() -> None:
+    inside = occupants(("c", NEW - 0.1, NEW - 0.1))
+    assert [who(rule, inside) for rule in WhenFull] == [None] * 4
+    inside = occupants(("c", NEW, NEW))
+    assert [who(rule, inside) for rule in WhenFull] == [None, 0, None, 0]
+
+
+def test_nobody_gives_way_where_nobody_is() -> None:
+    assert [who(rule, []) for rule in WhenFull] == [None] * 4
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> list[Occupant]:
+    """Peers in the order in which they connected."""
+    seconds = st.floats(0, 200)
+    ages = sorted(draw(st.lists(seconds, max_size=8)), reverse=True)
+    rows = ((draw(st.sampled_from("abc")), age, min(age, draw(seconds))) for age in ages)
+    return occupants(*rows)
+
+
+@given(rule=st.sampled_from(WhenFull), inside=crowds(), newcomer=st.sampled_from("abc"))
+def test_whoever_gives_way_is_the_one_that_the_rule_means(
+    rule: WhenFull, inside: list[Occupant], newcomer: str
+) -> None:
+    place = who(rule, inside, newcomer)
+    settled = [p for p in inside if NOW - p.connected_at >= NEW]
+    match rule:
+        case WhenFull.REFUSE:
+            meant = []
+        case WhenFull.REPLACE_OLDEST:
+            meant = settled[:1]
+        case WhenFull.REPLACE_SAME_ADDRESS:
+            meant = [p for p in settled if p.host == newcomer][:1]
+        case WhenFull.REPLACE_IDLE:
+            idle = [p for p in inside if NOW - p.active_at >= IDLE_AFTER]
+            meant = [p for p in idle if p.active_at == min(q.active_at for q in idle)][:1]
+    assert ([] if place is None else [inside[place]]) == meant
+
+
+@given(
+    rule=st.sampled_from([WhenFull.REPLACE_OLDEST, WhenFull.REPLACE_SAME_ADDRESS]),
+    places=st.integers(1, 4),
+    knocks=st.lists(st.floats(0, 20), max_size=200),
+)
+def test_a_fight_for_places_costs_bounded_work(
+    rule: WhenFull, places: int, knocks: list[float]
+) -> None:
+    inside = [Occupant("a", -100.0, -100.0)] * places
+    replaced = 0
+    for now in sorted(knocks):
+        place = give_way(rule, inside, "a", idle_after=IDLE_AFTER, now=now)
+        if place is not None:
+            replaced += 1
+            del inside[place]
+            inside.append(Occupant("a", now, now))
+    assert replaced <= places * (1 + 20 / NEW)

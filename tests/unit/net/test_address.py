@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from portline.net.address import display, display_sockaddr, tcp_holder
+from portline.net.address import display, display_sockaddr, host_of, tcp_holder
 
 
 def test_addresses_as_people_write_them() -> None:
@@ -13,6 +13,13 @@ def test_addresses_as_people_write_them() -> None:
     assert display("::ffff:10.0.0.7", 4001) == "10.0.0.7:4001"
     assert display_sockaddr(("::1", 4001, 0, 0)) == "[::1]:4001"
     assert display_sockaddr("") == "unix"
+
+
+def test_the_host_is_the_same_for_each_port_and_both_writings_of_ipv4() -> None:
+    assert host_of(display("10.0.0.7", 4001)) == host_of(display("::ffff:10.0.0.7", 50000))
+    assert host_of(display("fe80::1", 1)) == host_of(display("fe80::1", 2)) == "[fe80::1]"
+    assert host_of(display("10.0.0.7", 1)) != host_of(display("10.0.0.70", 1))
+    assert host_of(display_sockaddr("")) == "unix"
 
 
 def test_it_finds_the_program_that_listens() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import socket
 import struct
+
+import pytest
 
 from portline.net import tcp
 
@@ -20,6 +23,48 @@ def test_options_of_a_connection() -> None:
     assert not near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     near.close()
     far.close()
+
+
+class Refuser:
+    """A socket of a kernel before Linux 6.15; ``asked`` is what it was asked to set."""
+
+    family = socket.AF_INET
+
+    def __init__(self) -> None:
+        self.asked: dict[int, int] = {}
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.asked[option] = value
+        if option == tcp._RTO_MAX_MS:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+
+@pytest.mark.parametrize(
+    ("keepalive", "retry", "longest"), [(10, 3, 4_750), (1, 1, 1_000), (3600, 60, 120_000)]
+)
+def test_the_kernel_is_to_try_some_times_before_silence_is_death(
+    keepalive: int, retry: int, longest: int
+) -> None:
+    refuser = Refuser()
+    tcp.configure(refuser, nodelay=True, keepalive=keepalive, retry=retry)  # type: ignore[arg-type]
+    assert refuser.asked[tcp._RTO_MAX_MS] == longest
+    assert refuser.asked[socket.TCP_KEEPCNT] == tcp.KEEPALIVE_PROBES
+
+
+def test_without_keepalive_the_kernel_keeps_its_own_times() -> None:
+    refuser = Refuser()
+    tcp.configure(refuser, nodelay=True, keepalive=0, retry=1)  # type: ignore[arg-type]  # a stand-in
+    assert tcp._RTO_MAX_MS not in refuser.asked
+
+
+def test_a_kernel_that_knows_the_option_takes_the_value() -> None:
+    with socket.socket() as sock:
+        tcp.configure(sock, nodelay=True, keepalive=10, retry=3)
+        try:
+            longest = sock.getsockopt(socket.IPPROTO_TCP, tcp._RTO_MAX_MS)
+        except OSError:
+            pytest.skip("older than Linux 6.15")
+        assert longest == pytest.approx(4_750, abs=10)  # the kernel counts in its own ticks
 
 
 def test_a_unix_socket_is_left_alone() -> None:

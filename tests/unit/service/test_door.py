@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from portline.line import Item, Query, SetLine
 from portline.service import door as module
 from tests.conftest import Run
-from tests.unit.service.conftest import Play
+from tests.unit.service.conftest import Play, Stage
 from tests.waiting import until
 
 SINCE = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -177,5 +178,187 @@ def test_it_is_full_as_long_as_somebody_is_in(run: Run, stage: Play) -> None:
             peer.close()
             await meter.alone()
             assert not meter.connection.door.full("raw")
+
+    run(scenario())
+
+
+# --- who gives way --------------------------------------------------------------------------------
+
+
+def age(meter: Stage, seconds: float, *places: int) -> None:
+    """Let peers be older, and idle for longer, than they are."""
+    for place in places or range(len(meter.sessions)):
+        meter.sessions[place].connected_at -= seconds
+        meter.sessions[place].active_at -= seconds
+
+
+def names(meter: Stage) -> list[str]:
+    return [peer.name for peer in meter.sessions]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_connections": 1}, {"protocol": "rfc2217"}], ids=["raw", "rfc2217"]
+)
+def test_a_newcomer_takes_the_place_of_the_oldest(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture, options: dict[str, object]
+) -> None:
+    async def scenario() -> None:
+        async with stage(when_full="replace-oldest", **options) as meter:
+            old = await meter.peer()
+            age(meter, 10)
+            new = meter.knock()
+            farewell = await old.hears_end()
+            assert old.end == "FIN"
+            assert b"portline" not in farewell
+            await until(lambda: names(meter) == [new.address])
+            assert (meter.connection.door.replaced, meter.connection.door.turned_away) == (1, 0)
+        gone = f"peer gone peer={old.address}"
+        reason = f'reason="replaced by {new.address} (when-full = replace-oldest)"'
+        lines = [line for line in caplog.messages if gone in line]
+        assert [reason in line for line in lines] == [True]
+
+    run(scenario())
+
+
+def test_what_the_replaced_one_sent_reaches_the_port_and_what_waits_for_it_reaches_it(
+    run: Run, stage: Play
+) -> None:
+    async def scenario() -> None:
+        options = {"when_full": "replace-oldest", "max_connections": 1, "buffer_size": 100}
+        async with stage(**options) as meter:
+            old = await meter.peer()
+            meter.connection.port_full(False)
+            old.send(b"mine ")
+            await until(lambda: meter.port.written)
+            meter.connection.port_data(b"answer")
+            age(meter, 10)
+            new = meter.knock()
+            assert await old.hears_end() == b"answer"
+            await until(lambda: names(meter) == [new.address])
+            new.send(b"yours")
+            await until(lambda: meter.port.written == b"mine yours")
+            meter.connection.port_data(b"next")
+            await new.hears(b"next")
+
+    run(scenario())
+
+
+def test_the_settings_of_a_replaced_controlling_peer_go_with_it(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with stage(protocol="rfc2217", when_full="replace-oldest") as meter:
+            old = await meter.asker()
+            await old.asks(SetLine(baudrate=115200))
+            age(meter, 10)
+            new = await meter.asker()
+            assert await new.asks(Query(Item.BAUDRATE)) == [(Item.BAUDRATE, 9600)]
+
+    run(scenario())
+
+
+def test_newcomers_do_not_chase_each_other(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with stage(max_connections=2, when_full="replace-oldest") as meter:
+            await meter.peer()
+            await meter.peer()
+            age(meter, 10)
+            crowd = [meter.knock() for _ in range(20)]
+            door = meter.connection.door
+            await until(lambda: door.replaced + door.turned_away == 20)
+            assert (door.replaced, door.turned_away) == (2, 18)
+            told = (await crowd[-1].hears_end()).decode()
+            assert "), and who would give way has been here for less than 2 s; try" in told
+
+    run(scenario())
+
+
+def test_who_is_idle_gives_way(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        options = {"max_connections": 2, "when_full": "replace-idle", "idle_after": 60}
+        async with stage(**options) as meter:
+            first, second = await meter.peer(), await meter.peer()
+            age(meter, 59)
+            told = (await meter.knock().hears_end()).decode()
+            assert re.search(rf"{SINCE}\), and nobody has been idle for 60 s; try again", told)
+            age(meter, 10)
+            second.send(b"x")
+            await until(lambda: meter.port.written)
+            new = meter.knock()
+            await until(lambda: names(meter) == [second.address, new.address])
+            assert await first.hears_end() == b""
+
+    run(scenario())
+
+
+def test_who_comes_from_the_same_address_gives_way(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with stage(max_connections=3, when_full="replace-same-address") as meter:
+            _first, second, third = [await meter.peer() for _ in range(3)]
+            age(meter, 10)
+            meter.sessions[0].link.name = "192.0.2.7:50000"
+            new = meter.knock()
+            await until(lambda: names(meter)[1:] == [third.address, new.address])
+            assert await second.hears_end() == b""
+            for session in meter.sessions:
+                session.link.name = "192.0.2.7:50000"
+            told = (await meter.knock().hears_end()).decode()
+            assert ", and nobody has your address 127.0.0.1; try again" in told
+
+    run(scenario())
+
+
+def test_the_place_of_who_is_leaving_comes_first(run: Run, stage: Play, patch: PatchDoor) -> None:
+    async def scenario() -> None:
+        patch("WAIT_LIMIT", 60.0)
+        async with stage(max_connections=2, when_full="replace-oldest") as meter:
+            oldest, leaver = await meter.peer(), await meter.peer()
+            age(meter, 10)
+            meter.connection.port_full(True)
+            leaver.send(b"last words")
+            leaver.close()
+            await until(lambda: module.has_left(meter.sessions[1]))
+            new = meter.knock()
+            await until(lambda: meter.connection.door._waiting)
+            meter.connection.port_full(False)
+            await until(lambda: names(meter) == [oldest.address, new.address])
+            assert meter.port.written == b"last words"
+            assert meter.connection.door.replaced == 0
+
+    run(scenario())
+
+
+def test_who_is_leaving_for_too_long_gives_way_before_others(
+    run: Run, stage: Play, patch: PatchDoor
+) -> None:
+    async def scenario() -> None:
+        patch("WAIT_LIMIT", 0.02)
+        async with stage(max_connections=2, when_full="replace-oldest") as meter:
+            oldest, leaver = await meter.peer(), await meter.peer()
+            age(meter, 10)
+            meter.connection.port_full(True)
+            leaver.close()
+            await until(lambda: module.has_left(meter.sessions[1]))
+            new = meter.knock()
+            await until(lambda: meter.connection.door._waiting)
+            meter.port.sent += 1  # the device takes data, if slowly
+            await until(lambda: names(meter) == [oldest.address, new.address])
+            assert meter.connection.door.replaced == 1
+
+    run(scenario())
+
+
+def test_where_more_are_inside_than_may_be_as_many_as_needed_give_way(
+    run: Run, stage: Play
+) -> None:
+    async def scenario() -> None:
+        async with stage(max_connections=3, when_full="replace-oldest") as meter:
+            peers = [await meter.peer() for _ in range(3)]
+            age(meter, 10)
+            meter.connection.door.limit = 2
+            new = meter.knock()
+            await until(lambda: names(meter) == [peers[2].address, new.address])
+            meter.connection.door.limit = 1
+            assert b"in use by" in await meter.knock().hears_end()  # one was too new to give way
+            assert names(meter) == [new.address]
+            assert not meter.connection.door._waiting
 
     run(scenario())

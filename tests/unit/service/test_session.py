@@ -271,3 +271,85 @@ def test_a_peer_that_does_not_read_is_owed_the_newest_report_only() -> None:
     assert session.outbox.words == before
     link.make_room(1 << 30)
     assert link.sent_bytes.count(b"<ModemChange>") == 1
+
+
+# --- when data last moved -------------------------------------------------------------------------
+
+
+class Ticking:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watched(wire: Wire | None = None, room: int = 1 << 30) -> tuple[Session, MemoryLink, Ticking]:
+    link, clock = MemoryLink(room), Ticking()
+    session = Session(
+        Owner(),
+        link,  # type: ignore[arg-type]  # it is what a StreamLink is to a session
+        wire or RawWire(),
+        number=1,
+        protocol="raw",
+        backlog=1 << 20,
+        clock=clock,
+    )
+    session.start()
+    return session, link, clock
+
+
+def test_data_in_either_direction_is_activity() -> None:
+    for wire in (None, Words()):
+        session, _link, clock = watched(wire)
+        clock.now = 1.0
+        session.link_data(b"x")
+        assert session.active_at == 1.0
+        clock.now = 2.0
+        session.deliver(b"y")
+        assert session.active_at == 2.0
+
+
+def test_words_are_no_activity_in_either_direction() -> None:
+    session, link, clock = watched(Words(), room=len(b"<hello><9600>"))
+    clock.now = 1.0
+    session.link_data(b"bq")  # the answers fit in part
+    clock.now = 2.0
+    link.make_room(1000)
+    session.report(ModemChange(ModemLines()))
+    session.tick(3.0)
+    assert session.active_at == 0.0
+
+
+def test_data_that_leaves_late_or_bit_by_bit_is_activity() -> None:
+    session, link, clock = watched(room=2)
+    session.deliver(b"first")
+    session.deliver(b"second")
+    clock.now = 1.0
+    session.tick(1.0)
+    assert session.active_at == 0.0  # nothing moved
+    link.rest, link.sent = link.rest[1:], link.sent + 1
+    session.tick(2.0)
+    assert session.active_at == 2.0
+    clock.now = 3.0
+    link.make_room(4)  # the rest of the first, and a part of the second
+    assert session.active_at == 3.0
+    clock.now = 4.0
+    link.make_room(1000)
+    assert session.active_at == 4.0
+    session.tick(5.0)
+    assert session.active_at == 4.0
+
+
+def test_data_that_only_waits_is_no_activity() -> None:
+    session, link, clock = watched(Words(), room=len(b"<hello>"))
+    session.link_data(b"q")
+    clock.now = 1.0
+    session.deliver(b"data")
+    session.tick(1.0)
+    assert session.active_at == 0.0
+    clock.now = 2.0
+    link.make_room(1000)
+    assert session.active_at == 2.0
