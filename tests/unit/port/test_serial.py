@@ -22,6 +22,7 @@ from portline.line import (
     Query,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
 )
@@ -415,6 +416,20 @@ def test_pausing_outlives_the_device(
         assert bench.owner.chunks == []
         bench.port.resume_reading()
         await until(lambda: bench.owner.received == b"held again")
+        bench.close()
+
+    run(scenario())
+
+
+def test_what_a_real_port_reads_comes_from_the_device(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        answers: list[PortState] = []
+        bench.port.submit(SetInputs(ModemLines(cts=True)), answers.append)
+        await bench.open()
+        bench.port.submit(SetInputs(ModemLines(cts=True)), answers.append)
+        assert [state.lines for state in answers] == [ModemLines()] * 2
+        assert bench.port.refused == 2
         bench.close()
 
     run(scenario())
