@@ -38,6 +38,7 @@ from portline.line import (
     Request,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
 )
@@ -192,6 +193,12 @@ class PosixPort:
 
     def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
         """Carry a request out in its turn, then call ``done`` with what is in force."""
+        if isinstance(request, SetInputs):
+            self._refused += 1  # what this port reads comes from the device
+            done(self.state)
+            return
+        if isinstance(request, SetModem):
+            self._remember_outputs(request)
         if self._outlet is not None:
             self._outlet.submit(request, done)
             return
@@ -199,7 +206,6 @@ class PosixPort:
         if isinstance(request, SetLine):
             self._closed_state = replace(state, settings=request.applied_to(state.settings))
         elif isinstance(request, SetModem):
-            self._remember_outputs(request)
             self._closed_state = request.applied_to(state)
         done(self._closed_state)
 
@@ -270,7 +276,10 @@ class PosixPort:
         waiting = outlet.close()
         self._sent += outlet.taken
         self._end_break()
-        self._closed_state = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
+        # What a device that takes nothing kept waiting; the lines stay like this when it is closed.
+        tty.drive(self._outputs)
+        found = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
+        self._closed_state = self._outputs.applied_to(found)
         self._refused += tty.refused
         self._tty = self._outlet = self._watch = None
         self.path = None
@@ -286,7 +295,7 @@ class PosixPort:
         self._owner.port_lost(PortAbsent(self.name, reason))
 
     def _remember_outputs(self, request: SetModem) -> None:
-        """Keep what was asked for, for the next open."""
+        """Keep what was asked for last, for the next open and for closing."""
         dtr = self._outputs.dtr if request.dtr is None else request.dtr
         rts = self._outputs.rts if request.rts is None else request.rts
         self._outputs = SetModem(dtr, rts)
@@ -374,7 +383,6 @@ class PosixPort:
                 self._outlet.character_time = tty.settings.character_time
             case SetModem():
                 tty.drive(request)
-                self._remember_outputs(request)
             case SetBreak(on):
                 self._set_break(on)
             case SendBreak(duration):
@@ -386,6 +394,8 @@ class PosixPort:
             case Query(item):
                 if item is Item.MODEM_LINES:
                     tty.read_modem_lines()
+            case SetInputs():
+                pass  # submit() has refused it
         return 0.0
 
     def unsent(self) -> int:

@@ -16,7 +16,17 @@ from portline.hub.policy import (
     give_way,
     select,
 )
-from portline.line import Item, Purge, Query, SendBreak, SetBreak, SetLine, SetModem
+from portline.line import (
+    Item,
+    ModemLines,
+    Purge,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetInputs,
+    SetLine,
+    SetModem,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +64,7 @@ def test_what_a_controlling_peer_may_do() -> None:
     assert nothing.allows(Query(Item.DTR))
     assert Permissions(dtr=False).allows(SetModem(rts=True))
     assert not Permissions(dtr=False).allows(SetModem(dtr=False, rts=True))
+    assert not everything.allows(SetInputs(ModemLines()))
 
 
 # --- who gives way to a newcomer ------------------------------------------------------------------
