@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from portline.line import SendBreak, SetBreak, SetInputs, SetLine, SetModem
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from portline.line import Request
 
 __all__ = [
-    "NEW",
     "Occupant",
     "Overflow",
     "Permissions",
@@ -25,13 +24,6 @@ __all__ = [
 ]
 
 P = TypeVar("P")
-
-NEW: Final = 2.0
-"""Seconds after its arrival in which nobody is replaced for being the oldest or having the same
-address.  Two programs that both connect again whenever they are replaced would otherwise take the
-place from each other as fast as the network allows; so each place changes hands every two seconds
-at the most, and each of the two has time for a question and its answer.  A program whose machine
-was restarted, or a person, comes back later than that."""
 
 
 class Selection(Enum):
@@ -123,8 +115,7 @@ def give_way(
     """Return which of ``occupants`` is replaced by a peer from the host ``newcomer``.
 
     ``occupants`` are in the order in which they connected; the result is a place in it, or None
-    when nobody has to go.  ``idle_after`` is in seconds; being idle needs no :data:`NEW` to be
-    bounded, because whoever comes is idle for so long only later.
+    when nobody has to go.  ``idle_after`` is in seconds.
     """
     candidates = range(len(occupants))
     match rule:
@@ -137,5 +128,4 @@ def give_way(
             found = list(candidates)
         case WhenFull.REPLACE_SAME_ADDRESS:
             found = [i for i in candidates if occupants[i].host == newcomer]
-    # The first is the oldest: when it is too new, all the others are, too.
-    return found[0] if found and now - occupants[found[0]].connected_at >= NEW else None
+    return found[0] if found else None

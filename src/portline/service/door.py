@@ -34,7 +34,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from portline.hub.policy import NEW, Occupant, WhenFull, give_way
+from portline.hub.policy import Occupant, WhenFull, give_way
 from portline.net import tcp
 from portline.net.address import host_of
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     Enter: TypeAlias = Callable[[StreamLink, str], None]
 
-__all__ = ["NEWCOMERS", "WAIT_LIMIT", "Door"]
+__all__ = ["FIGHT", "FIGHT_SPAN", "NEWCOMERS", "WAIT_LIMIT", "Door"]
 
 NEWCOMERS: Final = 64
 """Newcomers that wait or are told why at the same time; more of them are closed without a word, so
@@ -57,6 +57,14 @@ that a flood costs nothing."""
 WAIT_LIMIT: Final = 1.0
 """Seconds that a newcomer waits for somebody who is leaving: what is on its way to the port then
 is written at any usual rate, and a program that is refused has not given up yet."""
+
+FIGHT: Final = 10
+"""Replacements within FIGHT_SPAN after which newcomers are refused for a while.  Two programs that
+connect again whenever they are replaced would otherwise throw each other out as fast as the network
+allows; people and programs that were restarted do not come so often."""
+
+FIGHT_SPAN: Final = 10.0
+"""Seconds; so a place that is fought for changes hands once a second on average."""
 
 
 class Door:
@@ -96,6 +104,7 @@ class Door:
         self._enter = enter
         self._waiting: deque[_Newcomer] = deque()
         self._leaving: list[StreamLink] = []
+        self._replacements: deque[float] = deque(maxlen=FIGHT)
 
     def full(self, protocol: str) -> bool:
         """Tell whether another peer of this protocol would be one too many."""
@@ -156,14 +165,20 @@ class Door:
             inside = self._inside(newcomer.protocol)
             left = [peer for peer in inside if has_left(peer)]
             peer = self._gives_way(left, newcomer) or self._gives_way(inside, newcomer)
-            if peer is None:
+            if peer is None or self._fought_for:
                 break
             self.replaced += 1
+            self._replacements.append(self._loop.time())
             peer.close(f"replaced by {newcomer.link.name} (when-full = {self.when_full.value})")
             if newcomer not in self._waiting:
                 return True  # its end has let the newcomer in
         self._waiting.remove(newcomer)
         return False
+
+    @property
+    def _fought_for(self) -> bool:
+        times = self._replacements
+        return len(times) == FIGHT and self._loop.time() - times[0] < FIGHT_SPAN
 
     def _gives_way(self, peers: Sequence[Session], newcomer: _Newcomer) -> Session | None:
         place = give_way(
@@ -206,12 +221,14 @@ class Door:
         match self.when_full:
             case WhenFull.REFUSE:
                 return ""
+            case _ if self._fought_for:
+                return f", and {FIGHT} peers were replaced within {FIGHT_SPAN:g} s"
             case WhenFull.REPLACE_IDLE:
                 return f", and nobody has been idle for {self.idle_after:g} s"
             case WhenFull.REPLACE_SAME_ADDRESS if not same:
                 return f", and nobody has your address {host}"
             case _:
-                return f", and who would give way has been here for less than {NEW:g} s"
+                return ""
 
 
 def has_left(peer: Session) -> bool:
