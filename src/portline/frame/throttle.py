@@ -71,7 +71,7 @@ class Throttle:
 
     def allowance(self, now: float) -> int:
         """Return how many characters may pass now."""
-        self._start = max(self._start, now - max(LATE_LIMIT, self._character_time))
+        self._start = max(self._start, now - LATE_LIMIT - self._character_time)
         return int((now - self._start) / self._character_time + _ROUNDING)
 
     def took(self, characters: int, now: float) -> None:
