@@ -1,4 +1,4 @@
-"""``--strict-baudrate``: the speed of a virtual port, measured from outside on both of its sides."""
+"""``--strict-baudrate``: the speed of a virtual port, measured from outside on both its sides."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ state      watched                       leaves it by
 closed     nothing                       ``open()``
 unused     inotify                       an application opens it; ``close()``
 in use     inotify, the descriptor,      the application closes it; ``close()``
-           settings every SETTINGS_POLL
+           the settings
 =========  ============================  =======================================================
 
 Whether an application is there is what the kernel's hang-up flag says; inotify only says when to
@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portline.errors import PortError, UsageError
 from portline.line import (
@@ -54,9 +54,10 @@ from portline.line import (
 )
 from portline.port.inlet import Inlet
 from portline.port.inotify import OpenWatch
-from portline.port.master import TERMINALS, Master
+from portline.port.master import TERMINALS, Master, no_terminal
 from portline.port.outlet import Outlet
 from portline.port.place import Place
+from portline.port.poll import Poll
 from portline.port.strict import StrictInlet, StrictOutlet
 from portline.port.termios2 import require_layout
 
@@ -67,17 +68,7 @@ if TYPE_CHECKING:
 
     from portline.port.base import PortOwner
 
-__all__ = ["SETTINGS_POLL", "PtyPort"]
-
-SETTINGS_POLL: Final = 0.02
-"""Seconds between two looks at the application's settings.  An application that sets them and then
-waits for the device's answer is served before it notices; a look costs about two microseconds."""
-
-TERMINAL_HINTS: Final = {
-    errno.ENOSPC: "there are too many, see sysctl kernel.pty.max",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "raise the limit of open files (sysctl fs.file-max)",
-}
+__all__ = ["PtyPort"]
 
 
 class PtyPort:
@@ -123,7 +114,7 @@ class PtyPort:
         self._inlet: Inlet | None = None
         self._outlet: Outlet | None = None
         self._watch: OpenWatch | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._poll: Poll | None = None
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -203,10 +194,7 @@ class PtyPort:
         try:
             master = Master(self.application, mode=self._mode, group=self._group)
         except OSError as error:
-            hint = TERMINAL_HINTS.get(error.errno or 0, "is /dev/pts mounted?")
-            raise PortError(
-                self.name, f"no pseudo terminal can be made: {error.strerror}; {hint}"
-            ) from error
+            raise no_terminal(self.name, error) from error
         try:
             self._watch = OpenWatch(master.terminal, self._look, self._loop)
         except OSError as error:
@@ -267,7 +255,7 @@ class PtyPort:
     def _used(self) -> None:
         self.in_use = self._heard = True
         self._set_reading()
-        self._timer = self._loop.call_later(SETTINGS_POLL, self._look_at_settings)
+        self._poll = Poll(self._check_settings, self._loop)
         self._owner.port_in_use(True)
 
     def _hear(self, there: bool) -> None:
@@ -315,9 +303,9 @@ class PtyPort:
         return None
 
     def _leave(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._poll is not None:
+            self._poll.close()
+            self._poll = None
         if self._inlet is not None:
             self._inlet.switch(False)
 
@@ -326,10 +314,6 @@ class PtyPort:
             self._inlet.switch(self.in_use and not self._paused)
 
     # --- the application's settings -------------------------------------------------------------
-
-    def _look_at_settings(self) -> None:
-        self._timer = self._loop.call_later(SETTINGS_POLL, self._look_at_settings)
-        self._check_settings()
 
     def _check_settings(self) -> None:
         if self._master is not None and self._master.changed():

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from portline.service.gateway import Gateway
+from portline.service.limits import files_needed, raise_file_limit
 from portline.service.log import start_logging
 from portline.service.status import State
 
@@ -71,6 +72,7 @@ async def serve(
 def run(config: GatewayConfig, *, verbose: int = 0, announce: bool = True) -> int:
     """Run a gateway in the foreground; returns the exit code of the process."""
     start_logging(verbose)
+    raise_file_limit(files_needed(config))
 
     def started(gateway: Gateway) -> None:
         if announce:
