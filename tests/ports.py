@@ -9,12 +9,13 @@ import os
 import struct
 import time
 import tty
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from portline.line import LineSettings, ModemChange, ModemLines, Report
+from portline.line import BAUDRATE_MAX, LineSettings, ModemChange, ModemLines, Report
 from portline.port.pty import PtyPort
 from portline.port.serial import PosixPort
+from portline.port.termios2 import encode, read_attributes, write_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +176,8 @@ class VirtualBench:
 
     can_be_lost = False
 
+    strict = False
+
     def __init__(self, folder: Path) -> None:
         self.owner = VirtualRecorder()
         self.far = FarEnd(-1)
@@ -185,6 +188,7 @@ class VirtualBench:
             loop=asyncio.get_running_loop(),
             directory=folder,
             group=None,
+            strict=self.strict,
         )
         self.port: SerialPort = self.virtual
 
@@ -209,6 +213,21 @@ class VirtualBench:
         self.port.close()
 
 
+class StrictBench(VirtualBench):
+    """A PtyPort with strict baudrate emulation; its line is as fast as lines can be."""
+
+    strict = True
+
+    async def application(self) -> FarEnd:
+        """Open an application that sets that speed, and wait until the port knows."""
+        far = await super().application()
+        fast = replace(SETTINGS, baudrate=BAUDRATE_MAX)
+        write_attributes(far.fd, encode(fast, read_attributes(far.fd)))
+        await until(lambda: self.virtual.application == fast)
+        self.owner.reports.clear()
+        return far
+
+
 Bench = DeviceBench | VirtualBench
 
 
@@ -218,6 +237,7 @@ class SlowLoop:
     def __init__(self) -> None:
         self.now = 1000.0
         self.writers: dict[int, Callable[[], object]] = {}
+        self.readers: dict[int, Callable[[], object]] = {}
         self._soon: list[Callable[[], object]] = []
         self._timers: list[_Timer] = []
 
@@ -239,6 +259,12 @@ class SlowLoop:
 
     def remove_writer(self, fd: int) -> None:
         del self.writers[fd]
+
+    def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
+        self.readers[fd] = callback
+
+    def remove_reader(self, fd: int) -> None:
+        del self.readers[fd]
 
     @property
     def waiting(self) -> list[float]:

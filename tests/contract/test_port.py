@@ -27,7 +27,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
-from tests.ports import SETTINGS, Bench, DeviceBench, VirtualBench, turns, until
+from tests.ports import SETTINGS, Bench, DeviceBench, StrictBench, VirtualBench, turns, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,9 @@ Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 Check = Callable[[Scenario], None]
 
 
-@pytest.fixture(params=[DeviceBench, VirtualBench], ids=["device", "virtual"])
+@pytest.fixture(
+    params=[DeviceBench, VirtualBench, StrictBench], ids=["device", "virtual", "strict"]
+)
 def check(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Check:
     """Run a scenario with one kind of port on one kind of loop, and look for leaks."""
 

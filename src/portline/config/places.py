@@ -14,8 +14,9 @@ __all__ = ["Device", "ListenAddresses", "VirtualName"]
 LISTENERS_MAX: Final = 16
 """Addresses of one connection: one per interface of a large machine, in two protocols."""
 
-NAME_LIMIT: Final = 64
-"""Characters in the name of a virtual port; device names in use are below 20."""
+NAME_LIMIT: Final = 200
+"""Bytes in the name of a virtual port, as UTF-8: a file system allows 255 (Linux NAME_MAX), of
+which some are for the name under which a link is made before it replaces another."""
 
 PATH_LIMIT: Final = 4096
 """Characters in a path (Linux PATH_MAX)."""
@@ -76,7 +77,7 @@ class VirtualName:
     @property
     def allowed(self) -> str:
         """The two shapes."""
-        return "a name like ttyV0 (letters, digits, - . _), or a path like /tmp/ttyV0"
+        return "a name like ttyV0 (not beginning with -), or a path like /tmp/ttyV0"
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -84,13 +85,14 @@ class VirtualName:
         return ()
 
     def read(self, value: object) -> str:
-        """Return the name."""
-        if isinstance(value, str) and value.rpartition("/")[2].strip() not in ("", ".", ".."):
-            text = value.strip()
-            if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text) and len(text) <= NAME_LIMIT:
-                return text
-            if "/" in text and not text.endswith("/") and _clean(text):
-                return _normal(text) if text.startswith("/") else text
+        """Return the name: any that a file may have, and that people can read."""
+        if isinstance(value, str) and _clean(text := value.strip()):
+            last = text.rpartition("/")[2].strip()
+            if last not in ("", ".", "..") and len(last.encode()) <= NAME_LIMIT:
+                if text.startswith("/"):
+                    return _normal(text)
+                if not text.startswith("-"):
+                    return text
         raise ValueError(f"{quoted(value)} must be {self.allowed}")
 
     def show(self, value: object) -> str:

@@ -1,1 +1,1 @@
-"""Packet rules: where the stream from the port is cut on its way to the network.  Pure."""
+"""What happens to the stream on its way: cut into packets, held to the speed of a line.  Pure."""

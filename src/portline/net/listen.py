@@ -181,7 +181,9 @@ class Listener:
         """Accept nothing for a while: the waiting connection would wake us again at once."""
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
-        self.error = NetworkError(self.address, f"{error.strerror}; accepting again in {REST:g} s")
+        remedy = "; raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
+        text = f"{error.strerror}{remedy}; accepting again in {REST:g} s"
+        self.error = NetworkError(self.address, text)
         self._timer = self._loop.call_later(REST, self._rested)
         now = self._loop.time()
         if self._told_at is None or now - self._told_at > NEWS:

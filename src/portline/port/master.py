@@ -26,6 +26,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from portline.errors import PortError
 from portline.port.termios2 import (
     decode,
     encode,
@@ -38,7 +39,7 @@ from portline.port.termios2 import (
 if TYPE_CHECKING:
     from portline.line import LineSettings
 
-__all__ = ["FLUSHED_INPUT", "TERMINALS", "Master"]
+__all__ = ["FLUSHED_INPUT", "TERMINALS", "Master", "no_terminal"]
 
 TIOCPKT: Final = 0x5420
 TIOCNXCL: Final = 0x540D
@@ -55,6 +56,14 @@ TERMINALS: Final[dict[str, str]] = {}
 
 The kernel gives numbers out again at once, so after a crash the link of one port may well lead to
 the new terminal of another."""
+
+
+HINTS: Final = {
+    errno.ENOSPC: "there are too many, see sysctl kernel.pty.max",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the limit of open files (sysctl fs.file-max)",
+}
+"""What helps when the kernel makes no more terminals."""
 
 
 class Master:
@@ -119,6 +128,12 @@ class Master:
         finally:
             os.close(slave)
         return True
+
+
+def no_terminal(port: str, error: OSError) -> PortError:
+    """Return what to say when there can be no :class:`Master` for a port."""
+    hint = HINTS.get(error.errno or 0, "is /dev/pts mounted?")
+    return PortError(port, f"no pseudo terminal can be made: {error.strerror}; {hint}")
 
 
 def _give_to(slave: int, mode: int, group: str | None) -> None:

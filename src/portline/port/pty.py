@@ -8,7 +8,7 @@ state      watched                       leaves it by
 closed     nothing                       ``open()``
 unused     inotify                       an application opens it; ``close()``
 in use     inotify, the descriptor,      the application closes it; ``close()``
-           settings every SETTINGS_POLL
+           the settings
 =========  ============================  =======================================================
 
 Whether an application is there is what the kernel's hang-up flag says; inotify only says when to
@@ -32,14 +32,17 @@ arrive before that data.)
 
 A port that is not in use discards what is written: the kernel would give it to the next
 application as if it had just come.
+
+With strict baudrate emulation (:mod:`portline.port.strict`) what the last application wrote may
+take a while after it has closed the port.  The port stays in use until then and discards what is
+written; an application that opens it meanwhile is the next user without a break between.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portline.errors import PortError, UsageError
 from portline.hub.lines import crossed
@@ -58,43 +61,31 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.port.base import READ_LIMIT
+from portline.port.inlet import Inlet
 from portline.port.inotify import OpenWatch
-from portline.port.master import FLUSHED_INPUT, TERMINALS, Master
+from portline.port.master import TERMINALS, Master, no_terminal
 from portline.port.outlet import Outlet
 from portline.port.place import Place
+from portline.port.poll import Poll
+from portline.port.strict import StrictInlet, StrictOutlet
 from portline.port.termios2 import require_layout
 
 if TYPE_CHECKING:
     import asyncio
+    import os
     from collections.abc import Callable
 
     from portline.port.base import PortOwner
 
-__all__ = ["SETTINGS_POLL", "PtyPort"]
-
-SETTINGS_POLL: Final = 0.02
-"""Seconds between two looks at the application's settings.  An application that sets them and then
-waits for the device's answer is served before it notices; a look costs about two microseconds."""
-
-READ_SIZE: Final = 4096
-"""Bytes asked for in one read: the packet byte and at most 4095 bytes of data."""
-
-TERMINAL_HINTS: Final = {
-    errno.ENOSPC: "there are too many, see sysctl kernel.pty.max",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "raise the limit of open files (sysctl fs.file-max)",
-}
-
-FULL_READ: Final = 4096
-"""A read of so many bytes may have left some in the kernel."""
+__all__ = ["PtyPort"]
 
 
 class PtyPort:
     """A pseudo terminal under a name, as a :class:`portline.port.base.SerialPort`.
 
     ``name`` and ``directory`` are those of :class:`portline.port.place.Place`; ``settings`` is what
-    an application finds that sets nothing; ``mode`` and ``group`` are the terminal's.
+    an application finds that sets nothing; ``mode`` and ``group`` are the terminal's;
+    ``strict`` passes data no faster than a line with the application's settings would.
     ``application`` is what the application has set, the last one's while there is none; ``inputs``
     is what it is to read from its signal lines, for backends that can show it.
     """
@@ -109,6 +100,7 @@ class PtyPort:
         directory: str | os.PathLike[str] | None = None,
         mode: int = 0o660,
         group: str | None = "dialout",
+        strict: bool = False,
     ) -> None:
         self.name = name
         self.path: str | None = None
@@ -123,16 +115,18 @@ class PtyPort:
         self._loop = loop
         self._mode = mode
         self._group = group
+        self._strict = strict
         self._place = Place(name, TERMINALS, directory)
         self._sent = 0
         self._paused = False
-        self._reading = False
+        self._heard = False  # somebody is there to read what is written
         self._full = False
         self._hung_up = False
         self._master: Master | None = None
+        self._inlet: Inlet | None = None
         self._outlet: Outlet | None = None
         self._watch: OpenWatch | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._poll: Poll | None = None
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -169,7 +163,7 @@ class PtyPort:
     def close(self) -> None:
         """Remove the name and hang up; waiting requests are answered before this returns."""
         self._full = False
-        self.in_use = False
+        self.in_use = self._heard = False
         self._state = replace(self._state, lines=ModemLines())
         if self._master is not None and self.path is not None:
             self._place.remove(self.path, self._master.terminal)
@@ -180,7 +174,7 @@ class PtyPort:
 
     def write(self, data: bytes) -> None:
         """Send data to the application; discarded while there is none."""
-        if self._outlet is None or not self.in_use:
+        if self._outlet is None or not self._heard:
             self.discarded += len(data)
         else:
             self._outlet.write(data)
@@ -224,10 +218,7 @@ class PtyPort:
         try:
             master = Master(self.application, mode=self._mode, group=self._group)
         except OSError as error:
-            hint = TERMINAL_HINTS.get(error.errno or 0, "is /dev/pts mounted?")
-            raise PortError(
-                self.name, f"no pseudo terminal can be made: {error.strerror}; {hint}"
-            ) from error
+            raise no_terminal(self.name, error) from error
         try:
             self._watch = OpenWatch(master.terminal, self._look, self._loop)
         except OSError as error:
@@ -239,18 +230,25 @@ class PtyPort:
             ) from error
         self._master = master
         self._hung_up = False
-        self._outlet = Outlet(self, master.fd, self._loop)
+        if self._strict:
+            time = self.application.character_time
+            self._inlet = StrictInlet(self, master.fd, self._loop, time)
+            self._outlet = StrictOutlet(self, master.fd, self._loop, time)
+        else:
+            self._inlet = Inlet(self, master.fd, self._loop)
+            self._outlet = Outlet(self, master.fd, self._loop)
         return master
 
     def _disconnect(self) -> list[Callable[[PortState], None]]:
-        master, outlet, watch = self._master, self._outlet, self._watch
-        if master is None or outlet is None or watch is None:
+        master, inlet, outlet, watch = self._master, self._inlet, self._outlet, self._watch
+        if master is None or inlet is None or outlet is None or watch is None:
             return []
         self._leave()
+        inlet.close()
         waiting = outlet.close()
         self._sent += outlet.taken
         watch.close()
-        self._master = self._outlet = self._watch = None
+        self._master = self._inlet = self._outlet = self._watch = None
         master.close()
         return waiting
 
@@ -272,15 +270,27 @@ class PtyPort:
             return
         there, readable = self._master.look()
         if not self.in_use and (there or readable):
-            self.in_use = True
-            self._set_reading()
-            self._timer = self._loop.call_later(SETTINGS_POLL, self._look_at_settings)
-            self._owner.port_in_use(True)
-            self._raise_outputs()
+            self._used()
         elif self.in_use and self._paused and not (there or readable):
             self._unused()
             return
+        if self._strict:
+            self._hear(there)
         self._check_settings()
+
+    def _used(self) -> None:
+        self.in_use = self._heard = True
+        self._set_reading()
+        self._poll = Poll(self._check_settings, self._loop)
+        self._owner.port_in_use(True)
+        self._raise_outputs()
+
+    def _hear(self, there: bool) -> None:
+        """Forget what nobody is there to read, while the last words are still on the line."""
+        was_heard, self._heard = self._heard, self.in_use and there
+        if was_heard and not there and self._outlet is not None and self._master is not None:
+            self._outlet.drop()
+            self._master.renew()
 
     def _unused(self) -> None:
         """Let the last application go: what it did not read is gone, as with a real port."""
@@ -289,7 +299,7 @@ class PtyPort:
             return
         self._check_settings()
         self._leave()
-        self.in_use = False
+        self.in_use = self._heard = False
         outlet.drop()
         failure = None if master.renew() else self._exchange(master)
         self.outputs(dtr=False, rts=False)
@@ -299,8 +309,8 @@ class PtyPort:
 
     def _exchange(self, old: Master) -> PortError | None:
         """Put a new terminal under the name: the old one is for its last user alone."""
-        path, outlet, watch = self.path, self._outlet, self._watch
-        if path is None or outlet is None or watch is None:
+        path, inlet, outlet, watch = self.path, self._inlet, self._outlet, self._watch
+        if path is None or inlet is None or outlet is None or watch is None:
             return None
         try:
             # The new one first: at no time does the name lead nowhere.
@@ -310,6 +320,7 @@ class PtyPort:
             return error
         finally:
             if self._master is not old:
+                inlet.close()
                 outlet.close()
                 self._sent += outlet.taken
                 watch.close()
@@ -320,81 +331,61 @@ class PtyPort:
         return None
 
     def _leave(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._reading and self._master is not None:
-            self._reading = False
-            self._loop.remove_reader(self._master.fd)
+        if self._poll is not None:
+            self._poll.close()
+            self._poll = None
+        if self._inlet is not None:
+            self._inlet.switch(False)
 
     def _set_reading(self) -> None:
-        wanted = self.in_use and not self._paused
-        if self._master is None or wanted is self._reading:
-            return
-        self._reading = wanted
-        if wanted:
-            self._loop.add_reader(self._master.fd, self._readable)
-        else:
-            self._loop.remove_reader(self._master.fd)
+        if self._inlet is not None:
+            self._inlet.switch(self.in_use and not self._paused)
 
     # --- the application's settings -------------------------------------------------------------
 
-    def _look_at_settings(self) -> None:
-        self._timer = self._loop.call_later(SETTINGS_POLL, self._look_at_settings)
-        self._check_settings()
-
     def _check_settings(self) -> None:
-        if self._master is None or not self._master.changed():
-            return
-        settings = self._master.settings()
-        hung_up = settings.baudrate == 0
-        if hung_up:
-            settings = replace(settings, baudrate=self.application.baudrate)
-        if hung_up is not self._hung_up:
-            self._hung_up = hung_up
-            self._raise_outputs()
-        if settings != self.application:
-            self.application = settings
-            self._owner.port_report(LineChange(settings))
+        if self._master is not None and self._master.changed():
+            self._take_settings(self._master.settings())
 
     def _raise_outputs(self) -> None:
         """Do as a driver does when a port is opened, or when its rate becomes 0 or no longer is."""
         on = self.in_use and not self._hung_up
         self.outputs(dtr=on, rts=on)
 
-    # --- reading --------------------------------------------------------------------------------
-
-    def _readable(self) -> None:
-        master = self._master
-        if master is None:
+    def _take_settings(self, settings: LineSettings) -> None:
+        hung_up = settings.baudrate == 0
+        if hung_up:
+            settings = replace(settings, baudrate=self.application.baudrate)
+        if hung_up is not self._hung_up:
+            self._hung_up = hung_up
+            self._raise_outputs()
+        if settings == self.application:
             return
-        data, gone = self._gather(master.fd)
-        if data:
-            self._check_settings()
-            if self._master is master:
-                self._owner.port_data(data)
-        if gone and self._master is master:
-            self._unused()
+        self.application = settings
+        for way in (self._inlet, self._outlet):
+            if isinstance(way, StrictInlet | StrictOutlet):
+                way.set_character_time(settings.character_time)
+        self._owner.port_report(LineChange(settings))
 
-    def _gather(self, fd: int) -> tuple[bytes, bool]:
-        """Read what there is; return the data, and whether the application is gone."""
-        chunks: list[memoryview] = []
-        total = 0
-        while total <= READ_LIMIT - READ_SIZE:
-            try:
-                packet = os.read(fd, READ_SIZE)
-            except BlockingIOError:
-                break
-            except OSError:
-                return b"".join(chunks), True
-            total += len(packet)
-            if packet[0] == 0:
-                chunks.append(memoryview(packet)[1:])
-                if len(packet) < FULL_READ:
-                    break
-            elif packet[0] & FLUSHED_INPUT and self._outlet is not None:
-                self._outlet.drop()
-        return b"".join(chunks), False
+    # --- what the inlet tells -------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Pass on what the application wrote, after the settings that it made before."""
+        master = self._master
+        if master is not None and master.changed():
+            self._take_settings(master.settings())
+            if self._master is not master:
+                return
+        self._owner.port_data(data)
+
+    def flushed(self) -> None:
+        """Drop what waits here for the application, which has just dropped what it had."""
+        if self._outlet is not None:
+            self._outlet.drop()
+
+    def gone(self) -> None:
+        """Note that the last application is gone."""
+        self._unused()
 
     # --- what the outlet asks for ---------------------------------------------------------------
 
@@ -411,8 +402,8 @@ class PtyPort:
             case SetBreak(on):
                 self._state = replace(self._state, break_on=on)
             case Purge(received):
-                if received and self._master is not None:
-                    self._gather(self._master.fd)
+                if received and self._inlet is not None:
+                    self._inlet.drop()
             case SendBreak() | Query():
                 pass
         return 0.0

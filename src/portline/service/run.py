@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
+from portline.service.limits import files_needed, raise_file_limit
 from portline.service.log import start_logging
 from portline.service.status import State
 
@@ -152,6 +153,7 @@ def run(
 ) -> int:
     """Run a gateway in the foreground; returns the exit code of the process."""
     start_logging(verbose)
+    raise_file_limit(files_needed(config))
 
     def started(gateway: Gateway) -> None:
         if announce:

@@ -38,13 +38,29 @@ def test_a_bare_device_name_is_understood_and_refused() -> None:
         Device().read("ttyUSB0")
 
 
-@pytest.mark.parametrize("name", ["ttyV0", "COM7", "a.b-c_d", "/dev/ttyS0", "./ttyV0", "_x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ttyV0",
+        "COM7",
+        "a.b-c_d",
+        "/dev/ttyS0",
+        "./ttyV0",
+        "serial/COM7",
+        "Zähler 2",
+        "#1",
+        "x" * 200,
+    ],
+)
 def test_the_spellings_of_a_virtual_port(name: str) -> None:
     assert VirtualName().read(f" {name} ") == name
     assert VirtualName().show(name) == name
 
 
-@pytest.mark.parametrize("wrong", ["", ".", "..", "-x", "a b", "x" * 65, "/tmp/", "/a\tb", 1, None])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", ".", "..", "-x", "a\nb", "ä" * 101, "/tmp/", "/a\tb", "/tmp/" + "x" * 201, 1, None],
+)
 def test_what_is_no_virtual_port(wrong: object) -> None:
     with pytest.raises(ValueError, match="must be a name like ttyV0"):
         VirtualName().read(wrong)

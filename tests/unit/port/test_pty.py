@@ -565,7 +565,7 @@ def test_a_terminal_that_fails_ends_the_port(
         bench = VirtualBench(tmp_path)
         await bench.open()
         with monkeypatch.context() as patched:
-            patched.setattr(module.os, "write", fail)
+            patched.setattr(os, "write", fail)
             bench.port.write(b"x" * 100_000)
         assert bench.owner.lost == []
         await until(lambda: bench.owner.lost)
