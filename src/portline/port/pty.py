@@ -53,6 +53,7 @@ from portline.port.base import READ_LIMIT
 from portline.port.inotify import OpenWatch
 from portline.port.master import FLUSHED_INPUT, TERMINALS, Master
 from portline.port.outlet import Outlet
+from portline.port.overlap import Overlap
 from portline.port.place import Place
 from portline.port.termios2 import require_layout
 
@@ -84,8 +85,9 @@ FULL_READ: Final = 4096
 class PtyPort:
     """A pseudo terminal under a name, as a :class:`portline.port.base.SerialPort`.
 
-    ``name`` and ``directory`` are those of :class:`portline.port.place.Place`; ``settings`` is what
-    an application finds that sets nothing; ``mode`` and ``group`` are the terminal's.
+    ``name`` and ``directory`` are those of :class:`portline.port.place.Place`, or with ``overlap``
+    ``name`` is that of :class:`portline.port.overlap.Overlap`; ``settings`` is what an application
+    finds that sets nothing; ``mode`` and ``group`` are the terminal's.
     ``application`` is what the application has set, the last one's while there is none.
     """
 
@@ -97,6 +99,7 @@ class PtyPort:
         owner: PortOwner,
         loop: asyncio.AbstractEventLoop,
         directory: str | os.PathLike[str] | None = None,
+        overlap: bool = False,
         mode: int = 0o660,
         group: str | None = "dialout",
     ) -> None:
@@ -112,7 +115,7 @@ class PtyPort:
         self._loop = loop
         self._mode = mode
         self._group = group
-        self._place = Place(name, TERMINALS, directory)
+        self._place = Overlap(name, TERMINALS) if overlap else Place(name, TERMINALS, directory)
         self._sent = 0
         self._paused = False
         self._reading = False

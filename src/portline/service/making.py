@@ -25,7 +25,7 @@ def make_port(
     if config.virtual is not None:
         from portline.port.pty import PtyPort
 
-        return PtyPort(config.virtual, owner=owner, loop=loop)
+        return PtyPort(config.virtual, owner=owner, loop=loop, overlap=config.overlap)
     from portline.port.serial import PosixPort
 
     assert config.port is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.service.gateway import Gateway
 from portline.service.log import start_logging
+from portline.service.recovery import recover
 from portline.service.status import State
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ async def serve(
     ended = asyncio.Event()
     for number in ENDING:
         loop.add_signal_handler(number, ended.set)
+    recover(config)
     gateway = Gateway(config)
     gateway.start()
     try:
