@@ -63,7 +63,7 @@ def _share(number: int, port: FoundPort) -> str | None:
 
 def _held(port: FoundPort, held: list[Holder]) -> str:
     """Return who has the device, or the virtual port in place of it."""
-    if port.hidden_for_good:
+    if port.stale:
         return "under a virtual port that is gone; run `portline repair`"
     if port.hidden:
         server = terminal_holder(port.hidden)

@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portline.config.options import Combination, exclusion, key_of
 from portline.config.kinds import Switch
+from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
 from portline.config.wording import nearest, quoted

@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-Nearly everything comes from sysfs; no port is opened.  Each entry of ``/sys/class/tty`` with a ``device``
-is a port, except the ghosts: 8250 reserves ttyS0..ttyS31 and most have no chip (``type`` 0).
+Nearly everything comes from sysfs; no port is opened.  Each entry of ``/sys/class/tty`` with a
+``device`` is a port, except the ghosts: 8250 reserves ttyS0..ttyS31 and most have no chip
+(``type`` 0).
 A USB adapter is recognised by walking up from ``device`` to the folder with ``idVendor``; the
 folder with ``bInterfaceNumber`` on the way tells which port of a double adapter it is.
 
@@ -72,7 +73,7 @@ class FoundPort:
     console: bool = False
     hidden: str = ""
     """The terminal of the virtual port that lies over it (overlap), "" when there is none."""
-    hidden_for_good: bool = False
+    stale: bool = False
     """Whether the program behind that virtual port is gone (``portline repair``)."""
 
     @property
@@ -116,7 +117,7 @@ def found_ports(sys: Path = SYS, dev: Path = DEV) -> list[FoundPort]:
                 usb=_usb(entry / "device"),
                 console=name in consoles,
                 hidden=over.terminal if over is not None and over.ours else "",
-                hidden_for_good=over is not None and over.ours and over.dead,
+                stale=over is not None and over.ours and over.dead,
             )
         )
     return ports

@@ -96,9 +96,9 @@ class Mount:
         return bool(self.terminal) and self.root.endswith("//deleted")
 
 
-def mounts() -> list[Mount]:
-    """Return the mounts that this process sees.  Raises OSError where there is no /proc."""
-    text = os.fsdecode((_SELF / "mountinfo").read_bytes())
+def mounts(process: Path = _SELF) -> list[Mount]:
+    """Return the mounts that a process sees.  Raises OSError where there is no /proc."""
+    text = os.fsdecode((process / "mountinfo").read_bytes())
     return [Mount.parse(line) for line in text.splitlines()]
 
 

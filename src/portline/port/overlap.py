@@ -51,7 +51,7 @@ from typing import TYPE_CHECKING, Final
 from portline.errors import PortAbsent, PortBusy, PortDenied, PortError
 from portline.port.drivers import driver_kind, is_console, is_controlling
 from portline.port.holder import terminal_holder
-from portline.port.mounts import attach, covering, detach
+from portline.port.mounts import attach, covering, detach, mounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,13 +208,15 @@ def uncover(path: str) -> int:
 def is_private(proc: Path = Path("/proc")) -> bool:
     """Return whether what this process mounts is seen by itself and its children only.
 
-    So it is in a container and in a service with PrivateDevices, ProtectSystem and the like.  False
-    also where the kernel does not tell whom the other programs are with.
+    So it is in a service with PrivateDevices, ProtectSystem and the like.  False also where the
+    kernel does not tell, and in a container, which has a first process of its own.
     """
     try:
-        return os.readlink(proc / "self/ns/mnt") != os.readlink(proc / "1/ns/mnt")
+        # The links in /proc/PID/ns take more rights to read.  A mount's number is never in two.
+        mine, common = ({m.number for m in mounts(proc / each)} for each in ("self", "1"))
     except OSError:
         return False
+    return not mine & common
 
 
 def _shows(mount: Mount, terminal: str) -> bool:

@@ -31,5 +31,5 @@ def recover(config: GatewayConfig) -> None:
         _LOG.warning(
             "overlap: only this program sees its virtual ports over their devices, because it has "
             "mounts of its own; take PrivateDevices, ProtectSystem and the like out of its "
-            "service, or run it outside the container"
+            "service"
         )
