@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -9,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -17,7 +20,7 @@ import pytest
 from tests.interop.conftest import lacking
 from tests.interop.device import PATIENCE
 from tests.interop.server import SOURCE, SUT, Server, free_port
-from tests.namespace import Namespace, Unavailable
+from tests.namespace import DEVICE, Namespace, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +70,15 @@ def portline(namespace: Namespace, *words: str) -> subprocess.CompletedProcess[s
     environment = f"PYTHONPATH={SOURCE}"
     command = ["env", environment, sys.executable, "-X", "dev", "-m", "portline", *words]
     return namespace.run(*command)
+
+
+def inside(namespace: Namespace, program: str) -> str:
+    """Run lines of Python inside; return what they print."""
+    lines = "import os\n" + textwrap.dedent(program)
+    command = ["env", f"PYTHONPATH={SOURCE}", sys.executable, "-X", "dev", "-W", "error"]
+    ended = namespace.run(*command, "-c", lines)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
 
 
 def kill(server: Server) -> None:
@@ -144,6 +156,110 @@ def test_unmounting_by_hand_brings_the_device_back(
         os.close(fd)
     server.stop()
     assert namespace.is_device(NAME)
+
+
+def test_exclusive_use_outlives_its_application_and_the_name_leads_to_a_new_terminal(
+    namespace: Namespace, share: Callable[..., Server]
+) -> None:
+    """In a user namespace, because a server that is root everywhere may simply lift TIOCEXCL."""
+    own = ["unshare", "-U", "-r", "-m", "--propagation", "private", "--"]
+    if namespace.run(*own, "true").returncode != 0:
+        lacking("no user namespaces here")
+    prefix = [*namespace.prefix, *own]
+    server = share("raw", "--virtual", NAME, "--overlap", device="", prefix=prefix)
+    seen = f"/proc/{server.process.pid}/root{NAME}"
+    before = os.stat(seen).st_rdev
+    fd = os.open(seen, FLAGS)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+        fcntl.ioctl(fd, termios.TIOCEXCL)
+        talk(fd, peer)
+        os.close(fd)
+        eventually(lambda: os.stat(seen).st_rdev not in (before, DEVICE))
+        fd = os.open(seen, FLAGS)
+        talk(fd, peer)
+        os.close(fd)
+    server.stop()
+
+
+def test_at_no_time_is_the_device_reached_while_terminals_are_exchanged(
+    namespace: Namespace,
+) -> None:
+    told = inside(
+        namespace,
+        """
+        from portline.port import mounts, overlap
+        spot = overlap.Overlap("/dev/ttyS1", {})
+        pairs = [os.openpty() for _ in range(4)]
+        names = [os.ttyname(slave) for _, slave in pairs]
+        spot.put("/dev/ttyS1", names[0])
+        spot.move("/dev/ttyS1", names[1], names[2])  # not the one that lies there
+        assert mounts.covering("/dev/ttyS1").terminal == names[0]
+        spot.move("/dev/ttyS1", names[0], names[1])
+        assert mounts.covering("/dev/ttyS1").terminal == names[1]
+
+        def attach(terminal, path, *, beneath=False, attach=overlap.attach):
+            if beneath:
+                raise OSError(22, "Invalid argument")  # as before Linux 6.5
+            attach(terminal, path)
+
+        overlap.attach = attach
+        spot.move("/dev/ttyS1", names[1], names[2])
+        assert mounts.covering("/dev/ttyS1").terminal == names[2]
+        spot.remove("/dev/ttyS1", names[1])
+        assert mounts.covering("/dev/ttyS1").terminal == names[2]
+        spot.remove("/dev/ttyS1", names[2])
+        assert mounts.covering("/dev/ttyS1") is None
+        spot.remove("/dev/ttyS1", names[2])
+        print("done")
+        """,
+    )
+    assert told == "done\n"
+    assert namespace.layers(NAME) == []
+
+
+def test_a_mount_on_top_of_ours_is_not_taken_for_it(namespace: Namespace) -> None:
+    told = inside(
+        namespace,
+        """
+        import subprocess
+        from portline.port import mounts
+        master, slave = os.openpty()
+        mounts.attach(os.ttyname(slave), "/dev/ttyS1")
+        ours = mounts.covering("/dev/ttyS1")
+        subprocess.run(["mount", "--bind", "/dev/null", "/dev/ttyS1"], check=True)
+        mounts.detach(ours)
+        assert mounts.covering("/dev/ttyS1").kind != "devpts"
+        assert mounts.covering("/dev/none") is None
+        assert mounts.covering("/dev/ttyS2") is None
+        print("done")
+        """,
+    )
+    assert told == "done\n"
+    assert len(namespace.layers(NAME)) == 2
+
+
+def test_ports_says_what_lies_over_a_device(
+    namespace: Namespace, overlap: Callable[..., Server], tmp_path: Path
+) -> None:
+    sysfs = tmp_path / "sys"
+    (sysfs / "class/tty/ttyS1/device").mkdir(parents=True)
+    program = f"""
+        from pathlib import Path
+        from portline.cli import ports
+        from portline.port.inventory import found_ports
+        ports.found_ports = lambda: found_ports(Path("{sysfs}"))
+        ports.ports([], standalone_mode=False)
+        """
+    server = overlap()
+    live = inside(namespace, program)
+    assert f"under a virtual port of pid {server.process.pid} (" in live
+    assert "portline share" not in live
+    kill(server)
+    assert "under a virtual port that is gone; run `portline repair`" in inside(namespace, program)
+    assert portline(namespace, "repair").returncode == 0
+    free = inside(namespace, program)
+    assert "free" in free
+    assert "portline share /dev/ttyS1" in free
 
 
 # --- crashes -------------------------------------------------------------------------------------
@@ -235,7 +351,7 @@ def test_kills_at_any_moment(
     for _ in range(KILLS):
         server = overlap(wait=False)
         # Reading the source takes most of a start; what matters comes after that.
-        time.sleep(dice.uniform(0.2, 0.8))
+        time.sleep(dice.uniform(0.1, 0.5))
         kill(server)
         assert len(namespace.layers(NAME)) <= 1
         if remedy == "repair":

@@ -8,10 +8,12 @@ made by ctypes.
 
 The mount is made with the three calls of Linux 5.12 and later (open_tree, mount_setattr,
 move_mount) and not with mount(2), because of the *mark*: a mount that Portline made is told from
-everybody else's by two attributes that mean nothing on a device and that nobody gives to one
+everybody else's by an attribute that means nothing on a device and that nobody gives to one
 (MARK).  The three calls mark it before it can be seen; with mount(2) and a remount, a kill
 between the two would leave a mount without a mark, which nobody would dare to take away.  The mark
-lives exactly as long as the mount: no file has to be kept in step with it.
+lives exactly as long as the mount: no file has to be kept in step with it, and none gets lost with
+a service's runtime folder.  (In a user namespace the attributes of access times, which would be as
+odd, must not be changed.)
 
 ``/proc/self/mountinfo`` lists the mounts.  The terminal that a mount shows is written as its root,
 ``/5``, and once the program behind it is gone, ``/5//deleted``, also when the kernel has given the
@@ -44,12 +46,14 @@ MOUNT_SETATTR: Final = 442
 """The calls' numbers, the same on all machines since Linux 5.1; older C libraries have no names
 for them, and where the numbers mean nothing the kernel says ENOSYS."""
 
-ATTRIBUTES: Final = 0x02 | 0x08 | 0x80 | 0x200000
-"""MOUNT_ATTR_NOSUID, NOEXEC, NODIRATIME and NOSYMFOLLOW (Linux 5.14): the mark, and the two that
-devpts has anyway."""
+ATTRIBUTES: Final = 0x02 | 0x08 | 0x200000
+"""MOUNT_ATTR_NOSUID, NOEXEC, which devpts mostly has anyway, and NOSYMFOLLOW (Linux 5.14)."""
 
-MARK: Final = frozenset({"nodiratime", "nosymfollow"})
-"""How mountinfo spells the mark: a device is neither a folder nor a link."""
+MARK: Final = frozenset({"nosuid", "noexec", "nosymfollow"})
+"""How mountinfo spells the mark: there are no links below a device that could not be followed."""
+
+NEVER_OURS: Final = "/dev/console"
+"""Where containers have a terminal mounted; Portline never does."""
 
 _MOUNT_ATTR: Final = struct.Struct("=QQQQ")
 """``struct mount_attr``: what to set, what to clear, propagation, user namespace."""
@@ -88,7 +92,7 @@ class Mount:
     @property
     def ours(self) -> bool:
         """Whether a Portline made it, this one or another."""
-        return bool(self.terminal) and self.options >= MARK
+        return bool(self.terminal) and self.options >= MARK and self.point != NEVER_OURS
 
     @property
     def dead(self) -> bool:
