@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 Nearly everything comes from sysfs; no port is opened.  Each entry of ``/sys/class/tty`` with a
 ``device`` is a port, except the ghosts: 8250 reserves ttyS0..ttyS31 and most have no chip
-(``type`` 0).
+(``type`` 0); one of them is shown while a virtual port lies over it.
 A USB adapter is recognised by walking up from ``device`` to the folder with ``idVendor``; the
 folder with ``bInterfaceNumber`` on the way tells which port of a double adapter it is.
 
@@ -104,10 +104,11 @@ def found_ports(sys: Path = SYS, dev: Path = DEV) -> list[FoundPort]:
     ports = []
     for name in sorted(_names(sys / "class/tty"), key=_counted):
         entry = sys / "class/tty" / name
-        if not (entry / "device").exists() or _text(entry / "type") == "0":
-            continue
         path = str(dev / name)
         over = covering(path)
+        hidden = over.terminal if over is not None and over.ours else ""
+        if not (entry / "device").exists() or (_text(entry / "type") == "0" and not hidden):
+            continue
         ports.append(
             FoundPort(
                 path=path,
@@ -116,8 +117,8 @@ def found_ports(sys: Path = SYS, dev: Path = DEV) -> list[FoundPort]:
                 by_path=by_path.get(os.path.realpath(path), ""),
                 usb=_usb(entry / "device"),
                 console=name in consoles,
-                hidden=over.terminal if over is not None and over.ours else "",
-                stale=over is not None and over.ours and over.dead,
+                hidden=hidden,
+                stale=over is not None and bool(hidden) and over.dead,
             )
         )
     return ports
