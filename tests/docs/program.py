@@ -57,6 +57,8 @@ class Place:
         self.folder = folder
         self.masters: dict[str, int] = {}
         self.ports: dict[int, int] = {}
+        self.prefix: list[str] = []
+        """How a command begins that is to run elsewhere than on this machine as it is."""
         self._slaves: dict[str, int] = {}
 
     def close(self) -> None:
@@ -90,7 +92,7 @@ class Place:
     def run(self, *words: str) -> str:
         """Run Portline until it ends with success; return what it wrote."""
         ended = subprocess.run(
-            [sys.executable, "-m", "portline", *words],
+            [*self.prefix, sys.executable, "-m", "portline", *words],
             cwd=self.folder,
             env=environment(),
             capture_output=True,
@@ -114,7 +116,7 @@ class Running:
         self._place = place
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "portline", *words],
+                [*place.prefix, sys.executable, "-m", "portline", *words],
                 cwd=place.folder,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ import pytest
 
 from tests.docs.pages import ROOT, Command, blocks, commands
 from tests.docs.program import PATIENCE, Place, environment
+from tests.interop.conftest import lacking
+from tests.namespace import Namespace, Unavailable
 
 FOREIGN: Final = {
     "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
@@ -36,8 +39,36 @@ def place(tmp_path: Path) -> Iterator[Place]:
 # --- recipes --------------------------------------------------------------------------------------
 
 
+@contextmanager
+def namespace(place: Place) -> Iterator[Namespace]:
+    """Give a machine of its own to what changes the machine."""
+    folder = place.folder / "namespace"
+    folder.mkdir()
+    try:
+        made = Namespace(folder)
+    except Unavailable as error:
+        lacking(str(error))
+        raise
+    place.prefix = made.prefix
+    yield made
+    made.close()
+
+
+def overlapping(place: Place, words: list[str]) -> None:
+    """Run it where the device can be hidden from nobody; see it hidden and back."""
+    with namespace(place) as machine:
+        name = words[words.index("--virtual") + 1]
+        with place.start("share", *map(place.with_ports, words)) as running:
+            running.listens()
+            assert not machine.is_device(name)
+        assert machine.is_device(name)
+
+
 def share(place: Place, command: Command, words: list[str]) -> None:
     """Run it with a pseudo terminal for the device; see it listen, or say what is missing."""
+    if "--overlap" in words:
+        overlapping(place, words)
+        return
     arguments = [place.with_ports(word) for word in words]
     for number, word in enumerate(words):
         if word.startswith("/dev/"):
@@ -100,12 +131,19 @@ def demo(place: Place, command: Command, words: list[str]) -> None:
         running.listens()
 
 
+def repair(place: Place, command: Command, words: list[str]) -> None:
+    """Run it where there is nothing to repair."""
+    with namespace(place):
+        assert place.run("repair", *words) == "Nothing to repair.\n"
+
+
 SUBCOMMANDS: Final = {
     "share": share,
     "serve": serve,
     "check": check,
     "ports": ports,
     "demo": demo,
+    "repair": repair,
 }
 
 

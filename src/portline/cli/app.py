@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
+    "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from portline.port.holder import holders
+from portline.port.holder import holders, terminal_holder
 from portline.port.inventory import found_ports
 
 if TYPE_CHECKING:
@@ -49,12 +49,26 @@ def ports(as_json: bool) -> None:
 
 
 def _share(number: int, port: FoundPort) -> str | None:
-    """Return the line to paste; None for the console, which is in use by the machine itself."""
-    if port.console:
+    """Return the line to paste.
+
+    None for the console, which is in use by the machine itself, and where a virtual port lies over
+    the device.
+    """
+    if port.console or port.hidden:
         return None
     name = shlex.quote(port.lasting_name)
     listen = f"127.0.0.1:{FIRST_LISTEN_PORT + number}"
     return f"portline share {name} --listen {listen} --protocol rfc2217"
+
+
+def _held(port: FoundPort, held: list[Holder]) -> str:
+    """Return who has the device, or the virtual port in place of it."""
+    if port.stale:
+        return "under a virtual port that is gone; run `portline repair`"
+    if port.hidden:
+        server = terminal_holder(port.hidden)
+        return f"under a virtual port of {server or 'another program'}"
+    return ", ".join(map(str, held)) or "free"
 
 
 def _entry(number: int, port: FoundPort, held: list[Holder]) -> dict[str, object]:
@@ -74,7 +88,7 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
             port.path,
             port.description,
             "" if port.usb is None else port.usb.identity,
-            ", ".join(map(str, held[port.path])) or "free",
+            _held(port, held[port.path]),
         )
         for port in found
     ]

@@ -7,9 +7,11 @@ therefore tolerant: a value that is wrong by itself (its own mistake tells) is p
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from portline.config.kinds import Switch
 from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
@@ -146,6 +148,7 @@ def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
     return [
         *_shared(connections, "port", Device()),
         *_shared(connections, "virtual", VirtualName()),
+        *_hidden(connections),
         *_same_addresses(connections),
     ]
 
@@ -164,6 +167,25 @@ def _shared(
             yield Fault((name, field), text)
         else:
             owners[value] = name
+
+
+def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
+    """Return the virtual ports that lie over the device of another connection."""
+    devices = {
+        os.path.realpath(device): name
+        for name, table in connections.items()
+        if isinstance(device := _read(Device(), table.get("port")), str) and device[0] == "/"
+    }
+    for name, table in connections.items():
+        virtual = _read(VirtualName(), table.get("virtual"))
+        if _read(Switch(), table.get("overlap")) is not True or not isinstance(virtual, str):
+            continue
+        if (owner := devices.get(os.path.realpath(virtual))) is not None:
+            text = (
+                f"{virtual} is the port of connections.{owner}, which could not reach it any more; "
+                "let the virtual port lie over another device, or give it a name of its own"
+            )
+            yield Fault((name, "overlap"), text)
 
 
 def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:

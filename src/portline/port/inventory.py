@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-Everything comes from sysfs; no port is opened.  Each entry of ``/sys/class/tty`` with a ``device``
-is a port, except the ghosts: 8250 reserves ttyS0..ttyS31 and most have no chip (``type`` 0).
+Nearly everything comes from sysfs; no port is opened.  Each entry of ``/sys/class/tty`` with a
+``device`` is a port, except the ghosts: 8250 reserves ttyS0..ttyS31 and most have no chip
+(``type`` 0); one of them is shown while a virtual port lies over it.
 A USB adapter is recognised by walking up from ``device`` to the folder with ``idVendor``; the
 folder with ``bInterfaceNumber`` on the way tells which port of a double adapter it is.
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from portline.errors import PortAbsent, PortError
+from portline.port.mounts import covering
 
 __all__ = ["DEV", "SYS", "USB_PREFIX", "FoundPort", "Usb", "found_ports", "resolve"]
 
@@ -69,6 +71,10 @@ class FoundPort:
     by_path: str = ""
     usb: Usb | None = None
     console: bool = False
+    hidden: str = ""
+    """The terminal of the virtual port that lies over it (overlap), "" when there is none."""
+    stale: bool = False
+    """Whether the program behind that virtual port is gone (``portline repair``)."""
 
     @property
     def description(self) -> str:
@@ -98,9 +104,11 @@ def found_ports(sys: Path = SYS, dev: Path = DEV) -> list[FoundPort]:
     ports = []
     for name in sorted(_names(sys / "class/tty"), key=_counted):
         entry = sys / "class/tty" / name
-        if not (entry / "device").exists() or _text(entry / "type") == "0":
-            continue
         path = str(dev / name)
+        over = covering(path)
+        hidden = over.terminal if over is not None and over.ours else ""
+        if not (entry / "device").exists() or (_text(entry / "type") == "0" and not hidden):
+            continue
         ports.append(
             FoundPort(
                 path=path,
@@ -109,6 +117,8 @@ def found_ports(sys: Path = SYS, dev: Path = DEV) -> list[FoundPort]:
                 by_path=by_path.get(os.path.realpath(path), ""),
                 usb=_usb(entry / "device"),
                 console=name in consoles,
+                hidden=hidden,
+                stale=over is not None and bool(hidden) and over.dead,
             )
         )
     return ports

@@ -118,7 +118,8 @@ class Place:
         if target is None:
             raise PortBusy(
                 self._name,
-                f"{self._subject(path)}is a real file or device; choose another name or folder",
+                f"{self._subject(path)}is a real file or device; choose another name or folder, "
+                "or lie over a device with overlap = true (--overlap)",
             )
         owner = self._terminals.get(target)
         if owner == path:

@@ -65,6 +65,7 @@ from portline.port.inlet import Inlet
 from portline.port.inotify import OpenWatch
 from portline.port.master import TERMINALS, Master, no_terminal
 from portline.port.outlet import Outlet
+from portline.port.overlap import Overlap
 from portline.port.place import Place
 from portline.port.poll import Poll
 from portline.port.strict import StrictInlet, StrictOutlet
@@ -83,9 +84,10 @@ __all__ = ["PtyPort"]
 class PtyPort:
     """A pseudo terminal under a name, as a :class:`portline.port.base.SerialPort`.
 
-    ``name`` and ``directory`` are those of :class:`portline.port.place.Place`; ``settings`` is what
-    an application finds that sets nothing; ``mode`` and ``group`` are the terminal's;
-    ``strict`` passes data no faster than a line with the application's settings would.
+    ``name`` and ``directory`` are those of :class:`portline.port.place.Place`, or with ``overlap``
+    ``name`` is that of :class:`portline.port.overlap.Overlap`; ``settings`` is what an application
+    finds that sets nothing; ``mode`` and ``group`` are the terminal's; ``strict`` passes data no
+    faster than a line with the application's settings would.
     ``application`` is what the application has set, the last one's while there is none; ``inputs``
     is what it is to read from its signal lines, for backends that can show it.
     """
@@ -98,6 +100,7 @@ class PtyPort:
         owner: PortOwner,
         loop: asyncio.AbstractEventLoop,
         directory: str | os.PathLike[str] | None = None,
+        overlap: bool = False,
         mode: int = 0o660,
         group: str | None = "dialout",
         strict: bool = False,
@@ -116,7 +119,7 @@ class PtyPort:
         self._mode = mode
         self._group = group
         self._strict = strict
-        self._place = Place(name, TERMINALS, directory)
+        self._place = Overlap(name, TERMINALS) if overlap else Place(name, TERMINALS, directory)
         self._sent = 0
         self._paused = False
         self._heard = False  # somebody is there to read what is written

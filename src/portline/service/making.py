@@ -26,7 +26,13 @@ def make_port(
     if config.virtual is not None:
         from portline.port.pty import PtyPort
 
-        return PtyPort(config.virtual, owner=owner, loop=loop, strict=config.strict_baudrate)
+        return PtyPort(
+            config.virtual,
+            owner=owner,
+            loop=loop,
+            overlap=config.overlap,
+            strict=config.strict_baudrate,
+        )
     from portline.port.serial import PosixPort
 
     assert config.port is not None

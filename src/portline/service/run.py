@@ -13,6 +13,7 @@ from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
 from portline.service.limits import files_needed, raise_file_limit
 from portline.service.log import start_logging
+from portline.service.recovery import recover
 from portline.service.status import State
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ class Service:
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
             config = await asyncio.to_thread(self._load)
-            return [] if self._ended.is_set() else self.gateway.apply(config).lines()
+            if self._ended.is_set():
+                return []
+            _prepare(config)
+            return self.gateway.apply(config).lines()
 
     async def run(
         self,
@@ -104,6 +108,7 @@ class Service:
         for number in ENDING:
             loop.add_signal_handler(number, self.end)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        _prepare(self.gateway.config)
         self.gateway.start()
         try:
             started(self.gateway)
@@ -135,6 +140,12 @@ class Service:
             LOG.error("%s", mistake)
 
 
+def _prepare(config: GatewayConfig) -> None:
+    """Put right what stands in the way of a configuration before anything is opened."""
+    raise_file_limit(files_needed(config))
+    recover(config)
+
+
 def _is_gone(fd: int) -> bool:
     """Tell whether the terminal behind a descriptor has hung up (tty_ioctl(4): EIO)."""
     try:
@@ -153,7 +164,6 @@ def run(
 ) -> int:
     """Run a gateway in the foreground; returns the exit code of the process."""
     start_logging(verbose)
-    raise_file_limit(files_needed(config))
 
     def started(gateway: Gateway) -> None:
         if announce:

@@ -68,3 +68,24 @@ def test_json_for_programs() -> None:
     assert ftdi["usb"]["serial"] == "A1"
     assert ftdi["holders"] == [{"pid": 812, "program": "ser2net"}, {"pid": 813, "program": ""}]
     assert board["share"].startswith("portline share 'usb:2341:0043:my board:00' ")
+
+
+def test_a_device_under_a_virtual_port(
+    machine: list[FoundPort], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module, "terminal_holder", lambda path: Holder(9) if path == "/dev/pts/1" else None
+    )
+    machine[:] = [
+        FoundPort("/dev/ttyS1", driver="serial", hidden="/dev/pts/1"),
+        FoundPort("/dev/ttyS2", driver="serial", hidden="/dev/pts/2"),
+        FoundPort("/dev/ttyS3", driver="serial", hidden="/dev/pts/3", stale=True),
+    ]
+    table = run()
+    assert "under a virtual port of pid 9" in table
+    assert "under a virtual port of another program" in table
+    assert "under a virtual port that is gone; run `portline repair`" in table
+    assert "portline share" not in table
+    entries = json.loads(run("--json"))
+    assert [each["hidden"] for each in entries] == ["/dev/pts/1", "/dev/pts/2", "/dev/pts/3"]
+    assert [each["stale"] for each in entries] == [False, False, True]

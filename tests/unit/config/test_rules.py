@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from portline.config.rules import Fault, clashes, contradictions, folded, name_fault, unknown
@@ -99,3 +101,19 @@ def test_two_connections_cannot_listen_on_the_same_address() -> None:
         "choose another TCP port"
     )
     assert clashes({"a": {"listen": 0}, "b": {"listen": 0}}) == []
+
+
+def test_a_virtual_port_does_not_lie_over_the_port_of_another_connection(tmp_path: Path) -> None:
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
+    over = {"virtual": f"{tmp_path}/ttyUSB0", "overlap": True}
+    for port in (f"{tmp_path}/ttyUSB0", f"{tmp_path}/by-id"):
+        (fault,) = clashes(
+            {"a": {"port": port, "listen": 1}, "b": over | {"listen": 2}, "c": {"listen": 3}}
+        )
+        assert fault.location == ("b", "overlap")
+        assert fault.text.startswith(f"{tmp_path}/ttyUSB0 is the port of connections.a, which")
+    other = {"a": {"port": "usb:0403:6001", "listen": 1}, "b": over | {"listen": 2}}
+    assert clashes(other) == []
+    without = {"a": {"port": f"{tmp_path}/ttyUSB0", "listen": 1}}
+    assert clashes(without | {"b": over | {"overlap": False, "listen": 2}}) == []
+    assert clashes(without | {"b": {"overlap": True, "virtual": "", "listen": 2}}) == []

@@ -8,6 +8,7 @@ import pytest
 
 from portline.errors import PortAbsent, PortError
 from portline.port.inventory import FoundPort, Usb, found_ports, resolve
+from portline.port.mounts import MARK, Mount
 
 
 class Machine:
@@ -168,3 +169,20 @@ def test_an_ambiguous_identity_names_everything_it_could_mean(machine: Machine) 
 def test_half_an_identity(machine: Machine, identity: str) -> None:
     with pytest.raises(PortError, match="not a USB identity"):
         machine.resolve(identity)
+
+
+def test_a_device_under_a_virtual_port_is_listed_also_without_a_chip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path)
+    roots = {"ttyS1": "/5", "ttyS2": "/6//deleted"}
+
+    def covering(path: str) -> Mount | None:
+        root = roots.get(Path(path).name)
+        return None if root is None else Mount(1, root, path, MARK, "devpts")
+
+    monkeypatch.setattr("portline.port.inventory.covering", covering)
+    found = {Path(p.path).name: (p.hidden, p.stale) for p in found_ports(machine.sys, machine.dev)}
+    assert found["ttyS0"] == ("", False)
+    assert found["ttyS1"] == ("/dev/pts/5", False)
+    assert found["ttyS2"] == ("/dev/pts/6", True)

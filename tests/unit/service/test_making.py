@@ -51,6 +51,18 @@ def test_a_virtual_port_is_made(run: Run, tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_virtual_port_over_a_device_is_made(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = tmp_path / "ttyS1"
+        config = configured(virtual=str(path), overlap=True)
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        with pytest.raises(PortAbsent, match="no device to lie over"):
+            port.open()
+        assert not path.exists()
+
+    run(scenario())
+
+
 def test_raw_peers_get_bytes_as_they_are() -> None:
     assert isinstance(make_wire("raw", "meter", configured(port="/dev/x")), RawWire)
 

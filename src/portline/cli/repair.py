@@ -1,0 +1,35 @@
+"""``portline repair``: what a killed Portline has left is cleaned up."""
+
+from __future__ import annotations
+
+import click
+
+from portline.port.repair import link_folders, repair_links, repair_overlaps
+
+__all__ = ["repair"]
+
+FAILED = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+def repair() -> int:
+    """Clean up what a Portline that was killed has left.
+
+    Devices over which its virtual ports lie (overlap) are to be reached again, and links to its
+    virtual ports are removed.  Nothing that is in use is touched.  The exit code is 1 if something
+    could not be cleaned up.
+    """
+    overlaps = repair_overlaps()
+    links = repair_links(link_folders())
+    for path in overlaps.done:
+        click.echo(f"{path}: is the device again; a virtual port that is gone lay over it")
+    for path in links.done:
+        click.echo(f"{path}: removed; it led to a virtual port that is gone")
+    failed = (*overlaps.failed, *links.failed)
+    for error in failed:
+        click.echo(f"portline: error: {error}", err=True)
+    if failed:
+        return FAILED
+    if not (overlaps.done or links.done):
+        click.echo("Nothing to repair.")
+    return 0
