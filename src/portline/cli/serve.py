@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -60,6 +61,8 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     config = load(path)
     if (named or file) is None:
         click.echo(f"portline: using {path}", err=True)
+    from portline.control.companion import companion
     from portline.service.run import run
 
-    return run(config, verbose=verbosity(ctx), announce=True)
+    beside = companion("serve", os.path.abspath(path))
+    return run(config, verbose=verbosity(ctx), announce=True, companion=beside)

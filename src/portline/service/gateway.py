@@ -11,7 +11,7 @@ from portline.service.connection import Connection
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from portline.config.models import GatewayConfig
     from portline.service.session import Session
@@ -69,8 +69,12 @@ class Gateway:
 
     def status(self) -> list[ConnectionStatus]:
         """Return what every connection tells about itself, in the order of the configuration."""
-        now = self._loop.time()
-        return [_connection(connection, now) for connection in self.connections.values()]
+        return list(self.each_status())
+
+    def each_status(self) -> Iterator[ConnectionStatus]:
+        """Yield what :meth:`status` returns, each made in its turn; all may change between two."""
+        for connection in tuple(self.connections.values()):
+            yield _connection(connection, self._loop.time())
 
 
 def _connection(connection: Connection, now: float) -> ConnectionStatus:
@@ -94,6 +98,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         unspoken=hub.unspoken,
         dropped=connection.dropped + sum(session.outbox.dropped for session in hub.peers),
         turned_away=connection.door.turned_away,
+        config=connection.config,
     )
 
 

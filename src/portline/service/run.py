@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from portline.service.gateway import Gateway
@@ -12,6 +13,7 @@ from portline.service.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from portline.config.models import GatewayConfig
 
@@ -47,11 +49,15 @@ def announcement(gateway: Gateway) -> list[str]:
 
 
 async def serve(
-    config: GatewayConfig, *, started: Callable[[Gateway], None] = lambda gateway: None
+    config: GatewayConfig,
+    *,
+    started: Callable[[Gateway], None] = lambda gateway: None,
+    companion: Callable[[Gateway], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """Run a gateway until an ENDING signal comes or the task is cancelled, then stop it cleanly.
 
-    ``started`` is called once, when every connection has made its first attempt.
+    ``started`` is called once, when every connection has made its first attempt; ``companion``
+    makes what is to run beside the gateway from then on, until it stops.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -60,16 +66,23 @@ async def serve(
     gateway = Gateway(config)
     gateway.start()
     try:
-        started(gateway)
-        await ended.wait()
+        with companion(gateway):
+            started(gateway)
+            await ended.wait()
     finally:
         await gateway.stop()
         for number in ENDING:
             loop.remove_signal_handler(number)
 
 
-def run(config: GatewayConfig, *, verbose: int = 0, announce: bool = True) -> int:
-    """Run a gateway in the foreground; returns the exit code of the process."""
+def run(
+    config: GatewayConfig,
+    *,
+    verbose: int = 0,
+    announce: bool = True,
+    companion: Callable[[Gateway], AbstractContextManager[object]] = nullcontext,
+) -> int:
+    """Run a gateway in the foreground; returns the exit code of the process.  See :func:`serve`."""
     start_logging(verbose)
 
     def started(gateway: Gateway) -> None:
@@ -77,5 +90,5 @@ def run(config: GatewayConfig, *, verbose: int = 0, announce: bool = True) -> in
             print(*announcement(gateway), sep="\n", flush=True)
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(config, started=started))
+        runner.run(serve(config, started=started, companion=companion))
     return 0

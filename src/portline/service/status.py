@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from portline.config.models import ServerConnection
     from portline.line import LineSettings, ModemLines
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
@@ -70,7 +71,8 @@ class ConnectionStatus:
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
-    (peers that stayed behind), ``turned_away`` (connections that were not let in).
+    (peers that stayed behind), ``turned_away`` (connections that were not let in).  ``config`` is
+    in force.
     """
 
     name: str
@@ -87,3 +89,4 @@ class ConnectionStatus:
     unspoken: int
     dropped: int
     turned_away: int
+    config: ServerConnection
