@@ -6,12 +6,14 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from portline.control.message import Request, result_of
 from portline.errors import PortlineError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["ANSWER_MAX", "TIME_LIMIT", "NobodyThere", "ask"]
@@ -30,7 +32,13 @@ class NobodyThere(PortlineError):
     """No process listens on the socket, or there is none."""
 
 
-def ask(path: Path, operation: str, limit: float = TIME_LIMIT, **parameters: object) -> Any:
+def ask(
+    path: Path,
+    operation: str,
+    parameters: Mapping[str, object] | None = None,
+    *,
+    limit: float = TIME_LIMIT,
+) -> Any:
     """Return the result of an operation, as JSON has it.
 
     Raises NobodyThere, ConfigError for mistakes of a configuration, and PortlineError for any other
@@ -41,7 +49,7 @@ def ask(path: Path, operation: str, limit: float = TIME_LIMIT, **parameters: obj
         sock.settimeout(limit)
         try:
             _connect(sock, path)
-            line = _exchange(sock, Request(operation, parameters).encode(), end)
+            line = _exchange(sock, Request(operation, parameters or {}).encode(), end)
         except TimeoutError:
             raise PortlineError(f"{path}: no answer within {limit:g} s") from None
         except OSError as error:
@@ -69,10 +77,8 @@ def _connect(sock: socket.socket, path: Path) -> None:
 
 def _exchange(sock: socket.socket, request: bytes, end: float) -> bytes:
     """Send a request; return the line of the answer, empty when there was none."""
-    try:
+    with suppress(BrokenPipeError):  # we are not let in; why lies ready to be read
         sock.sendall(request)
-    except BrokenPipeError:
-        pass  # we are not let in; why lies ready to be read
     chunks: list[bytes] = []
     size = 0
     while not (chunks and chunks[-1].endswith(b"\n")):

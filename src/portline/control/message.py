@@ -59,6 +59,8 @@ class Request:
                 parameters = rest.pop("parameters", {})
                 if isinstance(parameters, dict) and not rest:
                     return cls(name, parameters)
+            case _:
+                pass
         raise UsageError(
             'a request is a line like {"portline": 1, "operation": "status", "parameters": {}}'
         )
@@ -101,7 +103,8 @@ def result_of(line: bytes) -> dict[str, object]:
         case {"portline": _, "errors": list(errors), "mistakes": mistakes}:
             lines = [" ".join(str(error).split()) for error in errors]
             raise ConfigError(lines) if mistakes is True else PortlineError("\n".join(lines))
-    raise PortlineError("the answer is not one that this Portline understands")
+        case _:
+            raise PortlineError("the answer is not one that this Portline understands")
 
 
 def _object(line: bytes) -> object:

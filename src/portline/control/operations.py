@@ -131,18 +131,18 @@ class Operation:
             raise UsageError(f"{self.name}: {error}") from None
 
 
-def _names(value: object) -> frozenset[str]:
+def _names(value: object) -> frozenset[str] | None:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return frozenset(value)
     raise ValueError("names must be a list of texts")
 
 
-def _status(service: Service, *, names: frozenset[str]) -> Status:
+def _status(service: Service, *, names: frozenset[str] | None) -> Status:
     """Tell what each connection is, does and has done."""
 
     def connections() -> Iterator[dict[str, object]]:
         for status in service.gateway.each_status():
-            if not names or status.name in names:
+            if names is None or status.name in names:
                 rates = service.rates.of(status.name, status.heard, status.spoken)
                 yield snapshot(status, rates)
 
@@ -163,7 +163,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     for operation in (
         Operation(
             "status",
-            (Parameter("names", "Only these connections; none means all.", _names, frozenset()),),
+            (
+                Parameter(
+                    "names",
+                    "Only these connections, where they exist; all if left out.",
+                    _names,
+                    None,
+                ),
+            ),
             Status,
             _status,
             changes=False,

@@ -215,9 +215,7 @@ def make_private(folder: Path, user: int) -> bool:
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
-    return (
-        stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
-    )
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
 
 
 def _target(path: str) -> str | None:

@@ -18,7 +18,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     made: Runs = []
     module = ModuleType("portline.service.run")
 
-    def run(config: GatewayConfig, *, verbose: int, announce: bool) -> int:
+    def run(config: GatewayConfig, *, verbose: int, announce: bool, companion: object) -> int:
         made.append((config, verbose, announce))
         return 0
 

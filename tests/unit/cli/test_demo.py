@@ -98,7 +98,9 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     shared: list[str | None] = []
     levels: list[int] = []
 
-    async def serve(config: GatewayConfig, *, started: Callable[[object], None]) -> None:
+    async def serve(
+        config: GatewayConfig, *, started: Callable[[object], None], companion: object
+    ) -> None:
         shared.append(config.connections["demo"].port)
         started(None)
 
