@@ -47,13 +47,25 @@ def ask_all(operation: str, socket: Path | None, **parameters: object) -> Iterat
     """Ask the process of one socket, or all that this user may ask; left-over sockets go."""
     for path in Places().sockets() if socket is None else [socket]:
         try:
-            yield Answer(path, ask(path, operation, parameters))
+            yield Answer(path, _checked(path, ask(path, operation, parameters)))
         except NobodyThere as error:
             remove_stale(path)
             if socket is not None:
                 yield Answer(path, error=error)
         except PortlineError as error:
             yield Answer(path, error=error)
+
+
+def _checked(path: Path, result: Any) -> Any:
+    """Return a result that has at least the shape of one: root asks programs of any user."""
+    match result:
+        case {"process": {"pid": int(), "command": str(), "file": _}, **rest} if all(
+            isinstance(each, dict) and isinstance(each.get("name"), str)
+            for each in rest.get("connections", ())
+        ):
+            return result
+        case _:
+            raise PortlineError(f"{path}: is answered by a program that is no Portline")
 
 
 def nobody(what: str) -> PortlineError:

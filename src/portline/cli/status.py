@@ -8,7 +8,7 @@ import click
 
 from portline.cli.app import verbose_option
 from portline.cli.layout import age, clean, columns_of_terminal, paragraph, together
-from portline.cli.processes import Answer, ask_all, nobody, socket_option
+from portline.cli.processes import ask_all, nobody, socket_option
 from portline.errors import PortlineError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def status(names: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
     answers = list(ask_all("status", socket, **chosen))
     if not answers:
         raise nobody("Portline")
+    code = _told([answer.error for answer in answers if answer.error is not None])
     results = [answer.result for answer in answers if answer.error is None]
     _check_names(names, results, socket)
     if as_json:
@@ -40,7 +41,7 @@ def status(names: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
         click.echo(json.dumps(results, indent=2))
     elif results:
         click.echo("\n".join(_text(results, detailed=bool(names))))
-    return _told([answer for answer in answers if answer.error is not None])
+    return code
 
 
 def _check_names(names: tuple[str, ...], results: list[Any], socket: Path | None) -> None:
@@ -61,28 +62,39 @@ def _check_names(names: tuple[str, ...], results: list[Any], socket: Path | None
     )
 
 
-def _told(failed: list[Answer]) -> int:
-    """Say who did not answer; return the exit code."""
-    for answer in failed:
-        click.echo(f"portline: error: {clean(answer.error)}", err=True)
-    return 1 if failed else 0
+def _told(errors: list[PortlineError]) -> int:
+    """Say why some did not answer; return the exit code."""
+    for error in errors:
+        click.echo(f"portline: error: {clean(error)}", err=True)
+    return 1 if errors else 0
 
 
 def _text(results: list[Any], *, detailed: bool) -> list[str]:
     """Return the lines about all processes; those without a connection to show are left out."""
+    lines: list[str] = []
+    for result in results:
+        if result["connections"] or not detailed:
+            try:
+                lines += _about(result, detailed=detailed)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise PortlineError(
+                    "a process answers in a way that this Portline does not understand; "
+                    "is it of another version? `portline status --json` shows it as it is"
+                ) from error
+    return lines[1:]
+
+
+def _about(result: dict[str, Any], *, detailed: bool) -> list[str]:
+    """Return the lines about one process."""
     from portline.cli.details import details, differences
     from portline.cli.overview import overview
 
     width = columns_of_terminal()
-    lines: list[str] = []
-    for result in results:
-        if detailed and not result["connections"]:
-            continue
-        lines += ["", *_title(result["process"], width)]
-        for connection in result["connections"]:
-            lines += ["", *overview(connection, width, everything=detailed)]
-            lines += (details if detailed else differences)(connection, width)
-    return lines[1:]
+    lines = ["", *_title(result["process"], width)]
+    for connection in result["connections"]:
+        lines += ["", *overview(connection, width, everything=detailed)]
+        lines += (details if detailed else differences)(connection, width)
+    return lines
 
 
 def _title(process: dict[str, Any], width: int) -> list[str]:

@@ -82,6 +82,13 @@ class Places:
                 faults.append(f"{folder} cannot be made: {error.strerror}")
         raise PortlineError("; ".join(faults))
 
+    @staticmethod
+    def tidy(folder: Path) -> None:
+        """Remove a folder that is empty, unless systemd has made it; never raises."""
+        if not os.environ.get("RUNTIME_DIRECTORY"):
+            with suppress(OSError):
+                folder.rmdir()
+
     def sockets(self) -> list[Path]:
         """Return the sockets of all processes that this user may ask, also left-over ones."""
         found = []
@@ -136,7 +143,9 @@ def remove_stale(path: Path, *, now: float | None = None) -> bool:
         if found.st_uid != os.geteuid() or not stat.S_ISSOCK(found.st_mode):
             return False
         age = (time.time() if now is None else now) - found.st_mtime
-        if (_lives(pid_of(path)) and age < GRACE) or _listened_on(path):
+        pid = pid_of(path)
+        # Ours has not been made yet; in a container the next process often has the same number.
+        if (pid != os.getpid() and _lives(pid) and age < GRACE) or _listened_on(path):
             return False
         path.unlink()
     except OSError:

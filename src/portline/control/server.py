@@ -68,10 +68,12 @@ class ControlServer:
 
     def __enter__(self) -> ControlServer:
         try:
-            self._open()
+            try:
+                self._open()
+            except FileNotFoundError:  # another Portline has ended just now, and tidied up
+                self._open()
         except (OSError, PortlineError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or error
-            _log.warning("`portline status` will not find this process: %s", reason)
+            _log.warning("`portline status` will not find this process: %s", error)
             return self
         self._service.rates.start()
         return self
@@ -94,7 +96,7 @@ class ControlServer:
         if self.path is not None:
             with suppress(OSError):
                 self.path.unlink()
-                self.path.parent.rmdir()  # fails, rightly, while something else is in it
+            self._places.tidy(self.path.parent)
             self.path = None
 
     # --- the socket -----------------------------------------------------------------------------
@@ -107,16 +109,12 @@ class ControlServer:
         path = folder / f"{os.getpid()}{SUFFIX}"
         listening = socket.socket(socket.AF_UNIX)
         try:
-            try:
-                listening.bind(str(path))
-            except OSError as error:
-                # Python's own error for a path that is too long has no number.
-                raise PortlineError(f"{path}: {error.strerror or error}") from error
+            listening.bind(str(path))
             # Nobody can connect before listen(), so nobody could while it had another mode.
             path.chmod(0o600)
             listening.listen(CALLERS_MAX)
             listening.setblocking(False)
-        except (OSError, PortlineError):
+        except OSError:
             listening.close()
             raise
         self.path, self._socket = path, listening

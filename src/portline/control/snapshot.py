@@ -38,7 +38,7 @@ def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dic
         "rates": {"heard": heard, "spoken": spoken},
         "counters": counters,
         "options": option_values(status.config),
-        "not_applicable": _not_applicable(status.config),
+        "not_applicable": _not_applicable(combinations(status.config)),
     }
 
 
@@ -91,8 +91,8 @@ def combinations(config: ServerConnection) -> frozenset[Combination]:
     )
 
 
-def _not_applicable(config: ServerConnection) -> dict[str, str]:
+@cache
+def _not_applicable(chosen: frozenset[Combination]) -> Mapping[str, str]:
     """Return the options that do nothing here, each with where they do not apply."""
-    chosen = combinations(config)
     reasons = {key_of(field): exclusion(field, chosen) for field in _options()}
     return {key: reason.where for key, reason in reasons.items() if reason is not None}
