@@ -59,13 +59,17 @@ def ask_all(operation: str, socket: Path | None, **parameters: object) -> Iterat
 def _checked(path: Path, result: Any) -> Any:
     """Return a result that has at least the shape of one: root asks programs of any user."""
     match result:
-        case {"process": {"pid": int(), "command": str(), "file": _}, **rest} if all(
-            isinstance(each, dict) and isinstance(each.get("name"), str)
-            for each in rest.get("connections", ())
-        ):
-            return result
+        case {"process": {"pid": int(), "command": str(), "file": _}}:
+            connections = result.get("connections", [])
+            if isinstance(connections, list) and all(map(_has_name, connections)):
+                return result
         case _:
-            raise PortlineError(f"{path}: is answered by a program that is no Portline")
+            pass
+    raise PortlineError(f"{path}: is answered by a program that is no Portline")
+
+
+def _has_name(connection: object) -> bool:
+    return isinstance(connection, dict) and isinstance(connection.get("name"), str)
 
 
 def nobody(what: str) -> PortlineError:
