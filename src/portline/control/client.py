@@ -91,7 +91,9 @@ def _exchange(sock: socket.socket, request: bytes, end: float) -> bytes:
         except ConnectionResetError:
             break
         size += len(chunk)
-        if not chunk or size > ANSWER_MAX:
+        if size > ANSWER_MAX:
+            raise PortlineError(f"the answer has more than {ANSWER_MAX} bytes")
+        if not chunk:
             break
         chunks.append(chunk)
     return b"".join(chunks)

@@ -64,13 +64,10 @@ def test_errors_are_raised(folder: Path) -> None:
 def test_who_is_not_let_in_hears_why(folder: Path) -> None:
     word = encode_error(UsageError("too many"))
 
-    class Late(bytes):
-        """A request that is sent when the other side has closed already."""
-
     def answer(caller: socket.socket) -> None:
         caller.sendall(word)
 
-    with process(folder, answer) as path, pytest.raises(PortlineError, match="^too many$"):
+    with process(folder, answer) as path, pytest.raises(PortlineError, match=r"^too many$"):
         ask(path, "status")
 
 
@@ -91,9 +88,6 @@ def test_other_troubles_name_the_socket(folder: Path) -> None:
 
 
 def test_an_end_without_an_answer(folder: Path) -> None:
-    def reset(caller: socket.socket) -> None:
-        """Close with the request unread, which is a reset."""
-
     with (
         process(folder, lambda caller: None) as path,
         pytest.raises(PortlineError, match="ended without an answer"),
@@ -119,12 +113,11 @@ def test_an_answer_that_does_not_end(folder: Path, monkeypatch: pytest.MonkeyPat
         except OSError:
             pass
 
-    with process(folder, flood) as path, pytest.raises(PortlineError, match="understands"):
+    with process(folder, flood) as path, pytest.raises(PortlineError, match="more than 1000 bytes"):
         ask(path, "status")
 
 
-@pytest.mark.parametrize("limit", [0.02, 0.0])
-def test_silence(folder: Path, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence(folder: Path) -> None:
     done = threading.Event()
     with process(folder, lambda caller: done.wait(10) and None) as path:
         with pytest.raises(PortlineError, match=r"no answer within 0\.02 s"):
@@ -173,7 +166,7 @@ def test_a_full_house(folder: Path) -> None:
         for caller in callers:
             caller.setblocking(False)
             caller.connect_ex(str(path))
-        with pytest.raises(PortlineError, match=r"5\.sock: no answer within 0\.02 s"):
-            ask(path, "status", limit=0.02)
+        with pytest.raises(PortlineError, match=r"5\.sock: too many programs ask already"):
+            ask(path, "status")
         for caller in callers:
             caller.close()

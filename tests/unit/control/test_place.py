@@ -85,7 +85,7 @@ def test_a_folder_of_somebody_else_is_passed_over(
 
 
 def test_a_folder_that_cannot_be_made(root: Path) -> None:
-    with pytest.raises(PortlineError, match=r"tmp-7 cannot be made: No such file") as caught:
+    with pytest.raises(PortlineError, match=r"1000 cannot be made: No such file") as caught:
         Places(run=root / "x", temporary=root / "x/tmp-7", user=1000).make()
     assert str(caught.value).count("cannot be made") == 1
 
