@@ -24,6 +24,9 @@ TIME_LIMIT: Final = 15.0
 ANSWER_MAX: Final = 64 * 1024**2
 """Bytes; a status of a thousand connections with eight peers each is below ten MiB."""
 
+PAUSE: Final = 0.02
+"""Seconds between two attempts to be among those who wait to be accepted."""
+
 _CREDENTIALS: Final = struct.Struct("3i")
 """``struct ucred`` of Linux: process, user, group."""
 
@@ -48,7 +51,7 @@ def ask(
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(limit)
         try:
-            _connect(sock, path)
+            _connect(sock, path, end)
             line = _exchange(sock, Request(operation, parameters or {}).encode(), end)
         except TimeoutError:
             raise PortlineError(f"{path}: no answer within {limit:g} s") from None
@@ -62,13 +65,17 @@ def ask(
         raise
 
 
-def _connect(sock: socket.socket, path: Path) -> None:
-    try:
-        sock.connect(os.fspath(path))
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise NobodyThere(f"{path}: no Portline listens there") from error
-    except BlockingIOError as error:
-        raise PortlineError(f"{path}: too many programs ask already; try again") from error
+def _connect(sock: socket.socket, path: Path, end: float) -> None:
+    while True:
+        try:
+            sock.connect(os.fspath(path))
+            break
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NobodyThere(f"{path}: no Portline listens there") from error
+        except BlockingIOError:  # others are waiting to be accepted
+            if time.monotonic() > end:
+                raise TimeoutError from None
+            time.sleep(PAUSE)
     # Root asks in the folders of other users, who could lead it to somebody else's socket.
     found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     if _CREDENTIALS.unpack(found)[1] not in (path.parent.lstat().st_uid, os.geteuid()):
