@@ -100,12 +100,32 @@ def demo(place: Place, command: Command, words: list[str]) -> None:
         running.listens()
 
 
+def beside(place: Place, command: Command, words: list[str]) -> None:
+    """Run it beside the service with the configuration of the page."""
+    path = configured(place, command)
+    with place.start("serve", str(path)) as running:
+        running.says(" on ")
+        assert place.run(*words)
+
+
+def status(place: Place, command: Command, words: list[str]) -> None:
+    """Ask the service."""
+    beside(place, command, ["status", *words])
+
+
+def reload(place: Place, command: Command, words: list[str]) -> None:
+    """Have the service read its file again."""
+    beside(place, command, ["reload", *words])
+
+
 SUBCOMMANDS: Final = {
     "share": share,
     "serve": serve,
     "check": check,
     "ports": ports,
     "demo": demo,
+    "status": status,
+    "reload": reload,
 }
 
 

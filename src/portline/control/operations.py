@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import portline
 from portline.control.snapshot import snapshot
 from portline.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from portline.control.rates import Rates
     from portline.service.gateway import Gateway
@@ -28,8 +28,9 @@ __all__ = [
     "Parameter",
     "Process",
     "Reloaded",
-    "Service",
+    "Served",
     "Status",
+    "Subject",
 ]
 
 
@@ -44,20 +45,29 @@ class Process:
     up_for: float
 
 
+class Served(Protocol):
+    """What runs; see :class:`portline.service.run.Service`."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """The connections."""
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and put it in force; return a line for each change.
+
+        Raises ConfigError, with nothing changed, for its mistakes, and UsageError where there is no
+        file to read.
+        """
+
+
 @dataclass(frozen=True, slots=True)
-class Service:
-    """What operations work on.
+class Subject:
+    """What operations work on: a running Portline, the ``command`` that it is and its ``file``."""
 
-    ``reload`` reads the configuration ``file`` again, puts it in force and returns a line for each
-    change; it raises ConfigError and changes nothing when there are mistakes.  None where there
-    is no file.
-    """
-
-    gateway: Gateway
+    served: Served
     rates: Rates
     command: str
     file: str | None = None
-    reload: Callable[[], list[str]] | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -101,12 +111,12 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: ``run`` takes the service and the parameters, all of them, by name."""
+    """One operation: ``run`` takes the subject and the parameters, all of them, by name."""
 
     name: str
     parameters: tuple[Parameter, ...]
     result: type[Status | Reloaded]
-    run: Callable[..., Status | Reloaded]
+    run: Callable[..., Coroutine[None, None, Status | Reloaded]]
     changes: bool
     """Whether something may be different afterwards."""
 
@@ -137,25 +147,21 @@ def _names(value: object) -> frozenset[str] | None:
     raise ValueError("names must be a list of texts")
 
 
-def _status(service: Service, *, names: frozenset[str] | None) -> Status:
+async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
     """Tell what each connection is, does and has done."""
 
     def connections() -> Iterator[dict[str, object]]:
-        for status in service.gateway.each_status():
+        for status in subject.served.gateway.each_status():
             if names is None or status.name in names:
-                rates = service.rates.of(status.name, status.heard, status.spoken)
+                rates = subject.rates.of(status.name, status.heard, status.spoken)
                 yield snapshot(status, rates)
 
-    return Status(service.process, connections())
+    return Status(subject.process, connections())
 
 
-def _reload(service: Service) -> Reloaded:
+async def _reload(subject: Subject) -> Reloaded:
     """Read the configuration file again; put what is different in force, or change nothing."""
-    if service.reload is None:
-        raise UsageError(
-            f"pid {os.getpid()} is `portline {service.command}`, which has no file to read again"
-        )
-    return Reloaded(service.process, service.reload())
+    return Reloaded(subject.process, await subject.served.reload())
 
 
 OPERATIONS: Final[Mapping[str, Operation]] = {

@@ -5,11 +5,13 @@ Theory of operation
 It must never hold the data up, so everything is bounded: callers, the length of a line, the time
 for a request, and the work in one turn of the loop (one connection of a status).  Nothing waits::
 
-    asking --a line--> answering --all of it sent--> asking
-      |                    |
-      +--- TIME_LIMIT, a line too long, the caller goes away: closed
+    asking --a line--> working --result--> answering --all of it sent--> asking
+      |                   |                    |
+      +-------------------+--------------------+--- TIME_LIMIT, a line too long,
+                                                    the caller goes away: closed
 
-While a caller is answered nothing is read from it, so what it sends ahead waits in the kernel.
+Until a caller has been answered nothing is read from it, so what it sends ahead waits in the
+kernel.  What a caller has asked for is done also when it goes away meanwhile.
 
 When the socket cannot be made, one warning says so and the data flows all the same.
 """
@@ -24,7 +26,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from portline.control.message import LINE_MAX, Request, encode_error, encode_result
-from portline.control.operations import OPERATIONS, Service
+from portline.control.operations import OPERATIONS
 from portline.control.place import SUFFIX, Places, pid_of, remove_stale
 from portline.errors import PortlineError, UsageError
 from portline.net.stream import StreamLink
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
+
+    from portline.control.operations import Reloaded, Status, Subject
 
 __all__ = ["CALLERS_MAX", "REST", "TIME_LIMIT", "ControlServer"]
 
@@ -54,12 +58,12 @@ class ControlServer:
 
     def __init__(
         self,
-        service: Service,
+        subject: Subject,
         loop: asyncio.AbstractEventLoop,
         places: Places | None = None,
     ) -> None:
         self.path: Path | None = None
-        self._service = service
+        self._subject = subject
         self._loop = loop
         self._places = Places() if places is None else places
         self._socket: socket.socket | None = None
@@ -75,7 +79,7 @@ class ControlServer:
         except (OSError, PortlineError) as error:
             _log.warning("`portline status` will not find this process: %s", error)
             return self
-        self._service.rates.start()
+        self._subject.rates.start()
         return self
 
     def __exit__(
@@ -84,7 +88,7 @@ class ControlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._service.rates.stop()
+        self._subject.rates.stop()
         for caller in tuple(self._callers):
             caller.close()
         if self._rest is not None:
@@ -138,7 +142,7 @@ class ControlServer:
             link.write(encode_error(UsageError("too many programs ask already; try again")))
             link.abort()  # what was written stays readable: this is no TCP
             return
-        self._callers.add(Caller(link, self._service, self._loop, self._callers.discard))
+        self._callers.add(Caller(link, self._subject, self._loop, self._callers.discard))
 
 
 class Caller:
@@ -147,17 +151,18 @@ class Caller:
     def __init__(
         self,
         link: StreamLink,
-        service: Service,
+        subject: Subject,
         loop: asyncio.AbstractEventLoop,
         gone: Callable[[Caller], None],
     ) -> None:
         self._link = link
-        self._service = service
+        self._subject = subject
         self._loop = loop
         self._gone = gone
         self._buffer = b""
         self._ended = False
         self._pieces: Iterator[bytes] | None = None
+        self._busy = False
         self._timer = loop.call_later(TIME_LIMIT, self._late)
         link.read_size = LINE_MAX
         link.start(self)
@@ -178,7 +183,7 @@ class Caller:
     def link_eof(self) -> None:
         """Note that there will be no further request."""
         self._ended = True
-        if self._pieces is None:
+        if not self._busy:
             self.close()
 
     def link_ready(self) -> None:
@@ -193,36 +198,39 @@ class Caller:
 
     def _next(self) -> None:
         """Answer the next request, if it is complete."""
-        if self._pieces is not None:
+        if self._busy:
             return
         line, newline, rest = self._buffer.partition(b"\n")
         if len(line) >= LINE_MAX:
             self._refuse(f"a request has at most {LINE_MAX} bytes")
         elif newline:
             self._buffer = rest
-            self._begin(self._answer(line))
+            self._begin(line)
         elif self._ended:
             self.close()
 
-    def _answer(self, line: bytes) -> Iterator[bytes]:
-        """Yield the answer to a request."""
-        try:
-            request = Request.decode(line)
-            operation = OPERATIONS.get(request.operation)
-            if operation is None:
-                known = ", ".join(OPERATIONS)
-                raise UsageError(f"no operation {request.operation!r}; there are: {known}")
-            arguments = operation.arguments(request.parameters)
-            if operation.changes:
-                _log.info("asked to %s", operation.name)
-            yield from encode_result(operation.run(self._service, **arguments))
-        except PortlineError as error:
-            yield encode_error(error)
-
-    def _begin(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
+    def _begin(self, line: bytes) -> None:
+        """Have a request carried out."""
+        self._busy = True
         self._link.pause()
         self._wind()
+        work = self._loop.create_task(_carried_out(line, self._subject))
+        work.add_done_callback(self._answer)
+
+    def _answer(self, work: asyncio.Task[Status | Reloaded]) -> None:
+        """Begin to send what came of a request."""
+        if work.cancelled():  # everything ends
+            self.close()
+            return
+        match work.exception():
+            case None:
+                self._pieces = encode_result(work.result())
+            case PortlineError() as error:
+                self._pieces = iter([encode_error(error)])
+            case error:
+                _log.error("a request failed", exc_info=error)
+                self.close()
+                return
         self._send()
 
     def _send(self) -> None:
@@ -242,6 +250,7 @@ class Caller:
 
     def _done(self) -> None:
         self._pieces = None
+        self._busy = False
         self._wind()
         self._link.resume()
         self._next()
@@ -256,7 +265,20 @@ class Caller:
         self._timer = self._loop.call_later(TIME_LIMIT, self._late)
 
     def _late(self) -> None:
-        if self._pieces is None:
-            self._refuse(f"no request came within {TIME_LIMIT:g} s")
-        else:
+        if self._busy:
             self.close()
+        else:
+            self._refuse(f"no request came within {TIME_LIMIT:g} s")
+
+
+async def _carried_out(line: bytes, subject: Subject) -> Status | Reloaded:
+    """Return the result of a request.  Raises PortlineError."""
+    request = Request.decode(line)
+    operation = OPERATIONS.get(request.operation)
+    if operation is None:
+        known = ", ".join(OPERATIONS)
+        raise UsageError(f"no operation {request.operation!r}; there are: {known}")
+    arguments = operation.arguments(request.parameters)
+    if operation.changes:
+        _log.info("asked to %s", operation.name)
+    return await operation.run(subject, **arguments)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from portline.errors import UsageError
 from portline.service.gateway import Gateway
 from portline.service.log import start_logging
 from portline.service.status import State
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from portline.config.models import GatewayConfig
 
-__all__ = ["ENDING", "announcement", "new_event_loop", "run", "serve"]
+__all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run", "serve"]
 
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that end the service cleanly: a service manager's, Ctrl-C, a terminal that closes."""
@@ -48,11 +50,22 @@ def announcement(gateway: Gateway) -> list[str]:
     return lines
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A gateway that runs."""
+
+    gateway: Gateway
+
+    async def reload(self) -> list[str]:
+        """Raise UsageError: there is no file."""
+        raise UsageError("this Portline has no configuration file that could be read again")
+
+
 async def serve(
     config: GatewayConfig,
     *,
     started: Callable[[Gateway], None] = lambda gateway: None,
-    companion: Callable[[Gateway], AbstractContextManager[object]] = nullcontext,
+    companion: Callable[[Service], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """Run a gateway until an ENDING signal comes or the task is cancelled, then stop it cleanly.
 
@@ -66,7 +79,7 @@ async def serve(
     gateway = Gateway(config)
     gateway.start()
     try:
-        with companion(gateway):
+        with companion(Service(gateway)):
             started(gateway)
             await ended.wait()
     finally:
@@ -80,7 +93,7 @@ def run(
     *,
     verbose: int = 0,
     announce: bool = True,
-    companion: Callable[[Gateway], AbstractContextManager[object]] = nullcontext,
+    companion: Callable[[Service], AbstractContextManager[object]] = nullcontext,
 ) -> int:
     """Run a gateway in the foreground; returns the exit code of the process.  See :func:`serve`."""
     start_logging(verbose)

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from portline.config.models import GatewayConfig
-from portline.control.operations import Service
+from portline.control.operations import Subject
 from portline.control.place import Places
 from portline.control.rates import Rates
 from portline.control.server import ControlServer
+from portline.errors import UsageError
 from portline.service.gateway import Gateway
 from tests.waiting import until
 
@@ -43,7 +44,7 @@ class Host:
 
     gateway: Gateway
     server: ControlServer
-    service: Service
+    subject: Subject
 
     def __enter__(self) -> Host:
         self.server.__enter__()
@@ -61,10 +62,26 @@ class Host:
         return Caller(self.path)
 
 
+def no_file() -> list[str]:
+    raise UsageError("there is no file")
+
+
+@dataclass
+class Served:
+    """What runs: a gateway that does not."""
+
+    gateway: Gateway
+    outcome: Callable[[], list[str]] = no_file
+
+    async def reload(self) -> list[str]:
+        await asyncio.sleep(0)
+        return self.outcome()
+
+
 def host(
     made: Gateway | None = None,
     *,
-    reload: Callable[[], list[str]] | None = None,
+    reload: Callable[[], list[str]] = no_file,
     file: str | None = None,
     places: Places | None = None,
 ) -> Host:
@@ -72,8 +89,8 @@ def host(
     made = gateway() if made is None else made
     loop = asyncio.get_running_loop()
     rates = Rates(loop, lambda: made.connections)
-    service = Service(made, rates, "serve", file, reload)
-    return Host(made, ControlServer(service, loop, places), service)
+    subject = Subject(Served(made, reload), rates, "serve", file)
+    return Host(made, ControlServer(subject, loop, places), subject)
 
 
 class Caller:

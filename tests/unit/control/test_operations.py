@@ -33,13 +33,13 @@ def test_parameters_are_read_and_may_be_left_out() -> None:
 
 def test_the_status_of_some_connections(run: Run) -> None:
     async def scenario() -> None:
-        service = host(gateway(meter={}, scale={})).service
+        subject = host(gateway(meter={}, scale={})).subject
         for names, found in (
             (None, ["meter", "scale"]),
             (frozenset({"scale", "other"}), ["scale"]),
             (frozenset(), []),
         ):
-            status = OPERATIONS["status"].run(service, names=names)
+            status = await OPERATIONS["status"].run(subject, names=names)
             assert isinstance(status, Status)
             assert [each["name"] for each in status.connections] == found
 
@@ -48,7 +48,7 @@ def test_the_status_of_some_connections(run: Run) -> None:
 
 def test_the_process_tells_who_it_is(run: Run) -> None:
     async def scenario() -> None:
-        process = host(file="/tmp/\udcff.toml").service.process
+        process = host(file="/tmp/\udcff.toml").subject.process
         assert (process.pid, process.command) == (os.getpid(), "serve")
         assert process.version == portline.__version__
         assert process.file == "/tmp/?.toml"
