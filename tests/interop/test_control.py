@@ -96,8 +96,14 @@ def test_what_a_connection_does_is_shown(
         assert (meter["counters"]["heard"], meter["counters"]["spoken"]) == (11, 7)
         (shown,) = meter["peers"]
         assert (shown["address"], shown["received"], shown["sent"]) == (name, 7, 11)
-        assert meter["rates"]["heard"] > 0
-        assert meter["rates"]["spoken"] > 0
+
+        def moving() -> bool:
+            peer.sendall(b"x")
+            device.write(b"x")
+            (now,) = snapshots()
+            return bool(now["rates"]["heard"] > 0 and now["rates"]["spoken"] > 0)
+
+        eventually(moving)
 
 
 def test_every_option_has_its_value_in_force(share: Callable[..., Server]) -> None:
