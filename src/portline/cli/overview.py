@@ -29,6 +29,7 @@ NUMBERS: Final[Mapping[str, str]] = {
     "unspoken": "{bytes} from peers not let through (receive-from)",
     "dropped": "{bytes} dropped for peers that read too slowly",
     "turned_away": "{count} turned away",
+    "replaced": "{count} peers replaced by newcomers",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away, or purged)",
     "refused": "{count} requests that the driver refused",

@@ -82,6 +82,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
     state, reason = _state(connection)
     return ConnectionStatus(
         name=connection.name,
+        config=connection.config,
         state=state,
         reason=reason,
         listeners=tuple(
@@ -98,7 +99,6 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         unspoken=hub.unspoken,
         dropped=connection.dropped + sum(session.outbox.dropped for session in hub.peers),
         turned_away=connection.door.turned_away,
-        config=connection.config,
     )
 
 

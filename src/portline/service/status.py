@@ -66,16 +66,16 @@ class PortStatus:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """One connection.  ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
+    """One connection; ``config`` is in force.  ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
-    (peers that stayed behind), ``turned_away`` (connections that were not let in).  ``config`` is
-    in force.
+    (peers that stayed behind), ``turned_away`` (connections that were not let in).
     """
 
     name: str
+    config: ServerConnection
     state: State
     reason: str
     listeners: tuple[str, ...]
@@ -89,4 +89,3 @@ class ConnectionStatus:
     unspoken: int
     dropped: int
     turned_away: int
-    config: ServerConnection

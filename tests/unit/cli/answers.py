@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from portline.config.models import ServerConnection
@@ -26,19 +27,7 @@ PORT: dict[str, Any] = {
     "discarded": 0,
 }
 
-COUNTERS = dict.fromkeys(
-    (
-        "heard",
-        "spoken",
-        "kept",
-        "keep_discarded",
-        "unheard",
-        "unspoken",
-        "dropped",
-        "turned_away",
-    ),
-    0,
-)
+COUNTERS = {field.name: 0 for field in fields(ConnectionStatus) if field.type == "int"}
 
 
 def connection(

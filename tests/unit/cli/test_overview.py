@@ -9,6 +9,16 @@ from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, St
 from tests.unit.cli.answers import connection
 
 
+def counters() -> set[str]:
+    """Return the names of all that a connection and its port count."""
+    return {
+        field.name
+        for kind in (ConnectionStatus, PortStatus)
+        for field in fields(kind)
+        if field.type == "int"
+    }
+
+
 def test_a_real_port() -> None:
     assert overview(connection(), 80) == [
         "meter: listening",
@@ -76,18 +86,12 @@ def test_traffic_and_what_was_counted() -> None:
 def test_in_detail_every_counter_is_shown() -> None:
     lines = overview(connection(), 80, everything=True)
     assert lines[5:7] == ["", "  Counters"]
-    texts = (text.format(bytes="0 B", count=0) for text in NUMBERS.values())
+    texts = (NUMBERS[name].format(bytes="0 B", count=0) for name in counters() - {*TRAFFIC})
     assert sorted(lines[7:]) == sorted(f"    {text}" for text in texts)
 
 
 def test_every_counter_has_words() -> None:
-    counters = {
-        field.name
-        for kind in (ConnectionStatus, PortStatus)
-        for field in fields(kind)
-        if field.type == "int"
-    }
-    assert counters == {*NUMBERS, *TRAFFIC}
+    assert counters() <= {*NUMBERS, *TRAFFIC}
 
 
 def test_a_counter_without_words_is_shown_all_the_same() -> None:
