@@ -97,7 +97,7 @@ def settings(given: _Json) -> str:
 
 
 def _lines(port: _Json) -> str:
-    read = _levels(_IN, port["lines"])
+    read = _levels(_IN, port.get("inputs") or port["lines"])
     if _is_virtual(port):
         return f"{read} (as the application reads them)"
     return f"{_levels(_OUT, port)} (out), {read} (in)"

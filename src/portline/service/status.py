@@ -66,7 +66,9 @@ class PortStatus:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """One connection; ``config`` is in force.  ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
+    """One connection, with the ``config`` in force.
+
+    ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``

@@ -40,13 +40,14 @@ def connection(
     **facts: Any,
 ) -> dict[str, Any]:
     """Return the snapshot of a connection that listens, unless the arguments say otherwise."""
+    names = [field.name for field in fields(PortStatus)]
     status = ConnectionStatus(
         **{
             "name": name,
             "state": State.LISTENING,
             "reason": "",
             "listeners": ("127.0.0.1:4001 (raw)",),
-            "port": PortStatus(**(PORT | (port or {}))),
+            "port": PortStatus(**(dict.fromkeys(names) | PORT | (port or {}))),
             "peers": peers,
             "config": ServerConnection.model_validate(options or {"port": "/dev/ttyUSB0"}),
             **COUNTERS,

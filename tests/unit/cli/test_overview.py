@@ -56,7 +56,10 @@ def test_a_virtual_port() -> None:
     assert (
         lines[4] == "  lines     CTS on, DSR off, DCD off, RI off (as the application reads them)"
     )
-    lines = overview(connection(port=port | {"in_use": False}), 80)
+    made = connection(port=port | {"in_use": False})
+    made["port"]["inputs"] = {"cts": False, "dsr": True, "dcd": True, "ri": False}
+    lines = overview(made, 80)
+    assert lines[4] == "  lines     CTS off, DSR on, DCD on, RI off (as the application reads them)"
     assert "no application has it open" in " ".join(" ".join(lines).split())
 
 

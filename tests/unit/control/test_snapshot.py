@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic_core import to_json
@@ -29,20 +30,21 @@ TABLES: list[dict[str, object]] = [
 
 
 def status(config: ServerConnection) -> ConnectionStatus:
-    port = PortStatus(
-        name="/dev/ttyUSB0",
-        path="/dev/ttyUSB0",
-        open=True,
-        reason="",
-        settings=LineSettings(parity=Parity.EVEN),
-        lines=ModemLines(cts=True),
-        dtr=True,
-        rts=False,
-        in_use=None,
-        waiting=1,
-        refused=2,
-        discarded=3,
-    )
+    facts: dict[str, Any] = {
+        "name": "/dev/ttyUSB0",
+        "path": "/dev/ttyUSB0",
+        "open": True,
+        "reason": "",
+        "settings": LineSettings(parity=Parity.EVEN),
+        "lines": ModemLines(cts=True),
+        "dtr": True,
+        "rts": False,
+        "in_use": None,
+        "waiting": 1,
+        "refused": 2,
+        "discarded": 3,
+    }
+    port = PortStatus(**(dict.fromkeys(field.name for field in fields(PortStatus)) | facts))
     peer = PeerStatus(1, "127.0.0.1:5", "raw", 2.5, 10, 20, 0, 0, 0)
     numbers = {f.name: n for n, f in enumerate(fields(ConnectionStatus)) if f.type == "int"}
     return ConnectionStatus(
@@ -75,7 +77,9 @@ def test_it_tells_everything_in_plain_values() -> None:
     }
     assert (made["name"], made["state"]) == ("meter", "connected")
     assert made["rates"] == {"heard": 10.0, "spoken": 0.0}
-    assert made["port"] == {
+    port = made["port"]
+    assert isinstance(port, dict)
+    expected = {
         "name": "/dev/ttyUSB0",
         "path": "/dev/ttyUSB0",
         "open": True,
@@ -96,6 +100,7 @@ def test_it_tells_everything_in_plain_values() -> None:
         "refused": 2,
         "discarded": 3,
     }
+    assert {key: port[key] for key in expected} == expected
     assert made["peers"] == [
         {
             "number": 1,
