@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from portline.control.operations import Subject
+from portline.control.rates import Rates
+from portline.control.server import ControlServer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.control.operations import Served
-    from portline.control.server import ControlServer
 
 __all__ = ["companion"]
 
@@ -21,11 +24,6 @@ def companion(command: str, file: str | None = None) -> Callable[[Served], Contr
     """
 
     def made(served: Served) -> ControlServer:
-        # Only now, because by now the ports are open and the addresses are listened on.
-        from portline.control.operations import Subject
-        from portline.control.rates import Rates
-        from portline.control.server import ControlServer
-
         loop = asyncio.get_running_loop()
         rates = Rates(loop, lambda: served.gateway.connections)
         return ControlServer(Subject(served, rates, command, file), loop)

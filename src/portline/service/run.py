@@ -70,22 +70,22 @@ async def serve(
     """Run a gateway until an ENDING signal comes or the task is cancelled, then stop it cleanly.
 
     ``started`` is called once, when every connection has made its first attempt; ``companion``
-    makes what is to run beside the gateway from then on, until it stops.
+    makes what is there from before its start until it has stopped.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in ENDING:
         loop.add_signal_handler(number, ended.set)
     gateway = Gateway(config)
-    gateway.start()
-    try:
-        with companion(Service(gateway)):
+    with companion(Service(gateway)):
+        gateway.start()
+        try:
             started(gateway)
             await ended.wait()
-    finally:
-        await gateway.stop()
-        for number in ENDING:
-            loop.remove_signal_handler(number)
+        finally:
+            await gateway.stop()
+            for number in ENDING:
+                loop.remove_signal_handler(number)
 
 
 def run(
