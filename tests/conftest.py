@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,6 +16,18 @@ settings.register_profile(
     "portline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("portline")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def control_sockets() -> Iterator[str]:
+    """Give the Portlines of these tests a folder of their own for their control sockets.
+
+    Its name is short, because the path of a socket has at most 107 bytes.
+    """
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ctl-") as folder:
+        patch.setenv("RUNTIME_DIRECTORY", folder)
+        yield folder
+
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 

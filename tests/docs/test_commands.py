@@ -137,6 +137,24 @@ def repair(place: Place, command: Command, words: list[str]) -> None:
         assert place.run("repair", *words) == "Nothing to repair.\n"
 
 
+def beside(place: Place, command: Command, words: list[str]) -> None:
+    """Run it beside the service with the configuration of the page."""
+    path = configured(place, command)
+    with place.start("serve", str(path)) as running:
+        running.says(" on ")
+        assert place.run(*words)
+
+
+def status(place: Place, command: Command, words: list[str]) -> None:
+    """Ask the service."""
+    beside(place, command, ["status", *words])
+
+
+def reload(place: Place, command: Command, words: list[str]) -> None:
+    """Have the service read its file again."""
+    beside(place, command, ["reload", *words])
+
+
 SUBCOMMANDS: Final = {
     "share": share,
     "serve": serve,
@@ -144,6 +162,8 @@ SUBCOMMANDS: Final = {
     "ports": ports,
     "demo": demo,
     "repair": repair,
+    "status": status,
+    "reload": reload,
 }
 
 

@@ -32,6 +32,8 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "share": ("portline.cli.share:share", "Share one serial port, described on the command line."),
     "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
+    "status": ("portline.cli.status:status", "Show what the running connections do."),
+    "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),

@@ -183,6 +183,7 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
 
 
 async def _run(demo: Demo) -> None:
+    from portline.control.companion import companion
     from portline.service.run import Service, announcement
 
     def started(gateway: Gateway) -> None:
@@ -197,4 +198,4 @@ async def _run(demo: Demo) -> None:
         click.echo("\n".join(lines))
 
     async with demo:
-        await Service(demo.config).run(started=started)
+        await Service(demo.config).run(started=started, companion=companion("demo"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -62,8 +63,10 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     config = load(path)
     if (named or file) is None:
         click.echo(f"portline: using {path}", err=True)
+    from portline.control.companion import companion
     from portline.service.run import run
 
     # What comes through a pipe can be read only once.
     again = partial(load, path) if path.is_file() else None
-    return run(config, load=again, verbose=verbosity(ctx), announce=True)
+    beside = companion("serve", os.path.abspath(path))
+    return run(config, load=again, verbose=verbosity(ctx), announce=True, companion=beside)

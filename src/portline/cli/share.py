@@ -192,6 +192,7 @@ def share(ctx: click.Context, /, port: str | None, name: str | None, **given: An
     portline share --virtual ttyV0 --protocol rfc2217
     """
     config = described(port, name, given)
+    from portline.control.companion import companion
     from portline.service.run import run
 
-    return run(config, verbose=verbosity(ctx), announce=True)
+    return run(config, verbose=verbosity(ctx), announce=True, companion=companion("share"))

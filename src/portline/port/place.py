@@ -33,7 +33,7 @@ from portline.port.holder import terminal_holder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Place", "folder_for"]
+__all__ = ["FOLDER", "Place", "folder_for", "make_private"]
 
 DEV: Final = Path("/dev")
 PTS: Final = "/dev/pts/"
@@ -198,17 +198,25 @@ def folder_for(
     runtime = os.environ.get("XDG_RUNTIME_DIR", "") if runtime is None else runtime
     folder = Path(runtime) / FOLDER if runtime else temporary / f"{FOLDER}-{user}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        private = make_private(folder, user)
     except OSError as error:
         raise PortError(
             name,
             f"{folder} cannot be made: {error.strerror}; take a path like /tmp/plc as the name",
         ) from error
-    # In a folder that everybody may write to, somebody else may have come first.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
+    if not private:
         raise PortError(name, f"{folder} is not a folder of this user alone; remove it")
     return folder
+
+
+def make_private(folder: Path, user: int) -> bool:
+    """Make a folder, unless it is there; tell whether nobody but ``user`` can put things into it.
+
+    In a folder that everybody may write to, somebody else may have come first.  Raises OSError.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
 
 
 def _target(path: str) -> str | None:

@@ -12,7 +12,7 @@ from portline.service.retirement import POLL, Retirement
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
@@ -106,8 +106,12 @@ class Gateway:
 
     def status(self) -> list[ConnectionStatus]:
         """Return what every connection tells about itself, in the order of the configuration."""
-        now = self._loop.time()
-        return [_connection(connection, now) for connection in self.connections.values()]
+        return list(self.each_status())
+
+    def each_status(self) -> Iterator[ConnectionStatus]:
+        """Yield what :meth:`status` returns, each made in its turn; all may change between two."""
+        for connection in tuple(self.connections.values()):
+            yield _connection(connection, self._loop.time())
 
 
 def _connection(connection: Connection, now: float) -> ConnectionStatus:
@@ -115,6 +119,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
     state, reason = _state(connection)
     return ConnectionStatus(
         name=connection.name,
+        config=connection.config,
         state=state,
         reason=reason,
         listeners=tuple(

@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
@@ -18,8 +19,11 @@ from portline.service.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from portline.config.models import GatewayConfig
+
+    Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
 
 __all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run"]
 
@@ -97,17 +101,29 @@ class Service:
         *,
         started: Callable[[Gateway], None] = lambda gateway: None,
         reloaded: Callable[[list[str]], None] = lambda lines: None,
+        companion: Companion = nullcontext,
     ) -> None:
         """Serve until ``end`` is called, a signal of ENDING comes, or the task is cancelled.
 
         ``started`` is called once, when every connection has made its first attempt.  SIGHUP
         reloads where there is a file, unless it means that the terminal has gone; ``reloaded`` is
-        told what changed then, and mistakes are logged.
+        told what changed then, and mistakes are logged.  ``companion`` makes what is there from
+        before the start until everything has stopped.
         """
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self.end)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        try:
+            with companion(self):
+                await self._serve(started, reloaded)
+        finally:
+            for number in (*ENDING, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    async def _serve(
+        self, started: Callable[[Gateway], None], reloaded: Callable[[list[str]], None]
+    ) -> None:
         _prepare(self.gateway.config)
         self.gateway.start()
         try:
@@ -119,8 +135,6 @@ class Service:
                     await self._reload_and_tell(reloaded)
         finally:
             await self.gateway.stop()
-            for number in (*ENDING, signal.SIGHUP):
-                loop.remove_signal_handler(number)
 
     def _hung_up(self) -> None:
         if self._load is None or any(map(_is_gone, self._terminals)):
@@ -161,6 +175,7 @@ def run(
     load: Callable[[], GatewayConfig] | None = None,
     verbose: int = 0,
     announce: bool = True,
+    companion: Companion = nullcontext,
 ) -> int:
     """Run a gateway in the foreground; returns the exit code of the process."""
     start_logging(verbose)
@@ -174,7 +189,8 @@ def run(
             print(*(lines or ["the configuration is as it was"]), sep="\n", flush=True)
 
     async def serve() -> None:
-        await Service(config, load).run(started=started, reloaded=reloaded)
+        service = Service(config, load)
+        await service.run(started=started, reloaded=reloaded, companion=companion)
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve())

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from portline.config.models import ServerConnection
     from portline.line import LineSettings, ModemLines
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
@@ -68,7 +69,9 @@ class PortStatus:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """One connection.  ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
+    """One connection, with the ``config`` in force.
+
+    ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
@@ -78,6 +81,7 @@ class ConnectionStatus:
     """
 
     name: str
+    config: ServerConnection
     state: State
     reason: str
     listeners: tuple[str, ...]

@@ -24,6 +24,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         *,
         verbose: int,
         announce: bool,
+        companion: object,
         load: Callable[[], GatewayConfig] | None = None,
     ) -> int:
         assert load is None or load() == config

@@ -102,7 +102,7 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
         def __init__(self, config: GatewayConfig) -> None:
             shared.append(config.connections["demo"].port)
 
-        async def run(self, *, started: Callable[[object], None]) -> None:
+        async def run(self, *, started: Callable[[object], None], companion: object) -> None:
             started(None)
 
     run = SimpleNamespace(

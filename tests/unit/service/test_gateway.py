@@ -51,6 +51,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
         assert made.status() == [
             ConnectionStatus(
                 name="meter",
+                config=made.connections["meter"].config,
                 state=State.LISTENING,
                 reason="",
                 listeners=(f"{address} (raw)",),

@@ -1,0 +1,151 @@
+"""One connection as a few lines: what it is, does and has done."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from portline.cli.layout import (
+    INDENT,
+    LABEL,
+    clean,
+    columns,
+    entry,
+    paragraph,
+    quantity,
+    together,
+)
+from portline.line import FlowControl, LineSettings, Parity, StopBits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["NUMBERS", "overview"]
+
+NUMBERS: Final[Mapping[str, str]] = {
+    "kept": "{bytes} kept for the first peer",
+    "keep_discarded": "{bytes} did not fit into the buffer while nobody was connected",
+    "unheard": "{bytes} from the port went to no peer (send-to)",
+    "unspoken": "{bytes} from peers not let through (receive-from)",
+    "dropped": "{bytes} dropped for peers that read too slowly",
+    "turned_away": "{count} turned away",
+    "replaced": "{count} peers replaced by newcomers",
+    "waiting": "{bytes} wait for the device",
+    "discarded": "{bytes} for the port discarded (it was away, or purged)",
+    "refused": "{count} requests that the driver refused",
+}
+"""Counters of a connection and of its port, and what they tell a person.
+
+One that is not in here is shown by its name, so that none is hidden."""
+
+TRAFFIC: Final = ("heard", "spoken")
+
+_OUT: Final = ("dtr", "rts")
+_IN: Final = ("cts", "dsr", "dcd", "ri")
+
+_Json = dict[str, Any]
+
+
+def overview(connection: _Json, width: int, *, everything: bool = False) -> list[str]:
+    """Return the lines, without the options; ``everything``: counters that are zero, too."""
+    title = f"{clean(connection['name'])}: {clean(connection['state'])}"
+    if connection["reason"]:
+        title += f" - {clean(connection['reason'])}"
+    lines = paragraph(title, width)
+    lines += entry("port", _port(connection["port"]), width)
+    lines += entry("listens", clean(", ".join(connection["listeners"])) or "nowhere", width)
+    if connection["port"]["open"]:
+        lines += entry("lines", _lines(connection["port"]), width)
+    lines += entry("traffic", _traffic(connection), width)
+    lines += _peers(connection["peers"])
+    numbers = list(_numbers(connection, everything=everything))
+    if everything:
+        lines += ["", "  Counters", *(f"    {number}" for number in numbers)]
+    elif numbers:
+        lines += entry("counted", together(numbers), width)
+    return lines
+
+
+def _is_virtual(port: _Json) -> bool:
+    return port["in_use"] is not None
+
+
+def _port(port: _Json) -> str:
+    where = port["path"]
+    name = port["name"] if where in (None, port["name"]) else f"{port['name']} ({where})"
+    if _is_virtual(port):
+        use = "an application has it open" if port["in_use"] else "no application has it open"
+    else:
+        use = "open" if port["open"] else "not open"
+    kind = "virtual, " if _is_virtual(port) else ""
+    return f"{clean(name)}, {kind}{settings(port['settings'])}, {use}"
+
+
+def settings(given: _Json) -> str:
+    """Write settings in the usual notation."""
+    inbound = given["inbound_flow"]
+    return str(
+        LineSettings(
+            baudrate=int(given["baudrate"]),
+            data_bits=int(given["data_bits"]),
+            parity=Parity[given["parity"].upper()],
+            stop_bits=StopBits(given["stop_bits"]),
+            flow_control=FlowControl(given["flow_control"]),
+            inbound_flow=None if inbound is None else FlowControl(inbound),
+        )
+    )
+
+
+def _lines(port: _Json) -> str:
+    read = _levels(_IN, port.get("inputs") or port["lines"])
+    if _is_virtual(port):
+        return f"{read} (as the application reads them)"
+    return f"{_levels(_OUT, port)} (out), {read} (in)"
+
+
+def _levels(names: tuple[str, ...], values: _Json) -> str:
+    return ", ".join(f"{name.upper()} {'on' if values[name] else 'off'}" for name in names)
+
+
+def _traffic(connection: _Json) -> str:
+    counters, rates = connection["counters"], connection["rates"]
+    parts = []
+    for name, where in zip(TRAFFIC, ("from the port", "to the port"), strict=True):
+        rate = "" if rates[name] is None else f" ({quantity(rates[name])}/s)"
+        parts.append(f"{quantity(counters[name])} {where}{rate}")
+    return ", ".join(parts)
+
+
+def _numbers(connection: _Json, *, everything: bool) -> Iterator[str]:
+    port = connection["port"]
+    counters = {k: v for k, v in connection["counters"].items() if k not in TRAFFIC}
+    ours = {k: v for k, v in port.items() if isinstance(v, int) and not isinstance(v, bool)}
+    for name, value in (counters | ours).items():
+        if value or everything:
+            words = NUMBERS.get(name, f"{{count}} {clean(name).replace('_', ' ')}")
+            yield words.format(bytes=quantity(value), count=value)
+
+
+def _peers(peers: list[_Json]) -> Iterator[str]:
+    """Return a table; columns that say nothing are left out."""
+    if not peers:
+        return
+    titles = ["ADDRESS", "PROTOCOL", "SINCE", "IN", "OUT"]
+    shown = {"waiting": "WAITING", "dropped": "DROPPED", "malformed": "NOT UNDERSTOOD"}
+    extra = [key for key in shown if any(peer[key] for peer in peers)]
+    rows = [[*titles, *(shown[key] for key in extra)]]
+    for peer in peers:
+        cells = [clean(peer["address"]), clean(peer["protocol"]), _since(peer["connected_for"])]
+        cells += [quantity(peer["received"]), quantity(peer["sent"])]
+        numbers = (str(peer[k]) if k == "malformed" else quantity(peer[k]) for k in extra)
+        rows.append([*cells, *numbers])
+    head, *rest = columns(rows)
+    yield f"{'  peers':{INDENT + LABEL}}{head}"
+    yield from (" " * (INDENT + LABEL) + line for line in rest)
+
+
+def _since(seconds: float) -> str:
+    now = time.time()
+    then = time.localtime(now - seconds)
+    today = time.localtime(now)[:3] == then[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)

@@ -1,0 +1,78 @@
+"""The running Portlines as the commands ask them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from portline.control.client import NobodyThere, ask
+from portline.control.place import Places, remove_stale
+from portline.errors import PortlineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["Answer", "ask_all", "nobody", "socket_option"]
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one process said: a result, or why there is none."""
+
+    path: Path
+    result: Any = None
+    error: PortlineError | None = None
+
+
+def socket_option(command: _Command) -> _Command:
+    """Give a command ``--socket PATH``."""
+    from pathlib import Path
+
+    option = click.option(
+        "--socket",
+        "socket",
+        type=click.Path(path_type=Path, readable=False),
+        metavar="PATH",
+        help="Ask the process with this socket only. [default: all of this user]",
+    )
+    return option(command)
+
+
+def ask_all(operation: str, socket: Path | None, **parameters: object) -> Iterator[Answer]:
+    """Ask the process of one socket, or all that this user may ask; left-over sockets go."""
+    for path in Places().sockets() if socket is None else [socket]:
+        try:
+            yield Answer(path, _checked(path, ask(path, operation, parameters)))
+        except NobodyThere as error:
+            remove_stale(path)
+            if socket is not None:
+                yield Answer(path, error=error)
+        except PortlineError as error:
+            yield Answer(path, error=error)
+
+
+def _checked(path: Path, result: Any) -> Any:
+    """Return a result that has at least the shape of one: root asks programs of any user."""
+    match result:
+        case {"process": {"pid": int(), "command": str(), "file": _}}:
+            connections = result.get("connections", [])
+            if isinstance(connections, list) and all(map(_has_name, connections)):
+                return result
+        case _:
+            pass
+    raise PortlineError(f"{path}: is answered by a program that is no Portline")
+
+
+def _has_name(connection: object) -> bool:
+    return isinstance(connection, dict) and isinstance(connection.get("name"), str)
+
+
+def nobody(what: str) -> PortlineError:
+    """Return what to say when nobody answered."""
+    hint = "; that of another user does, which root may ask" if Places().others() else ""
+    return PortlineError(f"no {what} of this user is running{hint}")

@@ -1,0 +1,105 @@
+"""``portline status``: what the running Portlines do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portline.cli.app import verbose_option
+from portline.cli.layout import age, clean, columns_of_terminal, paragraph, together
+from portline.cli.processes import ask_all, nobody, socket_option
+from portline.errors import PortlineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["status"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
+@socket_option
+@verbose_option
+def status(names: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
+    """Show what the running connections do: their state, port, peers, traffic and options.
+
+    With NAME everything about those connections, every option included.  The exit code is 1 if
+    no Portline of this user is running, or one does not answer.
+    """
+    chosen = {"names": list(names)} if names else {}
+    answers = list(ask_all("status", socket, **chosen))
+    if not answers:
+        raise nobody("Portline")
+    code = _told([answer.error for answer in answers if answer.error is not None])
+    results = [answer.result for answer in answers if answer.error is None]
+    _check_names(names, results, socket)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(results, indent=2))
+    elif results:
+        click.echo("\n".join(_text(results, detailed=bool(names))))
+    return code
+
+
+def _check_names(names: tuple[str, ...], results: list[Any], socket: Path | None) -> None:
+    """Raise PortlineError when a name is that of no connection."""
+    found = {connection["name"] for result in results for connection in result["connections"]}
+    missing = [name for name in names if name not in found]
+    if not missing:
+        return
+    everything = ask_all("status", socket)
+    known = sorted(
+        clean(connection["name"])
+        for answer in everything
+        if answer.error is None
+        for connection in answer.result["connections"]
+    )
+    raise PortlineError(
+        f"there is no connection {', '.join(map(clean, missing))}; there are: {', '.join(known)}"
+    )
+
+
+def _told(errors: list[PortlineError]) -> int:
+    """Say why some did not answer; return the exit code."""
+    for error in errors:
+        click.echo(f"portline: error: {clean(error)}", err=True)
+    return 1 if errors else 0
+
+
+def _text(results: list[Any], *, detailed: bool) -> list[str]:
+    """Return the lines about all processes; those without a connection to show are left out."""
+    lines: list[str] = []
+    for result in results:
+        if result["connections"] or not detailed:
+            try:
+                lines += _about(result, detailed=detailed)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise PortlineError(
+                    "a process answers in a way that this Portline does not understand; "
+                    "is it of another version? `portline status --json` shows it as it is"
+                ) from error
+    return lines[1:]
+
+
+def _about(result: dict[str, Any], *, detailed: bool) -> list[str]:
+    """Return the lines about one process."""
+    from portline.cli.details import details, differences
+    from portline.cli.overview import overview
+
+    width = columns_of_terminal()
+    lines = ["", *_title(result["process"], width)]
+    for connection in result["connections"]:
+        lines += ["", *overview(connection, width, everything=detailed)]
+        lines += (details if detailed else differences)(connection, width)
+    return lines
+
+
+def _title(process: dict[str, Any], width: int) -> list[str]:
+    parts = [f"portline {clean(process['command'])}", f"pid {process['pid']}"]
+    if process["file"] is not None:
+        parts.append(clean(process["file"]))
+    parts.append(f"up for {age(process['up_for'])}")
+    return paragraph(together(parts, ","), width)

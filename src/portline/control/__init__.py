@@ -1,0 +1,1 @@
+"""How local programs look at a running Portline and change it."""

@@ -1,0 +1,114 @@
+"""What is said on a control socket: one JSON object in a line, each way.
+
+::
+
+    {"portline": 1, "operation": "status", "parameters": {"names": ["meter"]}}
+    {"portline": 1, "result": {...}}
+    {"portline": 1, "errors": ["..."], "mistakes": false}
+
+``portline`` is the version of this protocol.  ``errors`` are whole sentences, one line each;
+``mistakes`` tells that they are those of a configuration.  Pydantic's JSON is used because it is
+loaded already where the data flows, and several times as fast as the standard library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import from_json, to_json
+
+from portline.control.snapshot import plain
+from portline.errors import ConfigError, PortlineError, UsageError
+
+if TYPE_CHECKING:
+    from portline.control.operations import Reloaded, Status
+
+__all__ = ["LINE_MAX", "VERSION", "Request", "encode_error", "encode_result", "result_of"]
+
+VERSION: Final = 1
+
+LINE_MAX: Final = 64 * 1024
+"""Bytes of a request with its newline: a status of a thousand names, each of 64 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation that is asked for."""
+
+    operation: str
+    parameters: Mapping[str, object]
+
+    def encode(self) -> bytes:
+        """Return the line."""
+        words = {
+            "portline": VERSION,
+            "operation": self.operation,
+            "parameters": dict(self.parameters),
+        }
+        return to_json(words) + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Request:
+        """Read a line.  Raises UsageError, in one line."""
+        match _object(line):
+            case {"portline": version} if version != VERSION or isinstance(version, bool):
+                raise UsageError(f"this Portline speaks version {VERSION} of the protocol only")
+            case {"portline": _, "operation": str(name), **rest}:
+                parameters = rest.pop("parameters", {})
+                if isinstance(parameters, dict) and not rest:
+                    return cls(name, parameters)
+            case _:
+                pass
+        raise UsageError(
+            'a request is a line like {"portline": 1, "operation": "status", "parameters": {}}'
+        )
+
+
+def encode_result(result: Status | Reloaded) -> Iterator[bytes]:
+    """Yield the line of a result in pieces, so that a long one need not be made at once."""
+    piece = b'{"portline":%d,"result":{' % VERSION
+    for number, field in enumerate(fields(result)):
+        value = getattr(result, field.name)
+        piece += b"," * bool(number) + to_json(field.name) + b":"
+        if not isinstance(value, Iterator):
+            piece += to_json(plain(value))
+            continue
+        piece += b"["
+        for count, item in enumerate(value):
+            yield piece + b"," * bool(count) + to_json(item)
+            piece = b""
+        piece += b"]"
+    yield piece + b"}}\n"
+
+
+def encode_error(error: PortlineError) -> bytes:
+    """Return the line that tells of an error."""
+    is_config = isinstance(error, ConfigError)
+    lines = error.mistakes if isinstance(error, ConfigError) else [str(error)]
+    lines = [" ".join(line.split()).encode("utf-8", "replace").decode() for line in lines]
+    return to_json({"portline": VERSION, "errors": lines, "mistakes": is_config}) + b"\n"
+
+
+def result_of(line: bytes) -> dict[str, object]:
+    """Return the result that a line holds.
+
+    Raises ConfigError for mistakes of a configuration, PortlineError for other errors and for what
+    is no answer.
+    """
+    match _object(line):
+        case {"portline": int(version), "result": dict(result)} if version == VERSION:
+            return result
+        case {"portline": _, "errors": list(errors), "mistakes": mistakes}:
+            lines = [" ".join(str(error).split()) for error in errors]
+            raise ConfigError(lines) if mistakes is True else PortlineError("\n".join(lines))
+        case _:
+            raise PortlineError("the answer is not one that this Portline understands")
+
+
+def _object(line: bytes) -> object:
+    try:
+        return from_json(line)
+    except ValueError:
+        return None

@@ -1,0 +1,187 @@
+"""What can be asked of a running Portline: one table for every face that asks.
+
+Each operation has a name, typed parameters, a typed result and a text.  The socket
+(:mod:`portline.control.server`) and the commands are made from :data:`OPERATIONS`; whatever else
+comes to ask should be, too.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import portline
+from portline.control.snapshot import snapshot
+from portline.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+    from portline.control.rates import Rates
+    from portline.service.gateway import Gateway
+
+__all__ = [
+    "OPERATIONS",
+    "Operation",
+    "Parameter",
+    "Process",
+    "Reloaded",
+    "Served",
+    "Status",
+    "Subject",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Who answers: which command it is, since how many seconds, and the file it has read."""
+
+    pid: int
+    command: str
+    file: str | None
+    version: str
+    up_for: float
+
+
+class Served(Protocol):
+    """What runs; see :class:`portline.service.run.Service`."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """The connections."""
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and put it in force; return a line for each change.
+
+        Raises ConfigError, with nothing changed, for its mistakes, and UsageError where there is no
+        file to read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What operations work on: a running Portline, the ``command`` that it is and its ``file``."""
+
+    served: Served
+    rates: Rates
+    command: str
+    file: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def process(self) -> Process:
+        """Who answers."""
+        up_for = round(time.monotonic() - self.started, 1)
+        # A path may hold bytes that are no text, which JSON cannot carry.
+        file = None if self.file is None else self.file.encode("utf-8", "replace").decode()
+        return Process(os.getpid(), self.command, file, portline.__version__, up_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The result of ``status``.
+
+    A connection is a :func:`portline.control.snapshot.snapshot`, made when it is its turn, because
+    a thousand of them at once would hold the data up.
+    """
+
+    process: Process
+    connections: Iterator[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The result of ``reload``: a line for each change, none when nothing was changed."""
+
+    process: Process
+    changes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter; all of them may be left out.  ``read`` raises ValueError."""
+
+    name: str
+    text: str
+    read: Callable[[object], object]
+    default: object
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: ``run`` takes the subject and the parameters, all of them, by name."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: type[Status | Reloaded]
+    run: Callable[..., Coroutine[None, None, Status | Reloaded]]
+    changes: bool
+    """Whether something may be different afterwards."""
+
+    @property
+    def text(self) -> str:
+        """What it does, in a sentence or some more."""
+        return self.run.__doc__ or ""
+
+    def arguments(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """Return every parameter with its value.  Raises UsageError, in one line."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in given:
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise UsageError(f"{self.name}: no parameter {name!r}; there are: {names}")
+        try:
+            return {
+                name: parameter.read(given[name]) if name in given else parameter.default
+                for name, parameter in known.items()
+            }
+        except ValueError as error:
+            raise UsageError(f"{self.name}: {error}") from None
+
+
+def _names(value: object) -> frozenset[str] | None:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return frozenset(value)
+    raise ValueError("names must be a list of texts")
+
+
+async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
+    """Tell what each connection is, does and has done."""
+
+    def connections() -> Iterator[dict[str, object]]:
+        for status in subject.served.gateway.each_status():
+            if names is None or status.name in names:
+                rates = subject.rates.of(status.name, status.heard, status.spoken)
+                yield snapshot(status, rates)
+
+    return Status(subject.process, connections())
+
+
+async def _reload(subject: Subject) -> Reloaded:
+    """Read the configuration file again; put what is different in force, or change nothing."""
+    return Reloaded(subject.process, await subject.served.reload())
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    operation.name: operation
+    for operation in (
+        Operation(
+            "status",
+            (
+                Parameter(
+                    "names",
+                    "Only these connections, where they exist; all if left out.",
+                    _names,
+                    None,
+                ),
+            ),
+            Status,
+            _status,
+            changes=False,
+        ),
+        Operation("reload", (), Reloaded, _reload, changes=True),
+    )
+}
+"""Every operation by its name."""

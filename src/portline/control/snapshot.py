@@ -1,0 +1,98 @@
+"""What a connection tells about itself as plain values, the same for every face of Portline.
+
+The keys are those of :mod:`portline.service.status`; options have the keys and the values of the
+configuration file, so that what is shown could be written there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import TYPE_CHECKING
+
+from portline.config.options import Combination, Option, exclusion, key_of
+from portline.config.server import ServerConnection, options
+from portline.line import Parity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from portline.service.status import ConnectionStatus
+
+__all__ = ["combinations", "option_values", "plain", "snapshot"]
+
+
+def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dict[str, object]:
+    """Return everything about a connection.
+
+    ``rates`` are bytes per second from and to the port.  Numbers of the connection as a whole are
+    under ``counters``, in bytes where :class:`ConnectionStatus` does not say otherwise.
+    """
+    facts = {f.name: getattr(status, f.name) for f in fields(status) if f.name != "config"}
+    counters = {name: value for name, value in facts.items() if isinstance(value, int)}
+    rest = {name: plain(value) for name, value in facts.items() if name not in counters}
+    heard, spoken = (None, None) if rates is None else (round(rate, 1) for rate in rates)
+    return {
+        **rest,
+        "rates": {"heard": heard, "spoken": spoken},
+        "counters": counters,
+        "options": option_values(status.config),
+        "not_applicable": _not_applicable(combinations(status.config)),
+    }
+
+
+def plain(value: object) -> object:
+    """Return a value of ours as JSON knows them."""
+    match value:
+        case Parity():
+            return value.name.lower()
+        case Enum():
+            return value.value
+        case tuple() | list():
+            return [plain(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case _:
+            return value
+
+
+@cache
+def _options() -> Mapping[str, Option]:
+    return options(ServerConnection)
+
+
+def option_values(config: ServerConnection) -> dict[str, object]:
+    """Return the options of a connection by their keys, each as a file may hold it.
+
+    The one of ``port`` and ``virtual`` that was not chosen is None.
+    """
+    return {
+        key_of(field): _written(option, getattr(config, field))
+        for field, option in _options().items()
+    }
+
+
+def _written(option: Option, value: object) -> object:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case tuple() if option.many:
+            return [option.kind.show((item,)) for item in value]
+        case _:
+            return option.kind.show(value)
+
+
+def combinations(config: ServerConnection) -> frozenset[Combination]:
+    """Return what the listeners of a connection make of it."""
+    return frozenset(
+        Combination.of(virtual=config.is_virtual, protocol=listen.protocol)
+        for listen in config.listeners()
+    )
+
+
+@cache
+def _not_applicable(chosen: frozenset[Combination]) -> Mapping[str, str]:
+    """Return the options that do nothing here, each with where they do not apply."""
+    reasons = {key_of(field): exclusion(field, chosen) for field in _options()}
+    return {key: reason.where for key, reason in reasons.items() if reason is not None}

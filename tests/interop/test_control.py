@@ -1,0 +1,258 @@
+"""``portline status`` and ``portline reload`` with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portline.config.models import ServerConnection, options
+from portline.config.options import key_of
+from tests.interop.device import PATIENCE
+from tests.interop.server import SOURCE, SUT, run_portline
+
+if TYPE_CHECKING:
+    from tests.interop.device import Device
+    from tests.interop.server import Server
+
+pytestmark = pytest.mark.skipif(SUT != "portline", reason="it is about Portline's own commands")
+
+
+@pytest.fixture(autouse=True)
+def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder in which the processes of this test put their sockets, and nobody else."""
+    with TemporaryDirectory(prefix="ctl-") as folder:
+        monkeypatch.setenv("RUNTIME_DIRECTORY", folder)
+        yield Path(folder)
+
+
+def snapshots(*words: str) -> list[Any]:
+    """Return the connections of all processes."""
+    code, text = run_portline("status", "--json", *words)
+    assert code == 0, text
+    return [connection for process in json.loads(text) for connection in process["connections"]]
+
+
+def joined(lines: list[str]) -> list[str]:
+    """Put lines together that go on below; the paths of tests are long."""
+    return re.sub(r"\n {12}", " ", "\n".join(lines)).splitlines()
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_nobody_is_running() -> None:
+    for command, what in (("status", "Portline"), ("reload", "`portline serve`")):
+        assert run_portline(command) == (
+            1,
+            f"portline: error: no {what} of this user is running\n",
+        )
+
+
+def test_what_a_connection_does_is_shown(
+    device: Device, share: Callable[..., Server], sockets: Path
+) -> None:
+    server = share("raw", "--name", "meter", "--keepalive", "30", "--max-connections", "2")
+    (path,) = sockets.iterdir()
+    assert path.name == f"{server.process.pid}.sock"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+        peer.sendall(b"*IDN?\r\n")
+        assert device.read(7) == b"*IDN?\r\n"
+        device.write(b"ACME,9000\r\n")
+        assert peer.recv(100) == b"ACME,9000\r\n"
+        name = "{}:{}".format(*peer.getsockname())
+        code, text = run_portline("status")
+        assert code == 0
+        lines = text.splitlines()
+        assert lines[0].startswith(f"portline share, pid {server.process.pid}, up for ")
+        assert lines[1:3] == ["", "meter: connected"]
+        assert f"  port      {device.path}, 9600-8N1, open" in joined(lines)
+        assert f"  listens   127.0.0.1:{server.port} (raw)" in lines
+        assert any(line.startswith("  lines     DTR ") for line in lines)
+        assert any(line.startswith("  traffic   11 B from the port (") for line in lines)
+        assert any(line.split()[:2] == [name, "raw"] for line in lines)
+        assert lines[-1] == "  options   keepalive = 30s; max-connections = 2"
+        assert max(len(line) for line in lines if str(device.path) not in line) <= 80
+
+        (meter,) = snapshots()
+        assert (meter["name"], meter["state"]) == ("meter", "connected")
+        assert (meter["counters"]["heard"], meter["counters"]["spoken"]) == (11, 7)
+        (shown,) = meter["peers"]
+        assert (shown["address"], shown["received"], shown["sent"]) == (name, 7, 11)
+
+        def moving() -> bool:
+            peer.sendall(b"x")
+            device.write(b"x")
+            (now,) = snapshots()
+            return bool(now["rates"]["heard"] > 0 and now["rates"]["spoken"] > 0)
+
+        eventually(moving)
+
+
+def test_every_option_has_its_value_in_force(share: Callable[..., Server]) -> None:
+    share("raw", "--name", "meter", "--packet-delimiter", r"\r\n", "--buffer-size", "64KiB")
+    code, text = run_portline("status", "meter")
+    assert code == 0
+    for field in options(ServerConnection):
+        assert f"\n    {key_of(field)} " in text
+    assert "\n    packet-delimiter     \\r\\n (default: none)\n" in text
+    assert "\n    buffer-size          64KiB (default: 0)\n" in text
+    assert "\n    strict-baudrate      - (does not apply to a real port)\n" in text
+    assert "\n    notify               - (does not apply to protocol raw)\n" in text
+    (meter,) = snapshots("meter")
+    assert set(meter["options"]) == {key_of(field) for field in options(ServerConnection)}
+    assert meter["options"]["packet-delimiter"] == ["\\r\\n"]
+    assert meter["options"]["buffer-size"] == 65536
+
+
+def test_several_processes(share: Callable[..., Server], tmp_path: Path, sockets: Path) -> None:
+    first = share("raw", "--virtual", str(tmp_path / "ttyV0"), device="")
+    second = share("rfc2217", "--virtual", str(tmp_path / "ttyV1"), "--name", "zwei", device="")
+    assert {each["name"] for each in snapshots()} == {"ttyV0", "zwei"}
+    (only,) = snapshots("zwei")
+    assert only["listeners"] == [f"127.0.0.1:{second.port} (rfc2217)"]
+    (only,) = snapshots("--socket", str(sockets / f"{first.process.pid}.sock"))
+    assert only["name"] == "ttyV0"
+    assert run_portline("status", "drei") == (
+        1,
+        "portline: error: there is no connection drei; there are: ttyV0, zwei\n",
+    )
+    with (tmp_path / "ttyV0").open("rb", buffering=0):
+        text = run_portline("status", "ttyV0")[1]
+        assert f"{tmp_path / 'ttyV0'}, virtual, " in joined(text.splitlines())[3]
+        assert "an application has it open" in text
+    assert run_portline("reload") == (
+        1,
+        "portline: error: no `portline serve` of this user is running\n",
+    )
+
+
+def test_the_socket_of_a_killed_process_disappears(
+    share: Callable[..., Server], sockets: Path
+) -> None:
+    killed = share("raw")
+    killed.process.kill()
+    killed.process.wait()
+    assert len(list(sockets.iterdir())) == 1
+    assert run_portline("status")[0] == 1
+    assert list(sockets.iterdir()) == []
+
+
+def test_the_next_start_cleans_up_too(share: Callable[..., Server], sockets: Path) -> None:
+    killed = share("raw")
+    killed.process.kill()
+    killed.process.wait()
+    server = share("raw")
+    assert [path.name for path in sockets.iterdir()] == [f"{server.process.pid}.sock"]
+    server.stop()
+    assert list(sockets.iterdir()) == []
+
+
+def test_a_process_that_hangs_is_told_and_the_others_are_shown(
+    share: Callable[..., Server], sockets: Path
+) -> None:
+    silent = sockets / "4194303.sock"
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(silent))
+        hung.listen()
+        share("raw", "--name", "meter")
+        command = [sys.executable, "-c", _IMPATIENT, "status"]
+        ended = subprocess.run(
+            command,
+            env=os.environ | {"PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert ended.stderr == f"portline: error: {silent}: no answer within 0.5 s\n"
+        assert "\nmeter: listening\n" in ended.stdout
+
+
+_IMPATIENT = """
+from portline.control import client
+client.ask.__kwdefaults__["limit"] = 0.5
+from portline.cli.app import main
+main()
+"""
+
+
+def test_without_a_folder_the_data_flows(
+    device: Device,
+    share: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/proc/none")
+    server = share("raw")
+    server.wait_errors("`portline status` will not find this process: /proc/none cannot be made")
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+        peer.sendall(b"x")
+        assert device.read(1) == b"x"
+
+
+def test_callers_that_misbehave_do_not_hold_the_data_up(
+    device: Device, share: Callable[..., Server], sockets: Path
+) -> None:
+    server = share("raw")
+    path = str(sockets / f"{server.process.pid}.sock")
+    callers = []
+    for number in range(40):
+        caller = socket.socket(socket.AF_UNIX)
+        caller.connect(path)
+        words = [b"{", b"\n" * 1000, b"x" * 70000, b'{"portline":1,"operation":"status"}\n' * 500]
+        caller.setblocking(False)
+        with suppress(OSError):  # it was turned away
+            caller.send(words[number % 4])
+        callers.append(caller)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+        for _ in range(20):
+            peer.sendall(b"x")
+            assert device.read(1) == b"x"
+    for caller in callers:
+        caller.close()
+    eventually(lambda: run_portline("status")[0] == 0)
+
+
+def test_serve_tells_its_file(tmp_path: Path, sockets: Path, device: Device) -> None:
+    config = tmp_path / "portline.toml"
+    config.write_text(
+        f'[connections."Zähler 1"]\nport = "{device.path}"\nlisten = "127.0.0.1:0"\n',
+        "utf-8",
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-m", "portline", "serve", "portline.toml"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: list(sockets.iterdir()))
+        eventually(lambda: run_portline("status")[0] == 0)
+        (process,) = json.loads(run_portline("status", "--json")[1])
+        assert process["process"]["pid"] == server.pid
+        assert process["process"]["command"] == "serve"
+        assert process["process"]["file"] == str(config)
+        assert "\nZähler 1: listening\n" in run_portline("status")[1]
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(PATIENCE) == 0
+    assert list(sockets.iterdir()) == []
