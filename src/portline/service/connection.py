@@ -32,6 +32,7 @@ from portline.net.listen import Listener
 from portline.port.base import QUEUE_HIGH
 from portline.service.door import Door
 from portline.service.keeper import PortKeeper
+from portline.service.linger import Lingering
 from portline.service.making import make_packetizer, make_port, make_wire
 from portline.service.news import News
 from portline.service.pace import Pace
@@ -48,14 +49,7 @@ if TYPE_CHECKING:
     from portline.line import LineSettings, PortState, Report, Request
     from portline.net.stream import StreamLink
 
-__all__ = ["LINGER", "Connection"]
-
-LINGER: Final = 1.0
-"""Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
-``printf '*IDN?\\n' | socat - tcp:...`` gets its answer; socat itself waits 0.5 s."""
-
-LINGERERS: Final = 64
-"""Peers that linger at the same time; the one that has lingered longest goes when another comes."""
+__all__ = ["Connection"]
 
 CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
@@ -120,7 +114,8 @@ class Connection:
         self.dropped = 0
         """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
         self._loop = loop
-        self._lingering: dict[Session, asyncio.TimerHandle] = {}
+        self._lingering = Lingering(self.hub.keep, loop=loop)
+        self._ending: set[Session] = set()
         self._number = 0
         self._full = False
         self._absent_since = 0.0
@@ -156,15 +151,13 @@ class Connection:
         """
         self._listen(False)
         self.door.close()
-        links = [session.link for session in (*self.hub.peers, *self._lingering)]
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
-        return links
+        return [session.link for session in self._ending]
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
-        for timer in self._lingering.values():
-            timer.cancel()
+        self._lingering.stop()
         self._pace.stop()
         self._sweep.stop()
         self.keeper.want(False)
@@ -201,6 +194,7 @@ class Connection:
         self._news.kept(self.hub.keep)
         if not self._occupied:
             self._tenancy.begins()
+        self._lingering.settle()
         self.hub.join(session)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
@@ -215,32 +209,33 @@ class Connection:
 
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
-        asked = self._loop.time() - session.active_at < LINGER and session.link.received
-        if session.protocol != "raw" or not asked:
-            session.close("the peer closed the connection")
-            return
-        if len(self._lingering) >= LINGERERS:
-            next(iter(self._lingering)).close("others linger, too")
-        self._lingering[session] = self._loop.call_later(
-            LINGER, session.close, "the peer closed the connection"
-        )
-        self._forget(session)
+        reason = "the peer closed the connection"
+        if session in self.hub.listeners and self._lingering.welcome(session):
+            self._lingering.begin(session, reason)
+            self._forget(session)
+        else:
+            session.close(reason)
 
     def peer_gone(self, session: Session, reason: str) -> None:
-        """Note that a peer's link is closed."""
-        timer = self._lingering.pop(session, None)
-        if timer is not None:
-            timer.cancel()
-        self.dropped += session.outbox.dropped
+        """Note that a peer has gone; its link may still be sending what waits."""
+        self._lingering.leave(session)
+        self._ending.add(session)
+        session.link.when_closed(partial(self._account, session, reason))
+        self._forget(session)
+
+    def _account(self, session: Session, reason: str) -> None:
+        """Note what a peer has got, and what was lost with it, now that both are known."""
+        self._ending.discard(session)
+        dropped = self._lingering.given_up(session)
+        self.dropped += dropped
         self.log.info(
             'peer gone peer=%s received=%d sent=%d dropped=%d reason="%s"',
             session.name,
             session.link.received,
             session.link.sent,
-            session.outbox.dropped,
+            dropped,
             reason,
         )
-        self._forget(session)
 
     def _forget(self, session: Session) -> None:
         """Take a session out of the hub; put the port back when it was the last."""
@@ -250,7 +245,9 @@ class Connection:
             self.peer_watches()
             if session.protocol != "raw":
                 self._tenancy.restore()
-        if self._packets is not None and not self.hub.peers and (rest := self._packets.rest()):
+            if not self.hub.peers:
+                self._lingering.vacate()
+        if self._packets is not None and not self._occupied and (rest := self._packets.rest()):
             self._send(rest)
         self.door.somebody_left()
         if not self._occupied:
@@ -260,17 +257,16 @@ class Connection:
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
-        if self._packets is not None and self.hub.peers:
+        if self._packets is not None and self._occupied:
             self._packets.feed(data)
         else:
             self._send(data)
 
     def _send(self, data: bytes) -> None:
+        self._lingering.look()
         for session in self.hub.hear(data):
             session.deliver(data)
-        if self._lingering:
-            for session in tuple(self._lingering):
-                session.deliver(data)
+        self._lingering.hear(data)
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
@@ -379,7 +375,10 @@ class Connection:
 
     def peer_behind(self, session: Session) -> None:
         """Wait for a peer that reads slowly, or go on without it."""
-        self._pace.behind(session, waits=session not in self._lingering)
+        if session in self._lingering:
+            session.abort("it did not read what it has asked for")
+        else:
+            self._pace.behind(session)
 
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
