@@ -138,6 +138,14 @@ class StreamLink:
         acked = tcp.acknowledged(self._sock)
         return self.sent if acked is None else min(acked, self.sent)
 
+    def arrived(self, quiet: float) -> int:
+        """Return the bytes that the other machine should have got, acknowledged or not.
+
+        Nothing was written for ``quiet`` seconds.
+        """
+        arrived = None if self._fd < 0 else tcp.arrived(self._sock, self.sent, quiet)
+        return self.acked if arrived is None else arrived
+
     def when_closed(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once, when the socket is closed; at once if it is already."""
         if self._fd < 0:

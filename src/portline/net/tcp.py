@@ -22,6 +22,7 @@ from typing import Final
 __all__ = [
     "KEEPALIVE_PROBES",
     "acknowledged",
+    "arrived",
     "configure",
     "death_time",
     "give_up",
@@ -38,6 +39,9 @@ _INFO: Final = struct.Struct("=8B24I")
 _ACKED: Final = struct.Struct("=120xQ")
 """tcpi_bytes_acked in struct tcp_info, since Linux 4.2.  Of a connection that was accepted it does
 not count our SYN; it counts our FIN."""
+
+_FLIGHT: Final = struct.Struct("=BxB141xII")
+"""tcpi_state, tcpi_retransmits, tcpi_notsent_bytes, tcpi_min_rtt (microseconds); since Linux 4.6."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 """struct linger (man 7 socket): closing sends RST, and what waits is thrown away."""
@@ -99,6 +103,25 @@ def acknowledged(sock: socket.socket) -> int | None:
         return int(_ACKED.unpack(info)[0])
     except (OSError, struct.error):
         return None
+
+
+def arrived(sock: socket.socket, sent: int, quiet: float) -> int | None:
+    """Return how many of ``sent`` bytes the other machine has got, None if the kernel cannot tell.
+
+    A machine may acknowledge late (Linux: 40 ms), and one whose program has closed the connection
+    answers data with RST at once.  So what was on its way for longer than there and back, nothing
+    was sent for ``quiet`` seconds, has arrived if no RST has come.
+    """
+    acked = acknowledged(sock)
+    if acked is None:
+        return None
+    try:
+        books = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _FLIGHT.size)
+        state, retransmits, unsent, round_trip = _FLIGHT.unpack(books)
+    except (OSError, struct.error):
+        return min(acked, sent)
+    waits = state == _STATE_CLOSED or retransmits or unsent
+    return min(acked, sent) if waits or quiet <= 2e-6 * round_trip else sent
 
 
 def give_up(sock: socket.socket) -> None:

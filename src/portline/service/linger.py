@@ -11,8 +11,8 @@ answered, so a peer that has just asked stays a while::
 
 Who lingers hears the port, but is no peer: it takes nobody's place and the port does not wait for
 it.  While there are no peers beside, the next one is to get what this one did not: the data is
-lent (:mod:`portline.hub.keep`), and what the other machine has acknowledged counts as got.  When
-the last of them is gone, or somebody connects, the account is settled.
+lent (:mod:`portline.hub.keep`), and what has arrived at the other machine, as far as the kernel can
+tell, counts as got.  When the last of them is gone, or somebody connects, accounts are settled.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Lingering:
         self._keep = keep
         self._loop = loop
         self._timers: dict[Session, asyncio.TimerHandle] = {}
-        self._begun: dict[Session, tuple[int, int]] = {}
-        self._lent: dict[Session, int] = {}
+        self._accounts: dict[Session, _Account] = {}
+        self._heard_at = 0.0
 
     def __len__(self) -> int:
         """Return how many hear the port still."""
@@ -67,29 +67,34 @@ class Lingering:
         """Let a session hear the port for LINGER seconds, then close it."""
         if len(self._timers) >= LINGERERS:
             next(iter(self._timers)).close("others linger, too")
-        self._begun[session] = (session.handed, session.outbox.dropped)
+        self._accounts[session] = _Account(session)
         self._timers[session] = self._loop.call_later(LINGER, session.close, reason)
 
     def hear(self, data: bytes) -> None:
         """Pass data of the port on, after it was given to the hub."""
         for session in self:
             session.deliver(data)
+        self._heard_at = self._loop.time()
 
     def vacate(self) -> None:
         """Note that there are no peers any more: what the port delivers is lent from now on."""
-        if self._timers:
-            self._lent = {session: session.handed for session in self._timers}
+        for session in self._timers:
+            self._accounts[session].lent_after = session.handed
             self._keep.lend()
 
     def look(self) -> None:
-        """See who has got what; makes room for more to be lent."""
-        for session, before in self._lent.items():
-            self._keep.got(session.link.acked - before)
+        """See who has got what; makes room for more to be lent.  Call before :meth:`hear`."""
+        quiet = self._loop.time() - self._heard_at if self._accounts else 0.0
+        for session, account in self._accounts.items():
+            account.got = max(account.got, session.link.arrived(quiet))
+            if account.lent_after is not None:
+                self._keep.got(account.got - account.lent_after)
 
     def settle(self) -> None:
         """Keep what nobody has got: somebody connects."""
         self.look()
-        self._lent.clear()
+        for account in self._accounts.values():
+            account.lent_after = None
         self._keep.settle()
 
     def leave(self, session: Session) -> None:
@@ -104,15 +109,26 @@ class Lingering:
         For one that has lingered: of those that it was sent as a peer.
         """
         self.look()
-        if self._lent.pop(session, None) is not None and not self._lent:
+        account = self._accounts.pop(session, None)
+        if all(other.lent_after is None for other in self._accounts.values()):
             self._keep.settle()
-        begun = self._begun.pop(session, None)
-        if begun is None:
+        if account is None:
             return session.outbox.dropped + session.link.lost
-        handed, dropped = begun
-        return dropped + max(0, handed - session.link.acked)
+        return account.dropped + max(0, account.handed - account.got)
 
     def stop(self) -> None:
         """Do nothing more."""
         for timer in self._timers.values():
             timer.cancel()
+
+
+class _Account:
+    """What one who lingers was handed and has got, in bytes."""
+
+    __slots__ = ("dropped", "got", "handed", "lent_after")
+
+    def __init__(self, session: Session) -> None:
+        self.handed = session.handed  # as a peer
+        self.dropped = session.outbox.dropped  # as a peer
+        self.got = session.link.acked
+        self.lent_after: int | None = None  # what it had been handed when lending began
