@@ -63,6 +63,15 @@ class Keep:
             self._lent_size += len(fitting)
         self._end += len(data)
 
+    def resize(self, limit: int) -> None:
+        """Keep up to another size; what came last of what does not fit is discarded.
+
+        What is lent is not touched: it may have been got.
+        """
+        self.limit = limit
+        self.discarded += max(0, len(self._data) - limit)
+        del self._data[limit:]
+
     def empty(self) -> bytes:
         """Return everything kept, but not what is lent, and forget it."""
         data = bytes(self._data)
@@ -89,9 +98,9 @@ class Keep:
 
     def settle(self) -> None:
         """Keep or discard what was lent and not got; nothing is lent any more."""
-        self.discarded += max(0, self._end - self._got) - self._lent_size
-        for _, piece in self._lent:
-            self._data += piece
+        rest = b"".join(piece for _, piece in self._lent)
+        self.discarded += max(0, self._end - self._got) - len(rest)
         self._lent.clear()
         self._lent_size = self._end = self._got = 0
         self._lending = False
+        self.add(rest)

@@ -41,7 +41,7 @@ _ACKED: Final = struct.Struct("=120xQ")
 not count our SYN; it counts our FIN."""
 
 _FLIGHT: Final = struct.Struct("=BxB141xII")
-"""tcpi_state, tcpi_retransmits, tcpi_notsent_bytes, tcpi_min_rtt (microseconds); since Linux 4.6."""
+"""tcpi_state, tcpi_retransmits, tcpi_notsent_bytes, tcpi_min_rtt in microseconds (Linux 4.6)."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 """struct linger (man 7 socket): closing sends RST, and what waits is thrown away."""

@@ -91,6 +91,21 @@ def test_settling_twice_or_telling_too_much_changes_nothing() -> None:
     assert (keep.empty(), keep.discarded) == (b"x", 0)
 
 
+def test_another_size() -> None:
+    keep = Keep(5)
+    keep.add(b"abcde")
+    keep.resize(3)
+    keep.add(b"x")
+    assert (len(keep), keep.discarded) == (3, 3)
+    keep.resize(10)
+    keep.lend()
+    keep.add(b"fghijkl")
+    keep.resize(4)
+    keep.got(1)
+    keep.settle()
+    assert (keep.empty(), keep.discarded) == (b"abcg", 8)
+
+
 PIECES = st.lists(st.tuples(st.binary(max_size=9), st.integers(0, 9)), max_size=20)
 
 
