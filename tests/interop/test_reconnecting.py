@@ -143,6 +143,10 @@ class Client:
             while data := self.socket.recv(65536):
                 self.received += data
 
+    def acknowledge(self) -> None:
+        """Acknowledge what was read; a kernel that does so late never does it after a reset."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def leave(self, way: str) -> None:
         match way:
             case "ends":
@@ -157,12 +161,12 @@ class Client:
                 self.socket.shutdown(socket.SHUT_WR)
                 with contextlib.suppress(AssertionError):  # the end may come, too
                     self.read_for(0.004)
+                self.acknowledge()
                 with contextlib.suppress(OSError):
                     self.socket.shutdown(socket.SHUT_RDWR)
                 self.read_all()
             case "resets":
-                # The kernel acknowledges late; what it has not yet is not known to have come.
-                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                self.acknowledge()
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.socket.close()
 
@@ -215,8 +219,9 @@ def test_every_byte_is_heard_once_or_counted_once(
     heard = [read(number) for number in NUMBER.findall(received)]
     assert heard == sorted(set(heard)), "something came twice, or out of order"
     missing = total - len(received) - status.kept - status.keep_discarded - status.dropped
-    # What comes between the last look of a client and its reset is lost by itself.
-    assert missing == 0 or (way == "resets" and 0 < missing < LAST_LOOK)
+    # Between the last look of a client and its reset something may come that it does not read or
+    # not acknowledge: nobody can know of the first, and the second counts as dropped.
+    assert abs(missing) < (LAST_LOOK if way in {"resets", "ends-closes"} else 1)
     assert status.unheard == 0
     if way == "ends":
         assert status.dropped == 0

@@ -96,7 +96,7 @@ class Loop:
         if when is None or when > end:
             self.now = max(self.now, end)
             return False
-        self.now = max(self.now, when)
+        self.now = max(self.now + 1e-7, when)  # no clock stands still
         heapq.heappop(self._timers)[2].call()
         self.turn()
         return True

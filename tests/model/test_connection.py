@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from hypothesis import assume, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -255,11 +255,15 @@ class ConnectionMachine(RuleBasedStateMachine):
     def present(self) -> list[Far]:
         return [far for far in self.fars if not far.left and not far.wire.far_ended]
 
+    def lingering(self) -> list[Far]:
+        lingering = [far for far in self.fars if far.peer in self.model.lingering]
+        return [far for far in lingering if not far.peer.dead]
+
     def some_far(self, data: st.DataObject) -> Far:
         present = self.present()
-        assume(present)
         return present[data.draw(st.integers(0, len(present) - 1))]
 
+    @precondition(lambda self: self.present())
     @rule(data=st.data(), text=st.binary(min_size=1, max_size=20))
     def peer_says(self, data: st.DataObject, text: bytes) -> None:
         self.act()
@@ -289,6 +293,7 @@ class ConnectionMachine(RuleBasedStateMachine):
                 self.connection.port_data(text)
                 self.settle()
 
+    @precondition(lambda self: self.present())
     @rule(data=st.data(), way=st.sampled_from(["end", "leave", "leave", "vanish"]))
     def peer_goes(self, data: st.DataObject, way: str) -> None:
         self.act()
@@ -308,16 +313,16 @@ class ConnectionMachine(RuleBasedStateMachine):
             self.model.ends(far.peer, self.loop.now)
         self.settle()
 
+    @precondition(lambda self: self.lingering())
     @rule(data=st.data())
     def one_who_lingers_goes(self, data: st.DataObject) -> None:
         self.act()
-        alive = [far for far in self.fars if far.peer in self.model.lingering]
-        alive = [far for far in alive if not far.peer.dead]
-        assume(alive)
+        alive = self.lingering()
         far = alive[data.draw(st.integers(0, len(alive) - 1))]
         far.wire.leave()
         far.peer.dead = True
 
+    @precondition(lambda self: self.present())
     @rule(data=st.data())
     def stop_or_start_reading(self, data: st.DataObject) -> None:
         self.act()
@@ -347,7 +352,7 @@ class ConnectionMachine(RuleBasedStateMachine):
             self.in_use = in_use
         self.settle()
 
-    @precondition(lambda self: not self.raw and self.config.port is not None)
+    @precondition(lambda self: not self.raw and self.config.port is not None and self.present())
     @rule(
         data=st.data(),
         request=st.sampled_from(
@@ -471,4 +476,4 @@ class ConnectionMachine(RuleBasedStateMachine):
 
 
 TestConnection = ConnectionMachine.TestCase
-TestConnection.settings = settings(max_examples=60, stateful_step_count=40)
+TestConnection.settings = settings(max_examples=100, stateful_step_count=40)
