@@ -109,6 +109,7 @@ class MemoryLink:
         self.rest = b""
         self.sent = 0
         self.received = 0
+        self.lost = 0
         self.read_size = 65536
         self.paused = False
         self.ended: str | None = None
@@ -117,6 +118,16 @@ class MemoryLink:
     @property
     def unsent(self) -> int:
         return len(self.rest)
+
+    @property
+    def acked(self) -> int:
+        return self.sent
+
+    def arrived(self, quiet: float) -> int:
+        return self.sent
+
+    def when_closed(self, call: Callable[[], object]) -> None:
+        call()
 
     def start(self, owner: LinkOwner) -> None:
         self.owner = owner

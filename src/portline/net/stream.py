@@ -14,6 +14,11 @@ Ends::
      +--- error, RST, finish(): sends the rest, then FIN, then waits ----+
 
 Errors are reported from a later turn of the loop, never from within a call of the owner.
+
+What the kernel has taken is not what the peer has got: a close waits, within the limit of
+``finish``, until the other machine has acknowledged everything, so that :attr:`StreamLink.lost` is
+what really was lost.  ``abort`` does not wait: it resets the connection if something is missing,
+because a peer that saw an ordinary end would believe that it has everything.
 """
 
 from __future__ import annotations
@@ -21,10 +26,13 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
+from portline.net import tcp
+
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
-__all__ = ["FINISH_LIMIT", "READ_SIZE", "LinkOwner", "StreamLink"]
+__all__ = ["ACK_POLL", "FINISH_LIMIT", "READ_SIZE", "LinkOwner", "StreamLink"]
 
 READ_SIZE: Final = 64 * 1024
 """Bytes read from a socket in one turn of the loop: enough for full speed, and bounded so that a
@@ -33,6 +41,10 @@ busy peer cannot starve the others."""
 FINISH_LIMIT: Final = 1.0
 """Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
 close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
+
+
+ACK_POLL: Final = 0.01
+"""Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
 
 
 class LinkOwner(Protocol):
@@ -55,6 +67,9 @@ class StreamLink:
     """A connected stream socket, owned and closed by this object."""
 
     __slots__ = (
+        "_ack_timer",
+        "_acked",
+        "_closed",
         "_closing",
         "_ended",
         "_fd",
@@ -66,6 +81,7 @@ class StreamLink:
         "_rest",
         "_sock",
         "_writing",
+        "lost",
         "name",
         "read_size",
         "received",
@@ -82,6 +98,8 @@ class StreamLink:
         """Bytes read from the peer."""
         self.sent = 0
         """Bytes taken by the kernel for the peer."""
+        self.lost = 0
+        """Bytes that were written and that the peer did not get; known when it is closed."""
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -93,6 +111,9 @@ class StreamLink:
         self._ended = False
         self._closing = False
         self._finish_timer: asyncio.TimerHandle | None = None
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._acked = 0
+        self._closed: Callable[[], object] | None = None
 
     @property
     def socket(self) -> socket.socket:
@@ -108,6 +129,29 @@ class StreamLink:
     def unsent(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return sum(map(len, self._rest))
+
+    @property
+    def acked(self) -> int:
+        """Bytes that the other machine has got, as far as the kernel tells."""
+        if self._fd < 0:
+            return self._acked
+        acked = tcp.acknowledged(self._sock)
+        return self.sent if acked is None else min(acked, self.sent)
+
+    def arrived(self, quiet: float) -> int:
+        """Return the bytes that the other machine should have got, acknowledged or not.
+
+        Nothing was written for ``quiet`` seconds.
+        """
+        arrived = None if self._fd < 0 else tcp.arrived(self._sock, self.sent, quiet)
+        return self.acked if arrived is None else arrived
+
+    def when_closed(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once, when the socket is closed; at once if it is already."""
+        if self._fd < 0:
+            call()
+        else:
+            self._closed = call
 
     def start(self, owner: LinkOwner) -> None:
         """Begin to read."""
@@ -130,6 +174,7 @@ class StreamLink:
         except (BlockingIOError, InterruptedError):
             taken = 0
         except OSError as error:
+            self._rest.append(data)
             self._loop.call_soon(self._fail, _reason(error))
             return False
         self.sent += taken
@@ -162,9 +207,7 @@ class StreamLink:
         if not rest and self._writing:
             self._writing = False
             self._loop.remove_writer(self._fd)
-            if self._closing and self._ended:
-                self.abort()
-            elif self._closing:
+            if self._closing:
                 self._send_fin()
 
     # --- receiving ------------------------------------------------------------------------------
@@ -197,7 +240,9 @@ class StreamLink:
             return
         if self._closing:
             if not data:
-                self.abort()
+                self._ended = True
+                self._set_reading(False)
+                self._end()
             return
         owner = self._owner
         if owner is None:
@@ -223,29 +268,45 @@ class StreamLink:
             self.write(farewell)
         self._closing = True
         self._owner = None
-        self._finish_timer = self._loop.call_later(limit, self.abort)
+        self._finish_timer = self._loop.call_later(limit, self._close)
         self._paused = False
         self._set_reading(True)
-        if self._rest:
-            return
-        if self._ended:
-            self.abort()
-        else:
+        if not self._rest:
             self._send_fin()
 
     def _send_fin(self) -> None:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self.abort()
+            self._close()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """Close if both sides have said all, and the peer has got it; look again if not."""
+        self._ack_timer = None
+        if not self._ended or self._rest:
+            return
+        if self.acked == self.sent or tcp.is_dead(self._sock, 0):
+            self._close()
+        else:
+            self._ack_timer = self._loop.call_later(ACK_POLL, self._end)
 
     def abort(self) -> None:
         """Close now; what waits is lost.  No callback of the owner comes afterwards."""
+        if self._fd >= 0 and self.unsent + self.sent > self.acked:
+            tcp.give_up(self._sock)
+        self._close()
+
+    def _close(self) -> None:
         if self._fd < 0:
             return
-        if self._finish_timer is not None:
-            self._finish_timer.cancel()
-            self._finish_timer = None
+        for timer in (self._finish_timer, self._ack_timer):
+            if timer is not None:
+                timer.cancel()
+        self._finish_timer = self._ack_timer = None
+        self._acked = self.acked
+        self.lost = self.sent + self.unsent - self._acked
         self._set_reading(False)
         if self._writing:
             self._writing = False
@@ -254,6 +315,9 @@ class StreamLink:
         self._rest.clear()
         self._owner = None
         self._sock.close()
+        call, self._closed = self._closed, None
+        if call is not None:
+            call()
 
     def _fail(self, reason: str) -> None:
         owner = self._owner

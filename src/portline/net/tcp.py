@@ -25,7 +25,17 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["KEEPALIVE_PROBES", "TRIES", "configure", "death_time", "has_left", "is_dead"]
+__all__ = [
+    "KEEPALIVE_PROBES",
+    "TRIES",
+    "acknowledged",
+    "arrived",
+    "configure",
+    "death_time",
+    "give_up",
+    "has_left",
+    "is_dead",
+]
 
 KEEPALIVE_PROBES: Final = 3
 """Unanswered probes after which a peer counts as dead; one lost packet must not end a session."""
@@ -40,6 +50,16 @@ _RTO_MAX_RANGE: Final = (1.0, 120.0)  # seconds; TCP_RTO_MAX_MIN_SEC and TCP_RTO
 
 _INFO: Final = struct.Struct("=8B24I")
 """The head of struct tcp_info (linux/tcp.h): 8 bytes, then 32-bit fields."""
+
+_ACKED: Final = struct.Struct("=120xQ")
+"""tcpi_bytes_acked in struct tcp_info, since Linux 4.2.  Of a connection that was accepted it does
+not count our SYN; it counts our FIN."""
+
+_FLIGHT: Final = struct.Struct("=BxB141xII")
+"""tcpi_state, tcpi_retransmits, tcpi_notsent_bytes, tcpi_min_rtt in microseconds (Linux 4.6)."""
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""struct linger (man 7 socket): closing sends RST, and what waits is thrown away."""
 
 _STATE_CLOSED: Final = 7  # TCP_CLOSE in net/tcp_states.h: after an RST
 _STATE_CLOSE_WAIT: Final = 8  # the peer has sent FIN, we have not
@@ -90,6 +110,43 @@ def has_left(sock: socket.socket) -> bool:
     """Tell whether the peer has closed its end, even if what it sent before is not read yet."""
     info = _info(sock)
     return info is not None and info[0] in (_STATE_CLOSED, _STATE_CLOSE_WAIT)
+
+
+def acknowledged(sock: socket.socket) -> int | None:
+    """Return how many bytes the peer's machine has acknowledged, our FIN counted as one more.
+
+    None where the kernel does not tell.
+    """
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.size)
+        return int(_ACKED.unpack(info)[0])
+    except (OSError, struct.error):
+        return None
+
+
+def arrived(sock: socket.socket, sent: int, quiet: float) -> int | None:
+    """Return how many of ``sent`` bytes the other machine has got, None if the kernel cannot tell.
+
+    A machine may acknowledge late (Linux: 40 ms), and one whose program has closed the connection
+    answers data with RST at once.  So what was on its way for longer than there and back, nothing
+    was sent for ``quiet`` seconds, has arrived if no RST has come.
+    """
+    acked = acknowledged(sock)
+    if acked is None:
+        return None
+    try:
+        books = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _FLIGHT.size)
+        state, retransmits, unsent, round_trip = _FLIGHT.unpack(books)
+    except (OSError, struct.error):
+        return min(acked, sent)
+    waits = state == _STATE_CLOSED or retransmits or unsent
+    return min(acked, sent) if waits or quiet <= 2e-6 * round_trip else sent
+
+
+def give_up(sock: socket.socket) -> None:
+    """Let the close that follows tell the peer that data is missing, and send nothing more."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def _info(sock: socket.socket) -> tuple[int, ...] | None:

@@ -17,7 +17,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from portline.config.packets import PacketOptions
 from portline.hub.core import Hub
 from portline.line import (
     Item,
@@ -34,6 +33,7 @@ from portline.service.door import Door
 from portline.service.entrance import Entrance
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
+from portline.service.linger import Lingering
 from portline.service.making import make_packetizer, make_permissions, make_port, make_wire
 from portline.service.news import News
 from portline.service.pace import Pace
@@ -44,31 +44,17 @@ from portline.service.tenancy import Tenancy
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Container
 
     from portline.config.models import ServerConnection
     from portline.errors import PortError
     from portline.line import LineSettings, PortState, Report, Request
     from portline.net.stream import StreamLink
 
-__all__ = ["LINGER", "Connection"]
-
-LINGER: Final = 1.0
-"""Seconds that a raw peer still hears the port after it has sent its last byte and FIN, so that
-``printf '*IDN?\\n' | socat - tcp:...`` gets its answer; socat itself waits 0.5 s."""
-
-LINGERERS: Final = 64
-"""Peers that linger at the same time; the one that has lingered longest goes when another comes."""
+__all__ = ["Connection"]
 
 CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
-
-PACKETS: Final = tuple(PacketOptions.model_fields)
-"""The options that rule packets: what is gathered under the old ones is sent when they change."""
-
-SETTINGS: Final = ("baudrate", "data_bits", "parity", "stop_bits", "flow_control")
-"""The options that are put in force at the port when they change."""
 
 _FENCE: Final = Query(Item.LINE_STATE)
 """Changes nothing; its answer tells what is in force in its turn."""
@@ -106,44 +92,45 @@ class Connection:
         )
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
-        self._news = News(self.log)
+        self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
-        self._tenancy = Tenancy(
+        self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
-        self._permissions = make_permissions(config)
+        self.permissions = make_permissions(config)
         self.entrance = Entrance(
             config.listeners(),
             loop=loop,
             knock=self.door.knock,
-            changed=self._news.listener_changed,
+            changed=self.news.listener_changed,
         )
         self.in_use: bool | None = None if config.virtual is None else False
         self.dropped = 0
         """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
         self._loop = loop
-        self._lingering: dict[Session, asyncio.TimerHandle] = {}
+        self._lingering = Lingering(self.hub.keep, loop=loop)
+        self._ending: set[Session] = set()
         self._number = 0
         self._full = False
         self._absent_since = 0.0
         self._application: LineSettings | None = None
-        self._pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
-        self._sweep = Sweep(
+        self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
+        self.sweep = Sweep(
             loop=loop,
             peers=lambda: self.hub.peers,
             absent_since=lambda: self._absent_since if self.keeper.error is not None else None,
             silence=tcp.death_time(config.keepalive, config.keepalive_retry),
             inactivity=config.inactivity,
         )
-        self._packets = self._packet_flow()
+        self.packets = self._packet_flow()
 
     # --- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
-        self._news.unreadable_lines(self.config)
-        self._tenancy.start()
+        self.news.unreadable_lines(self.config)
+        self.tenancy.start()
         if not self.config.listen_when_open:
             self.entrance.listen(True)
 
@@ -154,77 +141,40 @@ class Connection:
         """
         self.entrance.listen(False)
         self.door.close()
-        links = [session.link for session in (*self.hub.peers, *self._lingering)]
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
-        return links
+        return [session.link for session in self._ending]
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
-        for timer in self._lingering.values():
-            timer.cancel()
-        self._pace.stop()
-        self._sweep.stop()
+        self._lingering.stop()
+        self.pace.stop()
+        self.sweep.stop()
         self.keeper.want(False)
 
-    def adopt(self, name: str, config: ServerConnection, fields: Container[str]) -> None:
-        """Go on as ``name`` with another configuration of the same local port; peers stay.
+    def repack(self) -> None:
+        """Gather packets by the configuration of now; what is gathered already is sent."""
+        rest = b"" if self.packets is None else self.packets.rest()
+        self.packets = self._packet_flow()
+        self._send(rest)
+        self.time_packets(self._application or self.port.state.settings)
 
-        ``fields`` are the options that differ.  What becomes of a newcomer holds for newcomers:
-        nobody who is in is sent away, except by a protocol that is not offered any more.
-        """
-        self.name, self.config = name, config
-        self.log.extra = {"connection": name}
-        self.hub.choose(receive_from=config.receive_from, send_to=config.send_to)
-        self.hub.keep.resize(config.buffer_size)
-        self.door.name, self.door.limit = name, config.max_connections
-        self.door.when_full, self.door.idle_after = config.when_full, config.idle_after
-        self._permissions = make_permissions(config)
-        self._pace.overflow = config.overflow
-        self._sweep.silence = tcp.death_time(config.keepalive, config.keepalive_retry)
-        self._sweep.inactivity = config.inactivity
-        if any(field in fields for field in PACKETS):
-            rest = b"" if self._packets is None else self._packets.rest()
-            self._packets = self._packet_flow()
-            self._send(rest)
-            self._time_packets(self._application or self.port.state.settings)
-        for session in self.hub.peers:
-            self._set_link(session.link)
-            session.outbox.limit = config.backlog_size
-        if any(field in fields for field in SETTINGS):
-            asked = config.line_settings()
-            self.port.configure(asked, partial(self._configured, asked))
-        self._tenancy.adopt(config)
-        self.entrance.move(config.listeners())
-        self.entrance.listen(not config.listen_when_open or self.in_use is True)
-        for session in self.hub.peers:
-            if session.protocol not in self.entrance.protocols:
-                session.close(f"{session.protocol} is not offered any more")
+    def refresh(self) -> None:
+        """Look again at everything that may follow from other policies."""
         self._deliver_kept()
-        self._pace.update()
-        self._sweep.schedule()
-
-    def _configured(self, asked: LineSettings, state: PortState) -> None:
-        """Tell when the device does not take what the new configuration wants."""
-        self._time_packets(state.settings)
-        if state.settings != asked:
-            self.log.warning(
-                "%s: the device does not do %s; it stays at %s",
-                self.port.name,
-                asked,
-                state.settings,
-            )
+        self.pace.update()
+        self.sweep.schedule()
 
     def _packet_flow(self) -> PacketFlow | None:
         rules = make_packetizer(self.config)
         if rules is None:
             return None
-        return PacketFlow(rules, loop=self._loop, send=self._send, full=self._pace.packets_full)
+        return PacketFlow(rules, loop=self._loop, send=self._send, full=self.pace.packets_full)
 
     # --- peers come and go ----------------------------------------------------------------------
 
     def _enter(self, link: StreamLink, protocol: str) -> None:
-        self._set_link(link)
+        self.set_link(link)
         self._number += 1
         session = Session(
             self,
@@ -236,18 +186,20 @@ class Connection:
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
-        self._news.kept(self.hub.keep)
+        self.news.kept(self.hub.keep)
         if not self._occupied:
-            self._tenancy.begins()
+            self.tenancy.begins()
+        self._lingering.settle()
         self.hub.join(session)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
         session.start()
         self._deliver_kept()
-        self._pace.update()
-        self._sweep.schedule()
+        self.pace.update()
+        self.sweep.schedule()
 
-    def _set_link(self, link: StreamLink) -> None:
+    def set_link(self, link: StreamLink) -> None:
+        """Give a link the TCP options of the configuration."""
         with suppress(OSError):  # the peer may be gone already; reading will tell
             tcp.configure(
                 link.socket,
@@ -262,63 +214,65 @@ class Connection:
 
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
-        asked = self._loop.time() - session.active_at < LINGER and session.link.received
-        if session.protocol != "raw" or not asked:
-            session.close("the peer closed the connection")
-            return
-        if len(self._lingering) >= LINGERERS:
-            next(iter(self._lingering)).close("others linger, too")
-        self._lingering[session] = self._loop.call_later(
-            LINGER, session.close, "the peer closed the connection"
-        )
-        self._forget(session)
+        reason = "the peer closed the connection"
+        if session in self.hub.listeners and self._lingering.welcome(session):
+            self._lingering.begin(session, reason)
+            self._forget(session)
+        else:
+            session.close(reason)
 
     def peer_gone(self, session: Session, reason: str) -> None:
-        """Note that a peer's link is closed."""
-        timer = self._lingering.pop(session, None)
-        if timer is not None:
-            timer.cancel()
-        self.dropped += session.outbox.dropped
+        """Note that a peer has gone; its link may still be sending what waits."""
+        self._lingering.leave(session)
+        self._ending.add(session)
+        session.link.when_closed(partial(self._account, session, reason))
+        self._forget(session)
+
+    def _account(self, session: Session, reason: str) -> None:
+        """Note what a peer has got, and what was lost with it, now that both are known."""
+        self._ending.discard(session)
+        dropped = self._lingering.given_up(session)
+        self.dropped += dropped
         self.log.info(
             'peer gone peer=%s received=%d sent=%d dropped=%d reason="%s"',
             session.name,
             session.link.received,
             session.link.sent,
-            session.outbox.dropped,
+            dropped,
             reason,
         )
-        self._forget(session)
 
     def _forget(self, session: Session) -> None:
         """Take a session out of the hub; put the port back when it was the last."""
         if session in self.hub.peers:
             self.hub.leave(session)
             self.inputs.left(session, connected=self._occupied)
-            self._pace.update()
+            self.pace.update()
             self.peer_watches()
             if session.protocol != "raw":
-                self._tenancy.restore()
-        if self._packets is not None and not self.hub.peers and (rest := self._packets.rest()):
+                self.tenancy.restore()
+            if not self.hub.peers:
+                self._lingering.vacate()
+        if self.packets is not None and not self._occupied and (rest := self.packets.rest()):
             self._send(rest)
         self.door.somebody_left()
         if not self._occupied:
-            self._tenancy.ends()
+            self.tenancy.ends()
 
     # --- from the port --------------------------------------------------------------------------
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
-        if self._packets is not None and self.hub.peers:
-            self._packets.feed(data)
+        if self.packets is not None and self._occupied:
+            self.packets.feed(data)
         else:
             self._send(data)
 
     def _send(self, data: bytes) -> None:
+        self._lingering.look()
         for session in self.hub.hear(data):
             session.deliver(data)
-        if self._lingering:
-            for session in tuple(self._lingering):
-                session.deliver(data)
+        self._lingering.hear(data)
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
@@ -329,7 +283,7 @@ class Connection:
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
                 self._application = settings
-                self._time_packets(settings)
+                self.time_packets(settings)
                 for session in self.hub.peers:
                     session.ask(SetLine.everything(settings))
             case _:
@@ -358,18 +312,18 @@ class Connection:
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
-            self._news.port_trouble(self.keeper.error)
+            self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
-            self._news.port_open(self.port)
-            self._time_packets(self.port.state.settings)
+            self.news.port_open(self.port)
+            self.time_packets(self.port.state.settings)
             self.port_full(False)
-            self._pace.update()
+            self.pace.update()
             self.peer_watches()
 
-    def _time_packets(self, settings: LineSettings) -> None:
+    def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
-        if self._packets is not None:
-            self._packets.rules.idle = self.config.packet_idle * settings.character_time
+        if self.packets is not None:
+            self.packets.rules.idle = self.config.packet_idle * settings.character_time
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
@@ -390,25 +344,25 @@ class Connection:
                 session.pause_for_port(True)
         if self.hub.listeners is not before:
             self._deliver_kept()
-            self._pace.update()
+            self.pace.update()
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
         self.port.submit(
-            request if self._permissions.allows(request) else _FENCE,
+            request if self.permissions.allows(request) else _FENCE,
             partial(self._answer, session, request),
         )
 
     def _answer(self, session: Session, request: Request, state: PortState) -> None:
         if not isinstance(request, Query):
-            denied = "" if self._permissions.allows(request) else " (not allowed)"
+            denied = "" if self.permissions.allows(request) else " (not allowed)"
             self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
         if isinstance(request, SetLine):
-            self._time_packets(state.settings)
-        if isinstance(request, SetModem) and self._permissions.allows(request):
+            self.time_packets(state.settings)
+        if isinstance(request, SetModem) and self.permissions.allows(request):
             self.inputs.driven(session, request)
-        if isinstance(request, Purge) and request.received and self._packets is not None:
-            self._packets.rest()
+        if isinstance(request, Purge) and request.received and self.packets is not None:
+            self.packets.rest()
         session.answered(request, state)
 
     def peer_serves(self, session: Session) -> None:
@@ -432,8 +386,11 @@ class Connection:
 
     def peer_behind(self, session: Session) -> None:
         """Wait for a peer that reads slowly, or go on without it."""
-        self._pace.behind(session, waits=session not in self._lingering)
+        if session in self._lingering:
+            session.abort("it did not read what it has asked for")
+        else:
+            self.pace.behind(session)
 
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
-        self._pace.caught_up(session)
+        self.pace.caught_up(session)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from portline.config.changes import changes
 from portline.errors import PortAbsent
+from portline.service.adoption import adopt
 from portline.service.connection import Connection
 from portline.service.retirement import POLL, Retirement
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
@@ -81,9 +82,8 @@ class Gateway:
         self.connections = {name: kept[name] for name in config.connections}
         for change in found.changed:
             if change.name not in begun:
-                self.connections[change.name].adopt(
-                    change.name, config.connections[change.name], change.fields
-                )
+                connection = self.connections[change.name]
+                adopt(connection, change.name, config.connections[change.name], change.fields)
         self._waiting = {self.connections[name] for name in begun}
         self._begin()
         return found

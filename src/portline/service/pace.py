@@ -41,12 +41,9 @@ class Pace:
         self._held = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def behind(self, session: Session, *, waits: bool) -> None:
-        """Wait for a peer whose outbox is full, or apply the policy if it was left behind.
-
-        ``waits`` False: the port does not wait for this one, which is no peer any more.
-        """
-        if not waits or self._hub.fell_behind(session, self._loop.time()):
+    def behind(self, session: Session) -> None:
+        """Wait for a peer whose outbox is full, or apply the policy if it was left behind."""
+        if self._hub.fell_behind(session, self._loop.time()):
             self._apply(session)
         else:
             self.update()

@@ -137,6 +137,11 @@ class Session:
         """The peer's address."""
         return self.link.name
 
+    @property
+    def handed(self) -> int:
+        """Bytes that were handed over for the peer and not dropped, since the start."""
+        return self.link.sent + self.link.unsent + self.outbox.waiting
+
     def start(self) -> None:
         """Say the protocol's first words and begin to listen."""
         self._say(self.wire.start(self._clock()))
@@ -282,6 +287,7 @@ class Session:
         """Note that the link is closed."""
         self.closed = True
         self._clear = False
+        self.outbox.dropped += self.outbox.purge()
         self._owner.peer_gone(self, reason)
 
     def tick(self, now: float) -> None:
@@ -317,7 +323,7 @@ class Session:
             return
         self.closed = True
         self._clear = False
-        self.outbox.dropped += self.outbox.purge() + self.link.unsent
+        self.outbox.dropped += self.outbox.purge()
         self.link.abort()
         self._owner.peer_gone(self, reason)
 

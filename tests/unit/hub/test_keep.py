@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from portline.hub.keep import Keep
 
 
@@ -20,3 +23,104 @@ def test_a_limit_of_zero_keeps_nothing() -> None:
     keep.add(b"abc")
     assert keep.empty() == b""
     assert keep.discarded == 3
+
+
+# --- what is lent --------------------------------------------------------------------------------
+
+
+def lent(limit: int, *pieces: bytes) -> Keep:
+    keep = Keep(limit)
+    keep.lend()
+    for piece in pieces:
+        keep.add(piece)
+    return keep
+
+
+def test_what_was_got_is_not_kept_as_well() -> None:
+    keep = lent(100, b"abc", b"def", b"ghi")
+    keep.got(3)
+    assert len(keep) == 6
+    keep.got(5)
+    assert len(keep) == 4
+    assert keep.empty() == b""  # nobody knows yet
+    keep.settle()
+    assert (keep.empty(), keep.discarded) == (b"fghi", 0)
+
+
+def test_all_of_it_was_got() -> None:
+    keep = lent(0, b"abc", b"def")
+    keep.got(6)
+    keep.settle()
+    assert (len(keep), keep.discarded) == (0, 0)
+
+
+def test_nothing_of_it_was_got() -> None:
+    keep = lent(4, b"abc", b"def")
+    keep.settle()
+    assert (keep.empty(), keep.discarded) == (b"abcd", 2)
+
+
+def test_what_was_got_makes_room_for_more() -> None:
+    keep = lent(4, b"abcdef")
+    keep.got(3)
+    keep.add(b"ghijk")
+    keep.got(5)
+    keep.settle()  # of f, which did not fit at its time, and ghijk
+    assert (keep.empty(), keep.discarded) == (b"ghi", 3)
+
+
+def test_what_was_kept_before_stays_in_front_and_counts() -> None:
+    keep = Keep(5)
+    keep.add(b"ab")
+    keep.lend()
+    keep.add(b"cdef")
+    keep.got(1)
+    assert keep.empty() == b"ab"
+    keep.settle()
+    keep.add(b"ghijk")
+    assert (keep.empty(), keep.discarded) == (b"deghi", 3)
+
+
+def test_settling_twice_or_telling_too_much_changes_nothing() -> None:
+    keep = lent(5, b"abc")
+    keep.got(-1)
+    keep.got(7)
+    keep.settle()
+    keep.settle()
+    keep.add(b"x")
+    assert (keep.empty(), keep.discarded) == (b"x", 0)
+
+
+def test_another_size() -> None:
+    keep = Keep(5)
+    keep.add(b"abcde")
+    keep.resize(3)
+    keep.add(b"x")
+    assert (len(keep), keep.discarded) == (3, 3)
+    keep.resize(10)
+    keep.lend()
+    keep.add(b"fghijkl")
+    keep.resize(4)
+    keep.got(1)
+    keep.settle()
+    assert (keep.empty(), keep.discarded) == (b"abcg", 8)
+
+
+PIECES = st.lists(st.tuples(st.binary(max_size=9), st.integers(0, 9)), max_size=20)
+
+
+@given(st.integers(0, 20), PIECES)
+def test_every_byte_is_got_kept_or_discarded(limit: int, pieces: list[tuple[bytes, int]]) -> None:
+    keep = lent(limit)
+    end = got = 0
+    for piece, more in pieces:
+        keep.add(bytes(range(end, end + len(piece))))
+        end += len(piece)
+        got = min(end, got + more)
+        keep.got(got)
+        assert len(keep) <= limit
+    keep.settle()
+    kept = keep.empty()
+    assert end == got + len(kept) + keep.discarded
+    assert list(kept) == sorted(set(kept))
+    assert all(number >= got for number in kept)

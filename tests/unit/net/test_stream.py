@@ -5,7 +5,9 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from portline.net.stream import StreamLink
+import pytest
+
+from portline.net.stream import ACK_POLL, StreamLink
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -196,5 +198,92 @@ def test_finishing_sends_the_rest_first(run: Run) -> None:
         assert got.endswith(b"bye")
         far.close()
         await until(lambda: link.closed)
+
+    run(scenario())
+
+
+# --- what is lost --------------------------------------------------------------------------------
+
+
+class Wire:
+    """A link that counts how often it says that it is closed."""
+
+    def __init__(self) -> None:
+        self.link, self.far, self.owner = pair()
+        self.link.start(self.owner)
+        self.closed = 0
+        self.link.when_closed(self.note)
+
+    def note(self) -> None:
+        self.closed += 1
+
+    async def lost(self) -> tuple[int, int]:
+        await until(lambda: self.link.closed)
+        assert self.closed == 1
+        self.link.when_closed(self.note)
+        assert self.closed == 2
+        return self.link.acked, self.link.lost
+
+
+def test_what_a_peer_that_had_gone_did_not_get_is_lost(run: Run) -> None:
+    async def scenario() -> None:
+        wire = Wire()
+        wire.link.write(b"hello")
+        assert await read(wire.far, 5) == b"hello"
+        wire.far.close()
+        wire.link.write(b"nobody there")  # the kernel takes it
+        while wire.link.write(b"!"):  # until it has heard that nobody is there
+            await asyncio.sleep(0.001)
+        sent = wire.link.sent
+        wire.link.finish()
+        assert await wire.lost() == (5, sent + 1 - 5)
+
+    run(scenario())
+
+
+def test_what_an_abort_throws_away_is_lost_and_the_peer_can_see_that(run: Run) -> None:
+    async def scenario() -> None:
+        wire = Wire()
+        size = 0
+        while wire.link.write(bytes(65536)):
+            size += 65536
+        size += 65536
+        wire.link.abort()
+        acked, lost = await wire.lost()
+        assert acked + lost == size
+        with pytest.raises(ConnectionResetError):
+            await read(wire.far, size)
+        wire.far.close()
+
+    run(scenario())
+
+
+def test_an_abort_with_nothing_missing_is_an_ordinary_end(run: Run) -> None:
+    async def scenario() -> None:
+        wire = Wire()
+        wire.link.write(b"all of it")
+        await until(lambda: wire.link.acked == 9)
+        wire.link.abort()
+        assert await read(wire.far, 100) == b"all of it"
+        assert await wire.lost() == (9, 0)
+        wire.far.close()
+
+    run(scenario())
+
+
+def test_finishing_waits_for_a_peer_that_has_ended_but_reads_slowly(run: Run) -> None:
+    async def scenario() -> None:
+        wire = Wire()
+        wire.far.shutdown(socket.SHUT_WR)
+        await until(lambda: wire.owner.events == ["eof"])
+        while wire.link.write(bytes(65536)):
+            pass
+        wire.link.finish(limit=30)
+        await asyncio.sleep(3 * ACK_POLL)
+        assert not wire.link.closed
+        size = wire.link.sent + wire.link.unsent
+        assert len(await read(wire.far, size)) == size
+        assert await wire.lost() == (size, 0)
+        wire.far.close()
 
     run(scenario())

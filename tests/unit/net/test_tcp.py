@@ -111,3 +111,20 @@ def test_a_peer_that_owes_answers_for_too_long_is_dead() -> None:
 
 def test_what_the_kernel_has_closed_is_dead() -> None:
     assert tcp.is_dead(Books(state=7), 0)  # type: ignore[arg-type]  # a stand-in
+
+
+def test_what_the_other_machine_has_got() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = socket.create_connection(server.getsockname())
+        near, _ = server.accept()
+    with near, far:
+        assert tcp.acknowledged(near) == 0
+        near.send(b"hello")
+        assert far.recv(5) == b"hello"
+        assert tcp.acknowledged(near) == 5
+        tcp.give_up(near)
+        near.close()
+        assert tcp.acknowledged(near) is None
+        tcp.give_up(near)
+        with pytest.raises(ConnectionResetError):
+            far.recv(5)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from portline.config.changes import REMAKES, changes
 from portline.config.models import GatewayConfig, ServerConnection, options
 from portline.line import LineSettings, PortState, SetLine, SetModem
+from portline.service import adoption
 from portline.service.connection import Connection
 from tests.conftest import Run
 from tests.unit.service.conftest import Play, Stage
@@ -29,7 +30,7 @@ def adopt(stage: Stage, **options: object) -> None:
     stage.config = ServerConnection.model_validate(table)
     for change in changes(only(NAME, before), only(NAME, stage.config)).changed:
         assert not change.remakes
-        stage.connection.adopt(change.name, stage.config, change.fields)
+        adoption.adopt(stage.connection, change.name, stage.config, change.fields)
 
 
 def only(name: str, connection: ServerConnection) -> GatewayConfig:
@@ -89,7 +90,7 @@ PORTS = ({"port": "/dev/ttyNONE0"}, {"virtual": "ttyNONE0"})
 
 def rules_of(connection: Connection) -> dict[str, object]:
     """Return everything that the configuration decides in the parts of a connection."""
-    packets = connection._packets
+    packets = connection.packets
     return {
         "config": connection.config,
         "policies": (connection.hub.receive_from, connection.hub.send_to),
@@ -97,13 +98,13 @@ def rules_of(connection: Connection) -> dict[str, object]:
         "door": [
             getattr(connection.door, name) for name in ("name", "limit", "when_full", "idle_after")
         ],
-        "permissions": connection._permissions,
-        "overflow": connection._pace.overflow,
-        "sweep": (connection._sweep.silence, connection._sweep.inactivity),
+        "permissions": connection.permissions,
+        "overflow": connection.pace.overflow,
+        "sweep": (connection.sweep.silence, connection.sweep.inactivity),
         "packets": packets and vars(packets.rules),
         "inputs": connection.inputs.rules,
         "settings": connection.port.state.settings,
-        "tenancy": connection._tenancy._config,
+        "tenancy": connection.tenancy._config,
         "places": [place for place, _ in connection.entrance._doors],
         "log": connection.log.extra,
     }
@@ -139,7 +140,7 @@ def test_adopting_a_configuration_is_like_beginning_with_it(
                     continue
                 (change,) = changes(only("old", old), only("new", new)).changed
                 adopted, fresh = Connection("old", old, loop), Connection("new", new, loop)
-                adopted.adopt("new", new, change.fields)
+                adoption.adopt(adopted, "new", new, change.fields)
                 assert rules_of(adopted) == rules_of(fresh)
                 adopted.stop(0)
                 adopted.close()

@@ -29,8 +29,8 @@ class Stage:
         self.hub.join(cast("Session", listener))
         return listener
 
-    def behind(self, listener: Listener, *, waits: bool = True) -> None:
-        self.pace.behind(cast("Session", listener), waits=waits)
+    def behind(self, listener: Listener) -> None:
+        self.pace.behind(cast("Session", listener))
 
 
 def test_a_peer_is_waited_for_and_then_loses_its_oldest_data() -> None:
@@ -62,15 +62,6 @@ def test_who_catches_up_releases_the_port() -> None:
     assert stage.port.paused
     stage.pace.caught_up(cast("Session", alone))
     assert not stage.port.paused
-
-
-def test_the_port_does_not_wait_for_who_is_no_peer_any_more() -> None:
-    stage = Stage()
-    stage.peer()
-    gone = Listener()
-    stage.behind(gone, waits=False)
-    assert not stage.port.paused
-    assert gone.log == ["shrink"]
 
 
 def test_packets_that_wait_hold_the_port_too() -> None:
