@@ -12,7 +12,7 @@ import tty
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from portline.line import LineSettings, Report
+from portline.line import LineSettings, ModemChange, ModemLines, Report
 from portline.port.pty import PtyPort
 from portline.port.serial import PosixPort
 
@@ -74,6 +74,20 @@ class Recorder:
 
     def port_lost(self, error: PortError) -> None:
         self.lost.append(error)
+
+
+class VirtualRecorder(Recorder):
+    """The owner of a virtual port, whose lines move whenever an application comes and goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[ModemLines] = []
+
+    def port_report(self, report: Report) -> None:
+        if isinstance(report, ModemChange):
+            self.lines.append(report.lines)
+        else:
+            super().port_report(report)
 
 
 class FarEnd:
@@ -162,7 +176,7 @@ class VirtualBench:
     can_be_lost = False
 
     def __init__(self, folder: Path) -> None:
-        self.owner = Recorder()
+        self.owner = VirtualRecorder()
         self.far = FarEnd(-1)
         self.virtual = PtyPort(
             "virtual",

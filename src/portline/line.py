@@ -12,9 +12,10 @@ the rest of the way from the device to the socket.
 Two directions, two kinds of word:
 
 * A :data:`Request` goes towards the serial port: :class:`SetLine`, :class:`SetModem`,
-  :class:`SetBreak`, :class:`SendBreak`, :class:`Purge`, :class:`Query`.  A port carries requests
-  out in the order in which they and the data arrived, and answers each one exactly once with the
-  :class:`PortState` that is in force afterwards - also when it could not or would not do it.
+  :class:`SetBreak`, :class:`SendBreak`, :class:`Purge`, :class:`Query`, and from nobody but us
+  :class:`SetInputs`.  A port carries requests out in the order in which they and the data arrived,
+  and answers each one exactly once with the :class:`PortState` that is in force afterwards - also
+  when it could not or would not do it.
 * A :data:`Report` comes from the serial side or tells about it: :class:`ModemChange`,
   :class:`LineChange`, :class:`LineFault`, and from a remote access server :class:`Told`.
 
@@ -51,6 +52,7 @@ __all__ = [
     "Request",
     "SendBreak",
     "SetBreak",
+    "SetInputs",
     "SetLine",
     "SetModem",
     "StopBits",
@@ -339,7 +341,22 @@ class Query:
     item: Item
 
 
-Request: TypeAlias = SetLine | SetModem | SetBreak | SendBreak | Purge | Query
+@dataclass(frozen=True, slots=True)
+class SetInputs:
+    """Drive all four lines that the application of a virtual port reads, at the same moment.
+
+    No peer can ask for it.  Lines do not travel with the data: it is done at once, whatever waits.
+    A real port reads its lines from the device and refuses.
+    """
+
+    lines: ModemLines
+
+    def __str__(self) -> str:
+        """Write ``inputs=CTS DSR``."""
+        return f"inputs={self.lines}"
+
+
+Request: TypeAlias = SetLine | SetModem | SetBreak | SendBreak | Purge | Query | SetInputs
 
 
 # --- reports: from the serial side --------------------------------------------------------------

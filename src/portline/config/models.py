@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_val
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, clashes, folded, name_fault, unknown
 from portline.config.server import DEFAULT_LISTEN, ServerConnection, options
-from portline.config.values import Address, Level, Listen, Protocol
+from portline.config.values import Address, Listen, Protocol
+from portline.hub.lines import Level
 
 __all__ = [
     "DEFAULT_LISTEN",

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from portline.config.kinds import Choice, Switch
 from portline.config.options import Group, Option
-from portline.config.values import Level
+from portline.hub.lines import Level
 
 __all__ = ["LineOptions"]
 

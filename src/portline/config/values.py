@@ -18,7 +18,6 @@ __all__ = [
     "EVERY_ADDRESS",
     "PORT_MAX",
     "Address",
-    "Level",
     "Listen",
     "Protocol",
 ]
@@ -38,20 +37,6 @@ class Protocol(Enum):
 
     RAW = "raw"
     RFC2217 = "rfc2217"
-
-
-class Level(Enum):
-    """What is done to a signal line."""
-
-    HIGH = "high"
-    LOW = "low"
-    LEAVE = "leave"
-    FOLLOW = "follow"
-
-    @property
-    def driven(self) -> bool | None:
-        """True or False for a line that is driven, None for one that is left alone or follows."""
-        return self is Level.HIGH if self in (Level.HIGH, Level.LOW) else None
 
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")

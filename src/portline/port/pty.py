@@ -18,8 +18,13 @@ in front of the hang-up: all of it is read before the port counts as unused.
 
 The port is the far end of a null modem cable to the application.  What is submitted here is
 remembered and answered, and never changes the application's settings; what the application sets is
-reported as :class:`portline.line.LineChange` and kept in ``application``.  A rate of 0 ("hang up")
-keeps the rate before it.
+reported as :class:`portline.line.LineChange` and kept in ``application``.
+
+The kernel has no signal lines for a pseudo terminal, but opening a serial port raises DTR and RTS,
+closing it drops them, and so does a rate of 0 ("hang up", which keeps the rate before it) until
+another one is set (tty_port.c, serial_core.c ``uart_set_termios``).  So much is known of every
+application: it is reported as a :class:`portline.line.ModemChange`, crossed over.  Who knows better
+calls :meth:`PtyPort.outputs`.
 
 Settings are looked at before data is passed on, so data never runs ahead of the settings it was
 written with.  (The kernel has no order between the two: settings changed right after writing may
@@ -37,15 +42,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError, UsageError
+from portline.hub.lines import crossed
 from portline.line import (
     LineChange,
     LineSettings,
+    ModemChange,
+    ModemLines,
     PortState,
     Purge,
     Query,
     Request,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
 )
@@ -86,7 +95,8 @@ class PtyPort:
 
     ``name`` and ``directory`` are those of :class:`portline.port.place.Place`; ``settings`` is what
     an application finds that sets nothing; ``mode`` and ``group`` are the terminal's.
-    ``application`` is what the application has set, the last one's while there is none.
+    ``application`` is what the application has set, the last one's while there is none; ``inputs``
+    is what it is to read from its signal lines, for backends that can show it.
     """
 
     def __init__(
@@ -103,6 +113,7 @@ class PtyPort:
         self.name = name
         self.path: str | None = None
         self.application = settings or LineSettings()
+        self.inputs = ModemLines()
         self.in_use = False
         self.refused = 0
         self.discarded = 0
@@ -117,6 +128,7 @@ class PtyPort:
         self._paused = False
         self._reading = False
         self._full = False
+        self._hung_up = False
         self._master: Master | None = None
         self._outlet: Outlet | None = None
         self._watch: OpenWatch | None = None
@@ -158,6 +170,7 @@ class PtyPort:
         """Remove the name and hang up; waiting requests are answered before this returns."""
         self._full = False
         self.in_use = False
+        self._state = replace(self._state, lines=ModemLines())
         if self._master is not None and self.path is not None:
             self._place.remove(self.path, self._master.terminal)
         self.path = None
@@ -174,7 +187,7 @@ class PtyPort:
 
     def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
         """Remember what is asked, after everything before it, then call ``done``."""
-        if self._outlet is None:
+        if self._outlet is None or isinstance(request, SetInputs):
             self.carry_out(request)
             done(self.state)
         else:
@@ -191,7 +204,14 @@ class PtyPort:
         self._set_reading()
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
-        """Do nothing: a pseudo terminal has no modem lines and no faults."""
+        """Do nothing: the lines cost nothing to watch, and there are no faults."""
+
+    def outputs(self, *, dtr: bool, rts: bool) -> None:
+        """Note what the application drives; the owner is told when that is a change."""
+        lines = crossed(dtr=dtr, rts=rts)
+        if lines != self._state.lines:
+            self._state = replace(self._state, lines=lines)
+            self._owner.port_report(ModemChange(lines))
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -214,6 +234,7 @@ class PtyPort:
                 f"inotify: {error.strerror}{hint if error.errno != errno.ENOENT else ''}",
             ) from error
         self._master = master
+        self._hung_up = False
         self._outlet = Outlet(self, master.fd, self._loop)
         return master
 
@@ -231,6 +252,7 @@ class PtyPort:
 
     def _lose(self, error: PortError) -> None:
         was_full, was_used = self._full, self.in_use
+        self.outputs(dtr=False, rts=False)
         self.close()
         if was_full:
             self._owner.port_full(False)
@@ -250,6 +272,7 @@ class PtyPort:
             self._set_reading()
             self._timer = self._loop.call_later(SETTINGS_POLL, self._look_at_settings)
             self._owner.port_in_use(True)
+            self._raise_outputs()
         elif self.in_use and self._paused and not (there or readable):
             self._unused()
             return
@@ -265,6 +288,7 @@ class PtyPort:
         self.in_use = False
         outlet.drop()
         failure = None if master.renew() else self._exchange(master)
+        self.outputs(dtr=False, rts=False)
         self._owner.port_in_use(False)
         if failure is not None:
             self._lose(failure)
@@ -319,11 +343,20 @@ class PtyPort:
         if self._master is None or not self._master.changed():
             return
         settings = self._master.settings()
-        if settings.baudrate == 0:
+        hung_up = settings.baudrate == 0
+        if hung_up:
             settings = replace(settings, baudrate=self.application.baudrate)
+        if hung_up is not self._hung_up:
+            self._hung_up = hung_up
+            self._raise_outputs()
         if settings != self.application:
             self.application = settings
             self._owner.port_report(LineChange(settings))
+
+    def _raise_outputs(self) -> None:
+        """Do as a driver does when a port is opened, or when its rate becomes 0 or no longer is."""
+        on = self.in_use and not self._hung_up
+        self.outputs(dtr=on, rts=on)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -364,6 +397,8 @@ class PtyPort:
     def carry_out(self, request: Request) -> float:
         """Remember what is asked."""
         match request:
+            case SetInputs(lines):
+                self.inputs = lines
             case SetLine():
                 settings = request.applied_to(self._state.settings)
                 self._state = replace(self._state, settings=settings)

@@ -38,6 +38,7 @@ from portline.line import (
     Request,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
 )
@@ -192,6 +193,10 @@ class PosixPort:
 
     def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
         """Carry a request out in its turn, then call ``done`` with what is in force."""
+        if isinstance(request, SetInputs):
+            self._refused += 1  # what this port reads comes from the device
+            done(self.state)
+            return
         if self._outlet is not None:
             self._outlet.submit(request, done)
             return
@@ -381,6 +386,8 @@ class PosixPort:
             case Query(item):
                 if item is Item.MODEM_LINES:
                     tty.read_modem_lines()
+            case SetInputs():
+                pass  # submit() has refused it
         return 0.0
 
     def unsent(self) -> int:

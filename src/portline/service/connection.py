@@ -26,11 +26,13 @@ from portline.line import (
     Purge,
     Query,
     SetLine,
+    SetModem,
 )
 from portline.net import tcp
 from portline.net.listen import Listener
 from portline.port.base import QUEUE_HIGH
 from portline.service.door import Door
+from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.making import make_packetizer, make_port, make_wire
 from portline.service.news import News
@@ -96,8 +98,9 @@ class Connection:
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self._news = News(self.log)
+        self.inputs = Inputs(input_rules(config), self.port)
         self._tenancy = Tenancy(
-            config, self.port, self.keeper, loop=loop, occupied=lambda: self._occupied
+            config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
         self._permissions = Permissions(
             settings=config.allow_settings,
@@ -145,6 +148,7 @@ class Connection:
     def start(self) -> None:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
+        self._news.unreadable_lines(self.config)
         self._tenancy.start()
         if not self.config.listen_when_open:
             self._listen(True)
@@ -246,6 +250,7 @@ class Connection:
         """Take a session out of the hub; put the port back when it was the last."""
         if session in self.hub.peers:
             self.hub.leave(session)
+            self.inputs.left(session, connected=self._occupied)
             self._pace.update()
             self.peer_watches()
             if session.protocol != "raw":
@@ -277,6 +282,7 @@ class Connection:
         match report:
             case ModemChange(lines=lines):
                 self.log.info("lines=%s", lines)
+                self.inputs.application(lines, self.hub.peers)
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
                 self._application = settings
@@ -356,6 +362,8 @@ class Connection:
             self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
         if isinstance(request, SetLine):
             self._time_packets(state.settings)
+        if isinstance(request, SetModem) and self._permissions.allows(request):
+            self.inputs.driven(session, request)
         if isinstance(request, Purge) and request.received and self._packets is not None:
             self._packets.rest()
         session.answered(request, state)
@@ -364,10 +372,12 @@ class Connection:
         """Tell an access server how the application has opened the virtual port."""
         if self._application is not None:
             session.ask(SetLine.everything(self._application))
+        self.inputs.serves(session)
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end of a virtual port tells."""
         self.log.info("peer tells peer=%s %s", session.name, report)
+        self.inputs.told(session, report)
 
     def peer_watches(self) -> None:
         """Have the port watch what at least one peer wants to be told of."""

@@ -129,6 +129,7 @@ def _port(connection: Connection) -> PortStatus:
         dtr=state.dtr,
         rts=state.rts,
         in_use=connection.in_use,
+        inputs=None if connection.inputs.rules is None else connection.inputs.lines,
         waiting=port.queued,
         refused=port.refused,
         discarded=port.discarded,

@@ -6,15 +6,21 @@ A warning that is never taken back is the last thing that a person reads, and th
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
+
+from portline.config.options import key_of
 
 if TYPE_CHECKING:
+    from portline.config.models import ServerConnection
     from portline.errors import PortError
     from portline.hub.keep import Keep
     from portline.net.listen import Listener
     from portline.port.base import SerialPort
 
 __all__ = ["News"]
+
+_INPUT_OPTION: Final = re.compile(r"((cts|dsr|dcd|ri)_(dis)?connected|allow_(cts|dsr|dcd|ri))")
 
 
 class News:
@@ -26,6 +32,18 @@ class News:
         self._troubled: set[Listener] = set()
         self._discarded = 0
         self._not_kept = 0
+
+    def unreadable_lines(self, config: ServerConnection) -> None:
+        """Tell who wants to see lines at a virtual port which programs can see them."""
+        fields = type(config).model_fields
+        asked = [name for name in fields if name in config.model_fields_set]
+        chosen = [key_of(name) for name in asked if _INPUT_OPTION.fullmatch(name)]
+        if chosen and config.is_virtual:
+            self._log.warning(
+                "%s: only programs that `portline run` starts can read these lines; for others the "
+                "kernel has none at a pseudo terminal (ENOTTY)",
+                ", ".join(chosen),
+            )
 
     def port_trouble(self, error: PortError) -> None:
         """Tell why the port is not open; another sentence about the same trouble is no news."""

@@ -28,6 +28,7 @@ from portline.line import (
     Query,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
     Watch,
@@ -250,7 +251,7 @@ class Session:
                 self._owner.peer_watches()
             case Gone():
                 self.close(event.reason)
-            case SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query():
+            case SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query() | SetInputs():
                 self._owner.peer_request(self, event)
             case _:
                 self._owner.peer_report(self, event)

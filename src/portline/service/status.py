@@ -46,7 +46,9 @@ class PeerStatus:
 class PortStatus:
     """The local port.
 
-    ``in_use`` tells whether an application has a virtual port open; None for a real port.
+    ``in_use`` tells whether an application has a virtual port open, ``inputs`` what it is to read
+    from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
+    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).
     """
 
     name: str
@@ -58,6 +60,7 @@ class PortStatus:
     dtr: bool
     rts: bool
     in_use: bool | None
+    inputs: ModemLines | None
     waiting: int
     refused: int
     discarded: int

@@ -8,6 +8,9 @@ Theory of operation
                            |  ^
                            +--+ restore(): a peer that may have changed the line has left
 
+A real port's outputs are driven as configured for "occupied" and "vacant"; what the application of
+a virtual port reads is decided by :mod:`portline.service.inputs`.
+
 Everything is submitted to the port's own queue, so it happens after what the peers sent before.  A
 port that is open only while it is occupied is closed when that has left it, or is not going to.
 """
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from portline.config.models import ServerConnection
     from portline.line import PortState
     from portline.port.base import SerialPort
+    from portline.service.inputs import Inputs
     from portline.service.keeper import PortKeeper
 
 __all__ = ["CLOSE_LIMIT", "CLOSE_POLL", "Tenancy"]
@@ -48,6 +52,7 @@ class Tenancy:
         config: ServerConnection,
         port: SerialPort,
         keeper: PortKeeper,
+        inputs: Inputs,
         *,
         loop: asyncio.AbstractEventLoop,
         occupied: Callable[[], bool],
@@ -55,6 +60,7 @@ class Tenancy:
         self._config = config
         self._port = port
         self._keeper = keeper
+        self._inputs = inputs
         self._loop = loop
         self._occupied = occupied
         self._vacant_since = 0.0
@@ -70,15 +76,23 @@ class Tenancy:
         self._keeper.want(True)
 
     def restore(self) -> None:
-        """Put back what a controlling peer may have changed, break, rate, format and flow."""
-        if self._config.virtual is not None:
-            return
+        """Put back what a controlling peer may have changed: break, lines, rate, format, flow.
+
+        From a virtual port its end of the cable is gone: it drives nothing any more.
+        """
         # What waits in the port may hold a change that its state does not show yet.
         unknown = self._port.queued > 0
-        if unknown or self._port.state.break_on:
+        state = self._port.state
+        if unknown or state.break_on:
             self._port.submit(SetBreak(False), _ignore)
+        if self._config.virtual is not None:
+            if unknown or state.dtr or state.rts:
+                self._port.submit(SetModem(dtr=False, rts=False), _ignore)
+            return
+        if self._occupied():
+            self._drive_lines(connected=True)
         configured = self._config.line_settings()
-        if unknown or self._port.state.settings != configured:
+        if unknown or state.settings != configured:
             self._port.submit(SetLine.everything(configured), _ignore)
 
     def ends(self) -> None:
@@ -97,6 +111,7 @@ class Tenancy:
         self._keeper.want(False)
 
     def _drive_lines(self, *, connected: bool) -> None:
+        self._inputs.moment(connected=connected)
         config = self._config
         dtr, rts = (
             (config.dtr_connected, config.rts_connected)

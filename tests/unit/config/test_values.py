@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.config.values import Address, Level, Listen, Protocol
+from portline.config.values import Address, Listen, Protocol
 
 HOSTS = st.one_of(
     st.ip_addresses().map(str),
@@ -99,7 +99,3 @@ def test_a_listener_has_the_protocol_of_its_address_or_of_the_connection() -> No
     assert Address("::1", 1).resolved(Protocol.RFC2217) == Listen("::1", 1, Protocol.RFC2217)
     own = Address("::1", 1, Protocol.RAW).resolved(Protocol.RFC2217)
     assert str(own) == "raw://[::1]:1"
-
-
-def test_a_level_says_how_the_line_is_driven() -> None:
-    assert [level.driven for level in (Level.HIGH, Level.LOW, Level.LEAVE)] == [True, False, None]
