@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
+    "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""

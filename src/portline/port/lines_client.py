@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["CONFIRM_LIMIT", "ServedTerminal", "ServedTerminals"]
 
 CONFIRM_LIMIT: Final = 2.0
-"""Seconds that a serving side may take to confirm: it may be busy, but no program waits for ever."""
+"""Seconds that a serving side may take to confirm: it may be busy, but no program hangs for it."""
 
 READ_SIZE: Final = 64 * 1024
 
@@ -160,6 +160,8 @@ class ServedTerminal:
                 future = self._changes.pop(number, None) or self._drains.pop(number, None)
                 if future is not None:
                     _finish(future)
+            case Asked():
+                raise ValueError("that is for a supervisor to say")
         self._believe()
 
     def _count(self, state: PortState) -> None:
@@ -214,9 +216,7 @@ def connect(found: os.stat_result) -> socket.socket | None:
     connected.setblocking(False)
     with suppress(OSError):
         connected.connect(address(found.st_dev, found.st_rdev))
-        credentials = connected.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size
-        )
+        credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
         if CREDENTIALS.unpack(credentials)[1] in (0, found.st_uid):
             return connected
     connected.close()

@@ -81,15 +81,21 @@ def encode(message: Message) -> bytes:
             said: dict[str, Any] = {"done": number}
         case PortState():
             said = {"state": _state(message)}
-        case Asked(number, SetLine() as line):
-            said = {"number": number, "line": _plain(line)}
-        case Asked(number, SetModem() as modem):
-            said = {"number": number, "modem": _plain(modem)}
-        case Asked(number, SetBreak(on)):
-            said = {"number": number, "break": on}
-        case Asked(number, DrainFirst()):
-            said = {"number": number, "drain": True}
+        case Asked(number, what):
+            said = {"number": number, **_asked(what)}
     return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+
+
+def _asked(what: SetLine | SetModem | SetBreak | DrainFirst) -> dict[str, Any]:
+    match what:
+        case SetLine():
+            return {"line": _plain(what)}
+        case SetModem():
+            return {"modem": _plain(what)}
+        case SetBreak(on):
+            return {"break": on}
+        case DrainFirst():
+            return {"drain": True}
 
 
 def decode(line: bytes) -> Message:
@@ -114,7 +120,8 @@ def _read(said: object) -> Message:
             return Asked(number, SetBreak(on))
         case {"number": int(number), "drain": True}:
             return Asked(number, DrainFirst())
-    raise ValueError("no such message")
+        case _:
+            raise ValueError("no such message")
 
 
 class Splitter:
@@ -146,10 +153,9 @@ _RANGES: Final = {"baudrate": range(1 << 32), "data_bits": range(5, 9)}
 _LINES: Final = tuple(field.name for field in fields(ModemLines))
 
 
-def _plain(value: object) -> dict[str, Any]:
-    """Return the fields of a dataclass that are not None."""
-    names = [field.name for field in fields(value)]  # type: ignore[arg-type]
-    found = {name: getattr(value, name) for name in names}
+def _plain(value: SetLine | SetModem | LineSettings | ModemLines) -> dict[str, Any]:
+    """Return the fields that are not None."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
     return {
         name: item.value if isinstance(item, Enum) else item
         for name, item in found.items()

@@ -24,9 +24,12 @@ import os
 import select
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portline.port.termios2 import (
+    CSIZE,
+    PARENB,
     decode,
     encode,
     read_attributes,
@@ -65,6 +68,8 @@ class Master:
     """
 
     def __init__(self, settings: LineSettings, *, mode: int, group: str | None) -> None:
+        self.framing: int | None = None
+        """CSIZE and PARENB as a supervised program asked for them; None: as the kernel says."""
         self.fd, slave = os.openpty()
         try:
             self.terminal = os.ttyname(slave)
@@ -93,7 +98,11 @@ class Master:
 
     def settings(self) -> LineSettings:
         """Return the settings as the application made them."""
-        return decode(unpack(self._known), leftovers=True)
+        attributes = unpack(self._known)
+        if self.framing is None:
+            return decode(attributes, leftovers=True)
+        cflag = attributes.cflag & ~(CSIZE | PARENB) | self.framing
+        return decode(replace(attributes, cflag=cflag))
 
     def changed(self) -> bool:
         """Return whether anything was changed since the last call, and take note of it."""

@@ -44,10 +44,12 @@ from typing import TYPE_CHECKING, Final
 from portline.errors import PortError, UsageError
 from portline.hub.lines import crossed
 from portline.line import (
+    BreakChange,
     LineChange,
     LineSettings,
     ModemChange,
     ModemLines,
+    Parity,
     PortState,
     Purge,
     Query,
@@ -60,16 +62,18 @@ from portline.line import (
 )
 from portline.port.base import READ_LIMIT
 from portline.port.inotify import OpenWatch
+from portline.port.lines_server import LinesServer
 from portline.port.master import FLUSHED_INPUT, TERMINALS, Master
 from portline.port.outlet import Outlet
 from portline.port.place import Place
-from portline.port.termios2 import require_layout
+from portline.port.termios2 import PARENB, require_layout
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from portline.port.base import PortOwner
+    from portline.port.terminal import Told
 
 __all__ = ["SETTINGS_POLL", "PtyPort"]
 
@@ -123,12 +127,14 @@ class PtyPort:
         self._loop = loop
         self._mode = mode
         self._group = group
+        self._lines = LinesServer(self, loop)
         self._place = Place(name, TERMINALS, directory)
         self._sent = 0
         self._paused = False
         self._reading = False
         self._full = False
         self._hung_up = False
+        self._break = False
         self._master: Master | None = None
         self._outlet: Outlet | None = None
         self._watch: OpenWatch | None = None
@@ -212,6 +218,7 @@ class PtyPort:
         if lines != self._state.lines:
             self._state = replace(self._state, lines=lines)
             self._owner.port_report(ModemChange(lines))
+            self._lines.changed()
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -236,12 +243,14 @@ class PtyPort:
         self._master = master
         self._hung_up = False
         self._outlet = Outlet(self, master.fd, self._loop)
+        self._lines.serve(master.terminal)
         return master
 
     def _disconnect(self) -> list[Callable[[PortState], None]]:
         master, outlet, watch = self._master, self._outlet, self._watch
         if master is None or outlet is None or watch is None:
             return []
+        self._lines.close()
         self._leave()
         waiting = outlet.close()
         self._sent += outlet.taken
@@ -288,6 +297,7 @@ class PtyPort:
         self.in_use = False
         outlet.drop()
         failure = None if master.renew() else self._exchange(master)
+        self._set_break(False)
         self.outputs(dtr=False, rts=False)
         self._owner.port_in_use(False)
         if failure is not None:
@@ -342,6 +352,8 @@ class PtyPort:
     def _check_settings(self) -> None:
         if self._master is None or not self._master.changed():
             return
+        if not self._lines.attended:
+            self._master.framing = None  # changed by a program that only knows the kernel's word
         settings = self._master.settings()
         hung_up = settings.baudrate == 0
         if hung_up:
@@ -352,11 +364,53 @@ class PtyPort:
         if settings != self.application:
             self.application = settings
             self._owner.port_report(LineChange(settings))
+            self._lines.changed()
 
     def _raise_outputs(self) -> None:
         """Do as a driver does when a port is opened, or when its rate becomes 0 or no longer is."""
         on = self.in_use and not self._hung_up
         self.outputs(dtr=on, rts=on)
+
+    # --- programs that `portline run` has started -----------------------------------------------
+
+    @property
+    def application_state(self) -> PortState:
+        """What the application has set and drives, and in ``lines`` what it reads."""
+        driven = self._state.lines
+        return PortState(self.application, driven.dsr, driven.cts, self._break, self.inputs)
+
+    def application_did(self, what: Told) -> None:
+        """Take over what a program did, after everything that it wrote before."""
+        self._look()
+        if self._reading:
+            self._readable()
+        match what:
+            case SetLine():
+                self._set_application(what.applied_to(self.application))
+            case SetModem(dtr, rts):
+                now = self.application_state
+                self.outputs(
+                    dtr=now.dtr if dtr is None else dtr, rts=now.rts if rts is None else rts
+                )
+            case SetBreak(on):
+                self._set_break(on)
+
+    def all_read(self) -> bool:
+        """Return whether everything that programs have written has been taken over."""
+        return self._master is None or not self._master.look()[1]
+
+    def _set_application(self, settings: LineSettings) -> None:
+        if self._master is not None:
+            parity = 0 if settings.parity is Parity.NONE else PARENB
+            self._master.framing = (settings.data_bits - 5) << 4 | parity
+        if settings != self.application:
+            self.application = settings
+            self._owner.port_report(LineChange(settings))
+
+    def _set_break(self, on: bool) -> None:
+        if on is not self._break:
+            self._break = on
+            self._owner.port_report(BreakChange(on))
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -399,6 +453,7 @@ class PtyPort:
         match request:
             case SetInputs(lines):
                 self.inputs = lines
+                self._lines.changed()
             case SetLine():
                 settings = request.applied_to(self._state.settings)
                 self._state = replace(self._state, settings=settings)

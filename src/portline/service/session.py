@@ -251,7 +251,9 @@ class Session:
                 self._owner.peer_watches()
             case Gone():
                 self.close(event.reason)
-            case SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query() | SetInputs():
+            case (
+                SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query() | SetInputs()
+            ):
                 self._owner.peer_request(self, event)
             case _:
                 self._owner.peer_report(self, event)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 from portline.line import (
     BAUDRATE_MAX,
     BAUDRATE_MIN,
+    BreakChange,
     Event,
     Flow,
     Item,
@@ -229,7 +230,7 @@ class ComPortServer:
                 return b""
             case LineChange(settings) if self._notifies:
                 return self._tell_settings(settings)
-            case LineChange() | Told():
+            case LineChange() | BreakChange() | Told():
                 return b""
 
     def _tell_settings(self, settings: LineSettings) -> bytes:
