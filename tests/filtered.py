@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import fcntl
 import os
 import platform
 import threading
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,11 @@ from portline.port.calls import REQUESTS, LineCounts
 from portline.port.seccomp import MACHINES, Listener, assemble, install, machine
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
 
     from portline.port.terminal import Told
 
-__all__ = ["FilteredThread", "StandIn", "filtered_thread", "unavailable"]
+__all__ = ["FilteredThread", "StandIn", "StandIns", "filtered_thread", "unavailable"]
 
 PATIENCE = 15.0
 """Seconds after which something that has to happen counts as hanging."""
@@ -76,8 +76,6 @@ class FilteredThread:
 
     def does(self, work: Callable[[], Any]) -> Future[Any]:
         """Have the thread do something; the result comes when the loop is free to answer."""
-        from concurrent.futures import Future
-
         future: Future[Any] = Future()
         self._work.put((future, work))
         return future
@@ -93,6 +91,10 @@ class FilteredThread:
     def close(self) -> None:
         """End the thread; closing the listener first sets free whatever it waits for."""
         self.listener.close()
+        self.end()
+
+    def end(self) -> None:
+        """End the thread, which must not wait for an answer."""
         self._work.put(None)
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
@@ -117,12 +119,10 @@ class StandIn:
         self.state = PortState(settings or LineSettings(), dtr=True, rts=True)
         self.counts = LineCounts()
         self.told: list[Told] = []
-        self.confirms = 0
+        self.confirms = self.drains = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     def tell(self, what: Told) -> None:
-        from dataclasses import replace
-
         self.told.append(what)
         match what:
             case SetLine():
@@ -137,22 +137,23 @@ class StandIn:
         self.confirms += 1
 
     async def drained(self) -> None:
-        return
+        self.drains += 1
 
     async def moved(self) -> None:
-        import asyncio
-
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         await waiting
 
     def read(self, lines: ModemLines) -> None:
         """Let the application read other lines from now on."""
-        from dataclasses import replace
-
         self.counts = self.counts.counting(self.state.lines, lines)
         self.state = replace(self.state, lines=lines)
         self._wake(None)
+
+    @property
+    def awaited(self) -> int:
+        """How many wait for a line to move."""
+        return len(self._waiting)
 
     def go(self, error: Exception) -> None:
         self._wake(error)
@@ -180,6 +181,3 @@ class StandIns:
 
     def close(self) -> None:
         return
-
-
-GONE = OSError(errno.EIO, "gone")

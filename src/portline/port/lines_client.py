@@ -94,7 +94,7 @@ class ServedTerminal:
                 self.state = what.applied_to(self.state)
             case SetBreak(on):
                 self.state = replace(self.state, break_on=on)
-        LOG.info("application: %s", what)
+        LOG.debug("the program set %s", what)
         self._ask(what, self._changes)
 
     async def confirmed(self) -> None:

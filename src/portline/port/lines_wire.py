@@ -102,8 +102,8 @@ def decode(line: bytes) -> Message:
     """Read a line.  Raises ValueError for anything else."""
     try:
         return _read(json.loads(line))
-    except (TypeError, KeyError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"not understood: {error}") from error
 
 
 def _read(said: object) -> Message:

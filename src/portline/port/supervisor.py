@@ -179,6 +179,10 @@ class Supervisor:
         data = read_memory(self._listener, call, size) if size else b""
         match meaning(call.request, call.argument, data):
             case ReadLines():
+                if not (terminal.state.dtr or terminal.state.rts):
+                    # A port that was opened just now has both on; perhaps that is news on its way.
+                    terminal.tell(SetModem())
+                    await terminal.confirmed()
                 write_memory(self._listener, call, lines_word(terminal.state))
             case ReadCounts():
                 write_memory(self._listener, call, counts_block(terminal.counts))
