@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from portline.line import Flow, Item, Query, Report, Request, Told
+from portline.line import (
+    Flow,
+    Item,
+    ModemChange,
+    ModemLines,
+    PortState,
+    Query,
+    Report,
+    Request,
+    SetModem,
+    Told,
+    Watch,
+)
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Asker", "Peer"]
+__all__ = ["AccessServer", "Asker", "Peer"]
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for 0 seconds: a close sends RST."""
@@ -135,3 +148,41 @@ class Asker(Peer):
         await asyncio.sleep(0)
         self.look()
         return [(told.item, told.value) for told in self.told]
+
+
+class AccessServer(Peer):
+    """A peer with a serial port of its own; ``asked`` is what it was asked, all of it done.
+
+    ``state`` is what is in force at its port, whose device the test plays.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.asked: list[Request] = []
+        self.state = PortState()
+        self.wire = Rfc2217Wire(serves=True, asks=False)
+        self.send(self.wire.start(0.0))
+
+    def take(self, data: bytes) -> None:
+        for event in self.wire.feed(data, 0.0):
+            match event:
+                case bytes():
+                    self.received += event
+                case Watch():
+                    pass
+                case _:
+                    if isinstance(event, SetModem):
+                        self.state = event.applied_to(self.state)
+                    self.asked.append(event)  # type: ignore[arg-type]  # nothing else comes
+                    self.send(self.wire.answer(self.asked[-1], self.state))
+        if words := self.wire.outgoing():
+            self.send(words)
+
+    def reads(self, lines: ModemLines) -> None:
+        """Let the device move its lines."""
+        self.state = replace(self.state, lines=lines)
+        self.send(self.wire.report(ModemChange(lines), 0.0))
+
+    async def sees(self, *, dtr: bool, rts: bool) -> None:
+        """Wait until the device sees these outputs."""
+        await until(lambda: (self.look(), (self.state.dtr, self.state.rts) == (dtr, rts))[1])

@@ -15,12 +15,14 @@ from portline.errors import PortAbsent, UsageError
 from portline.line import (
     Item,
     LineSettings,
+    ModemLines,
     PortState,
     Purge,
     Query,
     Request,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
 )
@@ -143,6 +145,19 @@ def test_every_request_is_answered_exactly_once(check: Check) -> None:
         assert answers == requests
         state = bench.port.state
         assert (state.dtr, state.rts, state.break_on) == (True, False, False)
+
+    check(scenario)
+
+
+def test_inputs_are_driven_or_refused_at_once_whatever_waits(check: Check) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.open()
+        answers: list[str] = []
+        bench.port.write(b"a" * 100_000)
+        bench.port.submit(SetLine(baudrate=4800), lambda _: answers.append("line"))
+        bench.port.submit(SetInputs(ModemLines(cts=True)), lambda _: answers.append("inputs"))
+        assert answers == ["inputs"]
+        assert bench.port.refused == (0 if isinstance(bench, VirtualBench) else 1)
 
     check(scenario)
 

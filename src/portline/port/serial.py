@@ -197,6 +197,8 @@ class PosixPort:
             self._refused += 1  # what this port reads comes from the device
             done(self.state)
             return
+        if isinstance(request, SetModem):
+            self._remember_outputs(request)
         if self._outlet is not None:
             self._outlet.submit(request, done)
             return
@@ -204,7 +206,6 @@ class PosixPort:
         if isinstance(request, SetLine):
             self._closed_state = replace(state, settings=request.applied_to(state.settings))
         elif isinstance(request, SetModem):
-            self._remember_outputs(request)
             self._closed_state = request.applied_to(state)
         done(self._closed_state)
 
@@ -270,7 +271,10 @@ class PosixPort:
         waiting = outlet.close()
         self._sent += outlet.taken
         self._end_break()
-        self._closed_state = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
+        # What a device that takes nothing kept waiting; the lines stay like this when it is closed.
+        tty.drive(self._outputs)
+        found = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
+        self._closed_state = self._outputs.applied_to(found)
         self._refused += tty.refused
         self._tty = self._outlet = self._watch = None
         self.path = None
@@ -286,7 +290,7 @@ class PosixPort:
         self._owner.port_lost(PortAbsent(self.name, reason))
 
     def _remember_outputs(self, request: SetModem) -> None:
-        """Keep what was asked for, for the next open."""
+        """Keep what was asked for last, for the next open and for closing."""
         dtr = self._outputs.dtr if request.dtr is None else request.dtr
         rts = self._outputs.rts if request.rts is None else request.rts
         self._outputs = SetModem(dtr, rts)
@@ -374,7 +378,6 @@ class PosixPort:
                 self._outlet.character_time = tty.settings.character_time
             case SetModem():
                 tty.drive(request)
-                self._remember_outputs(request)
             case SetBreak(on):
                 self._set_break(on)
             case SendBreak(duration):

@@ -3,7 +3,17 @@ from __future__ import annotations
 import pytest
 
 from portline.hub.policy import Overflow, Permissions, Selection, select
-from portline.line import Item, Purge, Query, SendBreak, SetBreak, SetLine, SetModem
+from portline.line import (
+    Item,
+    ModemLines,
+    Purge,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetInputs,
+    SetLine,
+    SetModem,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +51,4 @@ def test_what_a_controlling_peer_may_do() -> None:
     assert nothing.allows(Query(Item.DTR))
     assert Permissions(dtr=False).allows(SetModem(rts=True))
     assert not Permissions(dtr=False).allows(SetModem(dtr=False, rts=True))
+    assert not everything.allows(SetInputs(ModemLines()))

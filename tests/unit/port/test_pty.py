@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,12 @@ from portline.line import (
     FlowControl,
     LineChange,
     LineSettings,
+    ModemChange,
+    ModemLines,
     Parity,
     PortState,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
     StopBits,
@@ -37,6 +41,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Run
+
+UP = ModemLines(cts=True, dsr=True, dcd=True)
+"""What the far end of the cable reads while an application has DTR and RTS on."""
+
+OFF = ModemLines()
 
 
 def set_line(far: FarEnd, settings: LineSettings) -> None:
@@ -251,6 +260,100 @@ def test_hanging_up_keeps_the_rate(run: Run, tmp_path: Path) -> None:
     run(scenario())
 
 
+def hang_up(far: FarEnd) -> None:
+    found = read_attributes(far.fd)
+    write_attributes(far.fd, replace(found, cflag=found.cflag & ~CBAUD, ispeed=0, ospeed=0))
+
+
+def test_opening_raises_the_applications_outputs_and_closing_drops_them(
+    run: Run, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        bench.port.open()
+        assert bench.port.state.lines == OFF
+        for count in range(1, 3):
+            far = await bench.application()
+            assert bench.port.state.lines == UP
+            far.close()
+            await until(lambda count=count: bench.owner.used == [True, False] * count)
+        assert bench.owner.lines == [UP, OFF] * 2
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_rate_of_zero_drops_the_outputs_until_another_is_set(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        hang_up(far)
+        await until(lambda: bench.owner.lines == [UP, OFF])
+        set_line(far, LineSettings(1200))
+        await until(lambda: bench.owner.lines == [UP, OFF, UP])
+        hang_up(far)
+        await until(lambda: bench.owner.lines == [UP, OFF, UP, OFF])
+        far.close()
+        await until(lambda: bench.owner.used == [True, False])
+        far = await bench.application()  # which finds the rate of the last one, as on a real port
+        await turns()
+        assert bench.port.state.lines == OFF
+        set_line(far, LineSettings(1200))
+        await until(lambda: bench.owner.lines == [UP, OFF, UP, OFF, UP])
+        bench.close()
+
+    run(scenario())
+
+
+def test_who_knows_the_outputs_exactly_tells_them(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        await bench.open()
+        bench.virtual.outputs(dtr=True, rts=True)
+        bench.virtual.outputs(dtr=True, rts=False)
+        bench.virtual.outputs(dtr=False, rts=True)
+        assert bench.owner.lines == [UP, ModemLines(dsr=True, dcd=True), ModemLines(cts=True)]
+        bench.port.close()
+        assert bench.port.state.lines == OFF
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_port_that_is_lost_drops_its_lines_first(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        await bench.open()
+        happened: list[object] = []
+        bench.owner.port_report = happened.append  # type: ignore[method-assign]  # one test's owner
+        bench.owner.port_lost = happened.append  # type: ignore[method-assign]  # one test's owner
+        error = PortError("virtual", "gone")
+        bench.virtual._lose(error)
+        assert happened == [ModemChange(OFF), error]
+        bench.close()
+
+    run(scenario())
+
+
+def test_the_inputs_are_driven_at_once_whatever_waits(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        bench.port.submit(SetInputs(ModemLines(ri=True)), lambda _: None)
+        assert bench.virtual.inputs == ModemLines(ri=True)
+        await bench.open()
+        bench.port.write(bytes(1 << 20))
+        assert bench.port.queued
+        answers: list[str] = []
+        bench.port.submit(SetLine(baudrate=300), lambda _: answers.append("line"))
+        bench.port.submit(SetInputs(UP), lambda _: answers.append("inputs"))
+        assert bench.virtual.inputs == UP
+        assert answers == ["inputs"]
+        assert bench.port.refused == 0
+        bench.close()
+
+    run(scenario())
+
+
 def test_what_is_submitted_never_changes_the_applications_settings(
     run: Run, tmp_path: Path
 ) -> None:
@@ -265,7 +368,7 @@ def test_what_is_submitted_never_changes_the_applications_settings(
         ):
             bench.port.submit(request, answers.append)
         assert answers[-1] == PortState(
-            LineSettings(300, 7, Parity.EVEN), dtr=False, rts=True, break_on=True
+            LineSettings(300, 7, Parity.EVEN), dtr=False, rts=True, break_on=True, lines=UP
         )
         assert decode(read_attributes(far.fd)) == SETTINGS
         assert bench.virtual.application == SETTINGS

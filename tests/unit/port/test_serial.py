@@ -22,6 +22,7 @@ from portline.line import (
     Query,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
 )
@@ -415,6 +416,42 @@ def test_pausing_outlives_the_device(
         assert bench.owner.chunks == []
         bench.port.resume_reading()
         await until(lambda: bench.owner.received == b"held again")
+        bench.close()
+
+    run(scenario())
+
+
+def test_what_a_real_port_reads_comes_from_the_device(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        answers: list[PortState] = []
+        bench.port.submit(SetInputs(ModemLines(cts=True)), answers.append)
+        await bench.open()
+        bench.port.submit(SetInputs(ModemLines(cts=True)), answers.append)
+        assert [state.lines for state in answers] == [ModemLines()] * 2
+        assert bench.port.refused == 2
+        bench.close()
+
+    run(scenario())
+
+
+def test_closing_leaves_the_outputs_as_they_were_asked_for_last(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the device takes nothing, so that the request never had its turn."""
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        uart = await chip(bench, monkeypatch)
+        bench.port.write(bytes(1 << 20))
+        bench.port.submit(SetModem(dtr=False), lambda _: None)
+        bench.port.submit(SetModem(rts=False), lambda _: None)
+        bench.port.submit(SetModem(rts=True), lambda _: None)
+        assert uart.took() == []
+        bench.port.close()
+        assert uart.took() == ["TIOCMBIC"]
+        assert uart.lines == 0x004
+        assert (bench.port.state.dtr, bench.port.state.rts) == (False, True)
         bench.close()
 
     run(scenario())

@@ -64,6 +64,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                     dtr=False,
                     rts=False,
                     in_use=None,
+                    inputs=None,
                     waiting=0,
                     refused=0,
                     discarded=0,

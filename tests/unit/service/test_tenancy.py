@@ -5,7 +5,16 @@ from typing import Any, cast
 import pytest
 
 from portline.config.models import ServerConnection
-from portline.line import LineSettings, PortState, SetBreak, SetLine, SetModem
+from portline.line import (
+    LineSettings,
+    ModemLines,
+    PortState,
+    SetBreak,
+    SetInputs,
+    SetLine,
+    SetModem,
+)
+from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.tenancy import CLOSE_LIMIT, CLOSE_POLL, Tenancy
 from tests.memory import MemoryPort
@@ -14,15 +23,18 @@ from tests.unit.service.stand_ins import Clock
 
 class Stage:
     def __init__(self, **options: object) -> None:
-        config = ServerConnection.model_validate({"port": "/dev/ttyX", **options})
+        port = {} if "virtual" in options else {"port": "/dev/ttyX"}
+        config = ServerConnection.model_validate(port | options)
         self.clock = Clock()
         self.port = MemoryPort(cast("Any", None), PortState(LineSettings(9600)))
         keeper = PortKeeper(cast("Any", self.clock), self.port, lambda: None)
+        self.inputs = Inputs(input_rules(config), self.port)
         self.occupied = False
         self.tenancy = Tenancy(
             config,
             self.port,
             keeper,
+            self.inputs,
             loop=cast("Any", self.clock),
             occupied=lambda: self.occupied,
         )
@@ -66,13 +78,35 @@ def test_what_still_waits_is_put_back_too() -> None:
     assert stage.happened() == [SetBreak(False), SetLine.everything(LineSettings(9600))]
 
 
+def test_lines_are_put_back_too_while_others_stay() -> None:
+    stage = Stage(dtr_connected="high", dtr_disconnected="low")
+    stage.occupied = True
+    stage.tenancy.restore()
+    assert stage.happened() == [SetModem(dtr=True)]
+
+
 def test_an_application_keeps_its_settings() -> None:
-    stage = Stage()
-    virtual = ServerConnection.model_validate({"virtual": "ttyV0"})
-    stage.tenancy._config = virtual
+    stage = Stage(virtual="ttyV0")
     stage.port.state = PortState(LineSettings(1200))
     stage.tenancy.restore()
     assert stage.happened() == []
+
+
+def test_the_other_end_of_a_virtual_ports_cable_is_gone() -> None:
+    stage = Stage(virtual="ttyV0")
+    stage.port.state = PortState(LineSettings(1200), rts=True, break_on=True)
+    stage.tenancy.restore()
+    assert stage.happened() == [SetBreak(False), SetModem(dtr=False, rts=False)]
+
+
+def test_the_inputs_of_a_virtual_port_follow_the_tenants() -> None:
+    stage = Stage(virtual="ttyV0", cts_connected="high", ri_disconnected="high")
+    stage.tenancy.start()
+    assert stage.happened() == [SetInputs(ModemLines(ri=True)), "open"]
+    stage.tenancy.begins()
+    assert stage.happened() == [SetInputs(ModemLines(cts=True))]
+    stage.tenancy.ends()
+    assert stage.happened() == [SetInputs(ModemLines(ri=True))]
 
 
 def test_the_port_closes_when_what_was_sent_has_left_it() -> None:
