@@ -44,7 +44,7 @@ def test_help_lists_the_commands_without_importing_them() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("share", "serve", "check", "ports", "demo"):
+    for name in ("share", "serve", "check", "ports", "run", "demo"):
         assert f"\n  {name} " in done.stdout
 
 
@@ -62,7 +62,8 @@ def test_a_command_that_does_not_exist_names_those_that_do() -> None:
     result = CliRunner().invoke(main, ["shar"])
     assert result.exit_code == 2
     assert result.stderr == (
-        "portline: error: there is no command 'shar'; there are share, serve, check, ports, demo\n"
+        "portline: error: there is no command 'shar'; there are share, serve, check, ports, run, "
+        "demo\n"
         "Try 'portline --help'.\n"
     )
 
