@@ -14,6 +14,7 @@ import pytest
 
 from tests.docs.pages import ROOT, Command, blocks, commands
 from tests.docs.program import PATIENCE, Place, environment
+from tests.filtered import unavailable
 
 FOREIGN: Final = {
     "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
@@ -100,11 +101,26 @@ def demo(place: Place, command: Command, words: list[str]) -> None:
         running.listens()
 
 
+def run(place: Place, command: Command, words: list[str]) -> None:
+    """Run a program that ends by itself on a virtual port; of the others see that it begins."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    program = words[words.index("--") + 1]
+    if program != "stty":
+        assert "PROGRAM" in place.run("run", "--help")
+        return
+    arguments = ["--virtual", "./ttyV0", "--listen", f"127.0.0.1:{place.port(4001)}"]
+    with place.start("share", *arguments) as running:
+        running.listens()
+        assert "cs8" in place.run("run", *words)
+
+
 SUBCOMMANDS: Final = {
     "share": share,
     "serve": serve,
     "check": check,
     "ports": ports,
+    "run": run,
     "demo": demo,
 }
 

@@ -70,11 +70,13 @@ def test_an_application_sends_breaks(
             await until(lambda: (peer.look(), [q for q in peer.asked if q in breaks] == breaks)[1])
         async with virtual(stage) as meter:
             client = await meter.asker()
+            client.send(b"\xff\xfa\x2c\x0a\xff\xff\xff\xf0")  # SET-LINESTATE-MASK: everything
+            await until(lambda: meter.port.watched == (True, True))
             for on in (True, False):
                 meter.port.say(BreakChange(on))
             meter.connection.port_data(b"after")
             await client.hears(b"after")
-            assert client.reports == [LineFault(break_received=True)]
+            assert client.reports[1:] == [LineFault(break_received=True)]  # after its answer
         assert "the application begins a break" in caplog.text
         assert "the application ends a break" in caplog.text
 
