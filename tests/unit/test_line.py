@@ -11,6 +11,7 @@ from portline.line import (
     Purge,
     SendBreak,
     SetBreak,
+    SetInputs,
     SetLine,
     SetModem,
     StopBits,
@@ -71,6 +72,7 @@ def test_what_the_log_says() -> None:
     assert str(SetLine(flow_control=FlowControl.HARDWARE)) == "flow-control=hardware"
     assert str(SetModem(dtr=False)) == "dtr=off"
     assert str(SetBreak(True)) == "break=on"
+    assert str(SetInputs(ModemLines(cts=True))) == "inputs=CTS"
     assert str(SendBreak()) == "a break of 0.25 s"
     assert str(Purge(received=True, unsent=True)) == "purge received unsent"
     assert str(PortState(dtr=True)) == "9600-8N1 dtr=on rts=off break=off"

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from portline.config.models import ServerConnection
 from portline.errors import NetworkError, PortAbsent, PortBusy
 from portline.hub.keep import Keep
 from portline.service.news import News
@@ -73,3 +74,15 @@ def test_what_did_not_fit_is_told_once(news: News, caplog: pytest.LogCaptureFixt
     nothing.add(b"123456")
     news.kept(nothing)
     assert told(caplog) == []
+
+
+def test_who_can_read_the_lines_of_a_virtual_port_is_told_where_they_are_set(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    for options in ({"port": "/dev/ttyX"}, {"virtual": "ttyV0"}):
+        news.unreadable_lines(ServerConnection.model_validate(options))
+    assert told(caplog) == []
+    lines = {"virtual": "ttyV0", "ri-disconnected": "high", "dcd-connected": "follow"}
+    news.unreadable_lines(ServerConnection.model_validate(lines))
+    (text,) = told(caplog)
+    assert text.startswith("warning: dcd-connected, ri-disconnected: only programs that ")
