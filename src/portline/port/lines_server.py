@@ -40,6 +40,9 @@ DRAINS_MAX: Final = 64
 DRAIN_POLL: Final = 0.005
 """Seconds between two looks whether everything has been taken over."""
 
+REST: Final = 1.0
+"""Seconds without accepting when the process has no descriptors left."""
+
 READ_SIZE: Final = 16 * 1024
 
 CREDENTIALS: Final = struct.Struct("=3i")
@@ -120,14 +123,25 @@ class LinesServer:
             client.tell_state(self._port.application_state)
 
     def _accept(self, listening: socket.socket) -> None:
-        with suppress(OSError):
+        try:
             connected, _ = listening.accept()
-            connected.setblocking(False)
-            if len(self._clients) >= CLIENTS_MAX or not _may_open(connected, self._terminal):
-                connected.close()
-                return
-            client = _Client(connected, self._port, self._loop, self._clients)
-            client.tell_state(self._port.application_state)
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            LOG.warning("%s: a supervisor has to wait: %s", self._port.name, error.strerror)
+            self._loop.remove_reader(listening.fileno())
+            self._loop.call_later(REST, self._go_on, listening)
+            return
+        connected.setblocking(False)
+        if len(self._clients) >= CLIENTS_MAX or not _may_open(connected, self._terminal):
+            connected.close()
+            return
+        client = _Client(connected, self._port, self._loop, self._clients)
+        client.tell_state(self._port.application_state)
+
+    def _go_on(self, listening: socket.socket) -> None:
+        if self._socket is listening:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
 
 
 class _Client:
@@ -219,7 +233,10 @@ class _Client:
 
 def _may_open(connected: socket.socket, terminal: str) -> bool:
     """Return whether the peer's user may open a terminal for writing."""
-    found = os.stat(terminal)
+    try:
+        found = os.stat(terminal)
+    except OSError:
+        return False
     raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     _, user, group = CREDENTIALS.unpack(raw)
     if user in (0, found.st_uid):

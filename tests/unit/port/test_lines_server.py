@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -235,6 +236,28 @@ def test_supervisors_are_bounded(served: Any, monkeypatch: pytest.MonkeyPatch) -
         assert await first.hear() == Done(1)
 
     served(scenario)
+
+
+def test_without_descriptors_supervisors_wait(
+    served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lines_server, "REST", 0.01)
+
+    def refuse(self: socket.socket) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scenario(bench: Bench) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", refuse)
+            supervisor = bench.supervisor()
+            await until(lambda: "has to wait: Too many" in caplog.text)
+        await supervisor.hear()
+
+    served(scenario)
+
+
+def test_a_terminal_that_is_gone_is_nobodys() -> None:
+    assert not lines_server._may_open(cast("socket.socket", Peer(0, 0)), "/dev/pts/gone")
 
 
 def test_closing_leaves_nothing(served: Any) -> None:
