@@ -223,7 +223,7 @@ class StrictBench(VirtualBench):
         far = await super().application()
         fast = replace(SETTINGS, baudrate=BAUDRATE_MAX)
         write_attributes(far.fd, encode(fast, read_attributes(far.fd)))
-        await until(lambda: self.virtual.application == fast)
+        await until(lambda: self.virtual.application.settings == fast)
         self.owner.reports.clear()
         return far
 

@@ -17,7 +17,8 @@ Two directions, two kinds of word:
   and answers each one exactly once with the :class:`PortState` that is in force afterwards - also
   when it could not or would not do it.
 * A :data:`Report` comes from the serial side or tells about it: :class:`ModemChange`,
-  :class:`LineChange`, :class:`LineFault`, and from a remote access server :class:`Told`.
+  :class:`LineChange`, :class:`BreakChange`, :class:`LineFault`, and from a remote access server
+  :class:`Told`.
 
 Everything is a value: equal when the contents are equal, never changed, without I/O.
 """
@@ -34,6 +35,7 @@ __all__ = [
     "BAUDRATE_MIN",
     "BREAK_PULSE",
     "DATA_BITS",
+    "BreakChange",
     "Event",
     "Flow",
     "FlowControl",
@@ -377,6 +379,13 @@ class LineChange:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakChange:
+    """The application of a virtual port began (``on``) or ended the break condition."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LineFault:
     """Something was wrong with what the line received; several may coincide."""
 
@@ -424,5 +433,5 @@ class Gone:
     reason: str = ""
 
 
-Report: TypeAlias = ModemChange | LineChange | LineFault | Told
+Report: TypeAlias = ModemChange | LineChange | BreakChange | LineFault | Told
 Event: TypeAlias = bytes | Request | Report | Flow | Watch | Gone

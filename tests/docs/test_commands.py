@@ -15,6 +15,7 @@ import pytest
 
 from tests.docs.pages import ROOT, Command, blocks, commands
 from tests.docs.program import PATIENCE, Place, environment
+from tests.filtered import unavailable
 from tests.interop.conftest import lacking
 from tests.namespace import Namespace, Unavailable
 
@@ -155,11 +156,26 @@ def reload(place: Place, command: Command, words: list[str]) -> None:
     beside(place, command, ["reload", *words])
 
 
+def run(place: Place, command: Command, words: list[str]) -> None:
+    """Run a program that ends by itself on a virtual port; of the others see that it begins."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    program = words[words.index("--") + 1]
+    if program != "stty":
+        assert "PROGRAM" in place.run("run", "--help")
+        return
+    arguments = ["--virtual", "./ttyV0", "--listen", f"127.0.0.1:{place.port(4001)}"]
+    with place.start("share", *arguments) as running:
+        running.listens()
+        assert "cs8" in place.run("run", *words)
+
+
 SUBCOMMANDS: Final = {
     "share": share,
     "serve": serve,
     "check": check,
     "ports": ports,
+    "run": run,
     "demo": demo,
     "repair": repair,
     "status": status,

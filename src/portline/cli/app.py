@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
+    "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
     "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),
 }

@@ -11,14 +11,14 @@ from portline.port.master import FLUSHED_INPUT
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["READ_SIZE", "Application", "Inlet"]
+__all__ = ["READ_SIZE", "Inlet", "InletOwner"]
 
 READ_SIZE: Final = 4096
 """Bytes asked for in one read: the packet byte and at most 4095 bytes of data.  A read of so many
 may have left some in the kernel."""
 
 
-class Application(Protocol):
+class InletOwner(Protocol):
     """What an inlet calls back, from the loop."""
 
     def received(self, data: bytes) -> None:
@@ -38,8 +38,8 @@ class Inlet:
     switch the inlet on only while somebody uses it.
     """
 
-    def __init__(self, application: Application, fd: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._application = application
+    def __init__(self, owner: InletOwner, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._owner = owner
         self._fd = fd
         self._loop = loop
         self._on = False
@@ -60,6 +60,11 @@ class Inlet:
         """Throw away what has been written and not read."""
         self._gather()
 
+    def take(self) -> None:
+        """Pass on at once what has been written and not read."""
+        if self._on:
+            self._readable()
+
     def _watch(self, wanted: bool) -> None:
         if wanted:
             self._loop.add_reader(self._fd, self._readable)
@@ -69,9 +74,9 @@ class Inlet:
     def _readable(self) -> None:
         data, gone = self._gather()
         if data:
-            self._application.received(data)
+            self._owner.received(data)
         if gone and not self._closed:
-            self._application.gone()
+            self._owner.gone()
 
     def _gather(self) -> tuple[bytes, bool]:
         """Read what there is; return the data, and whether the application is gone."""
@@ -90,5 +95,5 @@ class Inlet:
                 if len(packet) < READ_SIZE:
                     break
             elif packet[0] & FLUSHED_INPUT:
-                self._application.flushed()
+                self._owner.flushed()
         return b"".join(chunks), False

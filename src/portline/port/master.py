@@ -24,10 +24,15 @@ import os
 import select
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError
+from portline.line import DATA_BITS, Parity
 from portline.port.termios2 import (
+    CSIZE,
+    CSIZE_SHIFT,
+    PARENB,
     decode,
     encode,
     read_attributes,
@@ -74,6 +79,8 @@ class Master:
     """
 
     def __init__(self, settings: LineSettings, *, mode: int, group: str | None) -> None:
+        self.framing: int | None = None
+        """CSIZE and PARENB as a supervised program asked for them; None: as the kernel says."""
         self.fd, slave = os.openpty()
         try:
             self.terminal = os.ttyname(slave)
@@ -102,7 +109,16 @@ class Master:
 
     def settings(self) -> LineSettings:
         """Return the settings as the application made them."""
-        return decode(unpack(self._known), leftovers=True)
+        attributes = unpack(self._known)
+        if self.framing is None:
+            return decode(attributes, leftovers=True)
+        cflag = attributes.cflag & ~(CSIZE | PARENB) | self.framing
+        return decode(replace(attributes, cflag=cflag))
+
+    def frame(self, settings: LineSettings) -> None:
+        """Remember the data bits and the parity that the kernel would forget."""
+        parity = 0 if settings.parity is Parity.NONE else PARENB
+        self.framing = (settings.data_bits - DATA_BITS[0]) << CSIZE_SHIFT | parity
 
     def changed(self) -> bool:
         """Return whether anything was changed since the last call, and take note of it."""

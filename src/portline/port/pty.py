@@ -17,14 +17,8 @@ set only while the port is in use.  An application that writes and closes at onc
 in front of the hang-up: all of it is read before the port counts as unused.
 
 The port is the far end of a null modem cable to the application.  What is submitted here is
-remembered and answered, and never changes the application's settings; what the application sets is
-reported as :class:`portline.line.LineChange` and kept in ``application``.
-
-The kernel has no signal lines for a pseudo terminal, but opening a serial port raises DTR and RTS,
-closing it drops them, and so does a rate of 0 ("hang up", which keeps the rate before it) until
-another one is set (tty_port.c, serial_core.c ``uart_set_termios``).  So much is known of every
-application: it is reported as a :class:`portline.line.ModemChange`, crossed over.  Who knows better
-calls :meth:`PtyPort.outputs`.
+remembered and answered, and never changes the application's settings; what the application sets
+and drives is reported, and kept in ``application`` (:mod:`portline.port.application`).
 
 Settings are looked at before data is passed on, so data never runs ahead of the settings it was
 written with.  (The kernel has no order between the two: settings changed right after writing may
@@ -45,11 +39,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from portline.errors import PortError, UsageError
-from portline.hub.lines import crossed
 from portline.line import (
     LineChange,
     LineSettings,
-    ModemChange,
     ModemLines,
     PortState,
     Purge,
@@ -61,8 +53,10 @@ from portline.line import (
     SetLine,
     SetModem,
 )
+from portline.port.application import Application
 from portline.port.inlet import Inlet
 from portline.port.inotify import OpenWatch
+from portline.port.lines_server import LinesServer
 from portline.port.master import TERMINALS, Master, no_terminal
 from portline.port.outlet import Outlet
 from portline.port.overlap import Overlap
@@ -76,7 +70,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from portline.line import Report
     from portline.port.base import PortOwner
+    from portline.port.terminal import Told
 
 __all__ = ["PtyPort"]
 
@@ -88,8 +84,6 @@ class PtyPort:
     ``name`` is that of :class:`portline.port.overlap.Overlap`; ``settings`` is what an application
     finds that sets nothing; ``mode`` and ``group`` are the terminal's; ``strict`` passes data no
     faster than a line with the application's settings would.
-    ``application`` is what the application has set, the last one's while there is none; ``inputs``
-    is what it is to read from its signal lines, for backends that can show it.
     """
 
     def __init__(
@@ -107,24 +101,23 @@ class PtyPort:
     ) -> None:
         self.name = name
         self.path: str | None = None
-        self.application = settings or LineSettings()
-        self.inputs = ModemLines()
+        self.application = Application(settings or LineSettings(), self._application_changed)
         self.in_use = False
         self.refused = 0
         self.discarded = 0
         self.drains = False
-        self._state = PortState(self.application)
+        self._asked = PortState(self.application.settings)
         self._owner = owner
         self._loop = loop
         self._mode = mode
         self._group = group
         self._strict = strict
+        self._lines = LinesServer(self, loop)
         self._place = Overlap(name, TERMINALS) if overlap else Place(name, TERMINALS, directory)
         self._sent = 0
         self._paused = False
         self._heard = False  # somebody is there to read what is written
         self._full = False
-        self._hung_up = False
         self._master: Master | None = None
         self._inlet: Inlet | None = None
         self._outlet: Outlet | None = None
@@ -136,7 +129,7 @@ class PtyPort:
     @property
     def state(self) -> PortState:
         """What was asked for last; there is no hardware that could disagree."""
-        return self._state if not self.queued else replace(self._state, idle=False)
+        return replace(self._asked, lines=self.application.outputs, idle=not self.queued)
 
     @property
     def sent(self) -> int:
@@ -167,7 +160,7 @@ class PtyPort:
         """Remove the name and hang up; waiting requests are answered before this returns."""
         self._full = False
         self.in_use = self._heard = False
-        self._state = replace(self._state, lines=ModemLines())
+        self.application.outputs = ModemLines()
         if self._master is not None and self.path is not None:
             self._place.remove(self.path, self._master.terminal)
         self.path = None
@@ -207,19 +200,12 @@ class PtyPort:
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         """Do nothing: the lines cost nothing to watch, and there are no faults."""
 
-    def outputs(self, *, dtr: bool, rts: bool) -> None:
-        """Note what the application drives; the owner is told when that is a change."""
-        lines = crossed(dtr=dtr, rts=rts)
-        if lines != self._state.lines:
-            self._state = replace(self._state, lines=lines)
-            self._owner.port_report(ModemChange(lines))
-
     # --- opening and closing --------------------------------------------------------------------
 
     def _connect(self) -> Master:
         """Make a terminal and watch it; leaves nothing behind when it raises."""
         try:
-            master = Master(self.application, mode=self._mode, group=self._group)
+            master = Master(self.application.settings, mode=self._mode, group=self._group)
         except OSError as error:
             raise no_terminal(self.name, error) from error
         try:
@@ -232,20 +218,22 @@ class PtyPort:
                 f"inotify: {error.strerror}{hint if error.errno != errno.ENOENT else ''}",
             ) from error
         self._master = master
-        self._hung_up = False
+        self.application.renewed()
         if self._strict:
-            time = self.application.character_time
+            time = self.application.settings.character_time
             self._inlet = StrictInlet(self, master.fd, self._loop, time)
             self._outlet = StrictOutlet(self, master.fd, self._loop, time)
         else:
             self._inlet = Inlet(self, master.fd, self._loop)
             self._outlet = Outlet(self, master.fd, self._loop)
+        self._lines.serve(master.terminal)
         return master
 
     def _disconnect(self) -> list[Callable[[PortState], None]]:
         master, inlet, outlet, watch = self._master, self._inlet, self._outlet, self._watch
         if master is None or inlet is None or outlet is None or watch is None:
             return []
+        self._lines.close()
         self._leave()
         inlet.close()
         waiting = outlet.close()
@@ -257,7 +245,7 @@ class PtyPort:
 
     def _lose(self, error: PortError) -> None:
         was_full, was_used = self._full, self.in_use
-        self.outputs(dtr=False, rts=False)
+        self.application.goes()
         self.close()
         if was_full:
             self._owner.port_full(False)
@@ -286,7 +274,7 @@ class PtyPort:
         self._set_reading()
         self._poll = Poll(self._check_settings, self._loop)
         self._owner.port_in_use(True)
-        self._raise_outputs()
+        self.application.comes()
 
     def _hear(self, there: bool) -> None:
         """Forget what nobody is there to read, while the last words are still on the line."""
@@ -305,7 +293,7 @@ class PtyPort:
         self.in_use = self._heard = False
         outlet.drop()
         failure = None if master.renew() else self._exchange(master)
-        self.outputs(dtr=False, rts=False)
+        self.application.goes()
         self._owner.port_in_use(False)
         if failure is not None:
             self._lose(failure)
@@ -344,42 +332,60 @@ class PtyPort:
         if self._inlet is not None:
             self._inlet.switch(self.in_use and not self._paused)
 
-    # --- the application's settings -------------------------------------------------------------
+    # --- what the application does --------------------------------------------------------------
 
     def _check_settings(self) -> None:
-        if self._master is not None and self._master.changed():
-            self._take_settings(self._master.settings())
-
-    def _raise_outputs(self) -> None:
-        """Do as a driver does when a port is opened, or when its rate becomes 0 or no longer is."""
-        on = self.in_use and not self._hung_up
-        self.outputs(dtr=on, rts=on)
-
-    def _take_settings(self, settings: LineSettings) -> None:
-        hung_up = settings.baudrate == 0
-        if hung_up:
-            settings = replace(settings, baudrate=self.application.baudrate)
-        if hung_up is not self._hung_up:
-            self._hung_up = hung_up
-            self._raise_outputs()
-        if settings == self.application:
+        master = self._master
+        if master is None or not master.changed():
             return
-        self.application = settings
-        for way in (self._inlet, self._outlet):
-            if isinstance(way, StrictInlet | StrictOutlet):
-                way.set_character_time(settings.character_time)
-        self._owner.port_report(LineChange(settings))
+        if not self._lines.attended:
+            master.framing = None  # changed by a program that only knows the kernel's word
+        self.application.set(master.settings())
+
+    def _application_changed(self, report: Report) -> None:
+        if isinstance(report, LineChange):
+            for way in (self._inlet, self._outlet):
+                if isinstance(way, StrictInlet | StrictOutlet):
+                    way.set_character_time(report.settings.character_time)
+        self._owner.port_report(report)
+        self._lines.changed()
+
+    @property
+    def application_state(self) -> PortState:
+        """The application's side of the line, for programs that `portline run` has started."""
+        return self.application.state
+
+    def application_did(self, what: Told) -> None:
+        """Take over what such a program did, after everything that it wrote before.
+
+        With strict baudrate emulation what it wrote is still on the line.
+        """
+        self._look()
+        if self._inlet is not None:
+            self._inlet.take()
+        match what:
+            case SetLine():
+                settings = what.applied_to(self.application.settings)
+                if self._master is not None:
+                    self._master.frame(settings)
+                self.application.set(settings)
+            case SetModem(dtr, rts):
+                self.application.drive(dtr=dtr, rts=rts)
+            case SetBreak(on):
+                self.application.hold_break(on)
+
+    def all_read(self) -> bool:
+        """Return whether everything that programs have written has been taken over."""
+        return self._master is None or not self._master.look()[1]
 
     # --- what the inlet tells -------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Pass on what the application wrote, after the settings that it made before."""
         master = self._master
-        if master is not None and master.changed():
-            self._take_settings(master.settings())
-            if self._master is not master:
-                return
-        self._owner.port_data(data)
+        self._check_settings()
+        if self._master is master:
+            self._owner.port_data(data)
 
     def flushed(self) -> None:
         """Drop what waits here for the application, which has just dropped what it had."""
@@ -396,14 +402,15 @@ class PtyPort:
         """Remember what is asked."""
         match request:
             case SetInputs(lines):
-                self.inputs = lines
+                self.application.inputs = lines
+                self._lines.changed()
             case SetLine():
-                settings = request.applied_to(self._state.settings)
-                self._state = replace(self._state, settings=settings)
+                settings = request.applied_to(self._asked.settings)
+                self._asked = replace(self._asked, settings=settings)
             case SetModem():
-                self._state = request.applied_to(self._state)
+                self._asked = request.applied_to(self._asked)
             case SetBreak(on):
-                self._state = replace(self._state, break_on=on)
+                self._asked = replace(self._asked, break_on=on)
             case Purge(received):
                 if received and self._inlet is not None:
                     self._inlet.drop()

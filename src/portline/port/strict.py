@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.frame.throttle import Throttle
 from portline.port.base import READ_LIMIT
-from portline.port.inlet import READ_SIZE, Application, Inlet
+from portline.port.inlet import READ_SIZE, Inlet, InletOwner
 from portline.port.master import FLUSHED_INPUT
 from portline.port.outlet import Outlet
 
@@ -49,12 +49,12 @@ class StrictInlet(Inlet):
 
     def __init__(
         self,
-        application: Application,
+        owner: InletOwner,
         fd: int,
         loop: asyncio.AbstractEventLoop,
         character_time: float,
     ) -> None:
-        super().__init__(application, fd, loop)
+        super().__init__(owner, fd, loop)
         self._throttle = Throttle(character_time)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,6 +64,9 @@ class StrictInlet(Inlet):
         if self._timer is not None:
             self._timer.cancel()
             self._wait()
+
+    def take(self) -> None:
+        """Leave it on the line: it is not its time yet."""
 
     def _watch(self, wanted: bool) -> None:
         if self._timer is not None:
@@ -92,9 +95,9 @@ class StrictInlet(Inlet):
         else:
             self._wait()
         if data:
-            self._application.received(data)
+            self._owner.received(data)
         if gone and not self._closed:
-            self._application.gone()
+            self._owner.gone()
 
     def _gather_some(self, limit: int) -> tuple[bytes, bool]:
         """Read at most so many characters, as :meth:`_gather` does."""
@@ -109,7 +112,7 @@ class StrictInlet(Inlet):
             if packet[0] == 0:
                 data += packet[1:]
             elif packet[0] & FLUSHED_INPUT:
-                self._application.flushed()
+                self._owner.flushed()
         return data, False
 
 

@@ -59,6 +59,9 @@ INLCR, IGNCR, ICRNL, IUCLC, IXON, IXANY, IXOFF = 0x40, 0x80, 0x100, 0x200, 0x400
 # c_cflag
 CBAUD, BOTHER, CIBAUD = 0x100F, 0x1000, 0x100F0000
 CSIZE, CSTOPB, CREAD, PARENB, PARODD = 0x30, 0x40, 0x80, 0x100, 0x200
+CSIZE_SHIFT: Final = 4
+"""CSIZE holds the data bits beyond five."""
+
 HUPCL, CLOCAL, CMSPAR, CRTSCTS = 0x400, 0x800, 0x40000000, 0x80000000
 # indexes into c_cc
 VTIME, VMIN, VSTART, VSTOP = 5, 6, 8, 9
@@ -210,7 +213,7 @@ def decode(attributes: Attributes, *, leftovers: bool = False) -> LineSettings:
     parity = cflag & (PARENB | PARODD | CMSPAR)
     if leftovers and parity:
         parity |= PARENB
-    data_bits = 5 + ((cflag & CSIZE) >> 4)
+    data_bits = 5 + ((cflag & CSIZE) >> CSIZE_SHIFT)
     stop_bits = StopBits.ONE
     if cflag & CSTOPB:
         stop_bits = StopBits.ONE_AND_A_HALF if data_bits == 5 else StopBits.TWO

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Final
 
 from portline.hub.core import Hub
 from portline.line import (
+    BreakChange,
     Item,
     LineChange,
+    LineFault,
     ModemChange,
     Purge,
     Query,
+    SetBreak,
     SetLine,
     SetModem,
 )
@@ -286,6 +289,13 @@ class Connection:
                 self.time_packets(settings)
                 for session in self.hub.peers:
                     session.ask(SetLine.everything(settings))
+            case BreakChange(on=on):
+                self.log.info("the application %s a break", "begins" if on else "ends")
+                for session in self.hub.peers:
+                    session.ask(SetBreak(on))
+                if not on:
+                    return
+                report = LineFault(break_received=True)
             case _:
                 self.log.info("%s", report)
         if self.config.notify or not isinstance(report, LineChange | ModemChange):

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 from portline.line import (
     BAUDRATE_MAX,
     BAUDRATE_MIN,
+    BreakChange,
     Event,
     Flow,
     Item,
@@ -228,7 +229,7 @@ class ComPortServer:
                 return b""
             case LineChange(settings):
                 return self._tell_settings(settings)
-            case Told():
+            case BreakChange() | Told():
                 return b""
 
     def _tell_settings(self, settings: LineSettings) -> bytes:

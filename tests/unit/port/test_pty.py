@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import random
@@ -17,6 +18,7 @@ import serial
 
 from portline.errors import PortBusy, PortError
 from portline.line import (
+    BreakChange,
     FlowControl,
     LineChange,
     LineSettings,
@@ -31,6 +33,7 @@ from portline.line import (
     StopBits,
 )
 from portline.port import pty as module
+from portline.port.lines_client import ServedTerminal, ServedTerminals
 from portline.port.master import Master
 from portline.port.pty import PtyPort
 from portline.port.termios2 import CBAUD, decode, encode, read_attributes, write_attributes
@@ -192,10 +195,10 @@ def test_the_applications_settings_are_reported(
     async def scenario() -> None:
         bench = VirtualBench(tmp_path)
         far = await bench.open()
-        assert bench.virtual.application == SETTINGS
+        assert bench.virtual.application.settings == SETTINGS
         set_line(far, asked)
         await until(lambda: bench.owner.reports == [LineChange(seen)])
-        assert bench.virtual.application == seen
+        assert bench.virtual.application.settings == seen
         far.close()
         await until(lambda: not bench.virtual.in_use)
         await bench.application()
@@ -309,9 +312,9 @@ def test_who_knows_the_outputs_exactly_tells_them(run: Run, tmp_path: Path) -> N
     async def scenario() -> None:
         bench = VirtualBench(tmp_path)
         await bench.open()
-        bench.virtual.outputs(dtr=True, rts=True)
-        bench.virtual.outputs(dtr=True, rts=False)
-        bench.virtual.outputs(dtr=False, rts=True)
+        bench.virtual.application.drive(dtr=True, rts=True)
+        bench.virtual.application.drive(dtr=True, rts=False)
+        bench.virtual.application.drive(dtr=False, rts=True)
         assert bench.owner.lines == [UP, ModemLines(dsr=True, dcd=True), ModemLines(cts=True)]
         bench.port.close()
         assert bench.port.state.lines == OFF
@@ -339,14 +342,14 @@ def test_the_inputs_are_driven_at_once_whatever_waits(run: Run, tmp_path: Path) 
     async def scenario() -> None:
         bench = VirtualBench(tmp_path)
         bench.port.submit(SetInputs(ModemLines(ri=True)), lambda _: None)
-        assert bench.virtual.inputs == ModemLines(ri=True)
+        assert bench.virtual.application.inputs == ModemLines(ri=True)
         await bench.open()
         bench.port.write(bytes(1 << 20))
         assert bench.port.queued
         answers: list[str] = []
         bench.port.submit(SetLine(baudrate=300), lambda _: answers.append("line"))
         bench.port.submit(SetInputs(UP), lambda _: answers.append("inputs"))
-        assert bench.virtual.inputs == UP
+        assert bench.virtual.application.inputs == UP
         assert answers == ["inputs"]
         assert bench.port.refused == 0
         bench.close()
@@ -371,7 +374,7 @@ def test_what_is_submitted_never_changes_the_applications_settings(
             LineSettings(300, 7, Parity.EVEN), dtr=False, rts=True, break_on=True, lines=UP
         )
         assert decode(read_attributes(far.fd)) == SETTINGS
-        assert bench.virtual.application == SETTINGS
+        assert bench.virtual.application.settings == SETTINGS
         assert bench.port.refused == 0
         bench.close()
 
@@ -399,12 +402,12 @@ def test_a_program_with_pyserial(run: Run, tmp_path: Path) -> None:
         with serial.Serial(bench.port.path, 19200, timeout=0) as program:
             program.write(b"\x11\x13\x00\xff\r\n")
             await until(lambda: bench.owner.received == b"\x11\x13\x00\xff\r\n")
-            assert bench.virtual.application == LineSettings(19200)
+            assert bench.virtual.application.settings == LineSettings(19200)
             bench.port.write(b"\x11\x13\x00\xff\r\n")
             await until(lambda: program.in_waiting == 6)
             assert program.read(10) == b"\x11\x13\x00\xff\r\n"
             program.baudrate = 38400
-            await until(lambda: bench.virtual.application == LineSettings(38400))
+            await until(lambda: bench.virtual.application.settings == LineSettings(38400))
         await until(lambda: bench.owner.used == [True, False])
         bench.close()
 
@@ -589,9 +592,133 @@ def test_defaults(run: Run, tmp_path: Path) -> None:
         (tmp_path / "sub").mkdir()
         port.open()
         assert port.path == str(tmp_path / "path")
-        assert port.application == LineSettings()
+        assert port.application.settings == LineSettings()
         assert (port.unsent(), port.empty()) == (0, True)
         port.close()
         bench.close()
+
+    run(scenario())
+
+
+# --- programs that `portline run` has started -----------------------------------------------------
+
+
+async def supervisor(bench: VirtualBench) -> tuple[ServedTerminals, ServedTerminal]:
+    """Return what a supervisor of the application has."""
+    terminals = ServedTerminals()
+    terminal = await terminals.find(os.fstat(bench.far.fd))
+    assert terminal is not None
+    return terminals, terminal
+
+
+def settings(bench: VirtualBench) -> list[LineSettings]:
+    return [report.settings for report in bench.owner.reports if isinstance(report, LineChange)]
+
+
+SEVEN_EVEN = LineSettings(SETTINGS.baudrate, 7, Parity.EVEN)
+
+
+def test_a_supervisor_sees_what_the_application_reads_and_drives(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        await bench.open()
+        terminals, terminal = await supervisor(bench)
+        assert terminal.state == PortState(SETTINGS, dtr=True, rts=True)
+        bench.port.submit(SetInputs(UP), lambda state: None)
+        await until(lambda: terminal.state.lines == UP)
+        terminal.tell(SetModem(rts=False))
+        await terminal.confirmed()
+        assert bench.owner.lines == [UP, ModemLines(dsr=True, dcd=True)]
+        assert terminal.state == PortState(SETTINGS, dtr=True, lines=UP)
+        set_line(bench.far, LineSettings(1200))
+        await until(lambda: terminal.state.settings.baudrate == 1200)
+        bench.far.close()
+        await until(lambda: not terminal.state.dtr)
+        terminals.close()
+        bench.close()
+
+    run(scenario())
+
+
+def test_what_a_pty_forgets_is_remembered_until_another_kind_of_program_comes(
+    run: Run, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        terminals, terminal = await supervisor(bench)
+        terminal.tell(SetLine.everything(SEVEN_EVEN))
+        await terminal.confirmed()
+        set_line(far, SEVEN_EVEN)  # what the kernel does with the program's call
+        await turns(10)
+        assert settings(bench) == [SEVEN_EVEN]
+        faster = replace(SEVEN_EVEN, baudrate=230400)
+        set_line(far, faster)
+        await until(lambda: settings(bench) == [SEVEN_EVEN, faster])
+        terminals.close()
+        await until(lambda: not bench.virtual._lines.attended)
+        set_line(far, SETTINGS)
+        await until(lambda: settings(bench) == [SEVEN_EVEN, faster, SETTINGS])
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_break_ends_with_its_application(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        terminals, terminal = await supervisor(bench)
+        for on in (True, True, False, True):
+            terminal.tell(SetBreak(on))
+        await terminal.confirmed()
+        assert terminal.state.break_on
+        breaks = [BreakChange(True), BreakChange(False)] * 2
+        assert bench.owner.reports == breaks[:3]
+        far.close()
+        await until(lambda: bench.owner.reports == breaks)
+        terminals.close()
+        bench.close()
+
+    run(scenario())
+
+
+def test_what_was_written_before_comes_before(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        terminals, terminal = await supervisor(bench)
+        order: list[object] = []
+        bench.owner.port_data = order.append  # type: ignore[method-assign]  # one test's owner
+        bench.owner.port_report = order.append  # type: ignore[method-assign]  # one test's owner
+        for number in range(5):
+            os.write(far.fd, b"%d" % number)
+            terminal.tell(SetBreak(number % 2 == 0))
+            await terminal.confirmed()
+        assert order == [item for n in range(5) for item in (b"%d" % n, BreakChange(n % 2 == 0))]
+        terminals.close()
+        bench.close()
+
+    run(scenario())
+
+
+def test_draining_waits_until_everything_is_read(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        far = await bench.open()
+        terminals, terminal = await supervisor(bench)
+        await terminal.drained()
+        bench.port.pause_reading()
+        await far.write(b"waits")
+        assert not bench.virtual.all_read()
+        async with asyncio.TaskGroup() as group:
+            draining = group.create_task(terminal.drained())
+            await turns()
+            assert not draining.done()
+            bench.port.resume_reading()
+        assert bench.owner.received == b"waits"
+        terminals.close()
+        bench.close()
+        assert bench.virtual.all_read()
 
     run(scenario())

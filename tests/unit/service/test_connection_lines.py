@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portline.hub.lines import InputRules, Level, LineRule, crossed
-from portline.line import Item, LineSettings, ModemChange, ModemLines, Query, SetInputs, SetModem
+from portline.line import (
+    BreakChange,
+    Item,
+    LineFault,
+    LineSettings,
+    ModemChange,
+    ModemLines,
+    Query,
+    SetBreak,
+    SetInputs,
+    SetModem,
+)
 from tests.peers import AccessServer
 from tests.waiting import until
 
@@ -45,6 +56,31 @@ async def server(meter: Stage) -> AccessServer:
     asked = [Query(Item.MODEM_LINES)] * 2  # the first is the wire's own way of telling them
     await until(lambda: (peer.look(), [q for q in peer.asked if q in asked] == asked)[1])
     return peer
+
+
+def test_an_application_sends_breaks(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        breaks = [SetBreak(True), SetBreak(False)]
+        async with virtual(stage) as meter:
+            peer = await server(meter)
+            for on in (True, False):
+                meter.port.say(BreakChange(on))
+            await until(lambda: (peer.look(), [q for q in peer.asked if q in breaks] == breaks)[1])
+        async with virtual(stage) as meter:
+            client = await meter.asker()
+            client.send(b"\xff\xfa\x2c\x0a\xff\xff\xff\xf0")  # SET-LINESTATE-MASK: everything
+            await until(lambda: meter.port.watched == (True, True))
+            for on in (True, False):
+                meter.port.say(BreakChange(on))
+            meter.connection.port_data(b"after")
+            await client.hears(b"after")
+            assert client.reports[1:] == [LineFault(break_received=True)]  # after its answer
+        assert "the application begins a break" in caplog.text
+        assert "the application ends a break" in caplog.text
+
+    run(scenario())
 
 
 def test_an_access_server_and_an_application_see_each_other(run: Run, stage: Play) -> None:

@@ -1,0 +1,67 @@
+"""``portline run``: a program for which virtual ports behave like real ones."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import click
+
+from portline.cli.app import verbose_option, verbosity
+
+__all__ = ["run"]
+
+
+@click.command(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "allow_interspersed_args": False,
+    },
+    options_metavar="[OPTIONS] [--]",
+)
+@click.option(
+    "--port",
+    "ports",
+    metavar="NAME",
+    multiple=True,
+    help="Emulate this virtual port only; may be given several times. [default: all]",
+)
+@click.argument("command", nargs=-1, required=True, metavar="PROGRAM [ARGUMENTS]...")
+@verbose_option
+@click.pass_context
+def run(ctx: click.Context, /, ports: tuple[str, ...], command: tuple[str, ...]) -> int:
+    """Run a program for which Portline's virtual ports behave like real serial ports.
+
+    It can set DTR and RTS and read CTS, DSR, DCD and RI; it can send breaks; 7E1 and the like
+    read back as they were set.  It needs no privilege.  The exit code is that of PROGRAM.
+
+    \b
+    portline run -- picocom /dev/ttyV0
+    portline run -- python3 program.py
+    """
+    from portline.port.launcher import NotStarted, launch, supervise
+    from portline.port.lines_client import ServedTerminals
+    from portline.service.log import start_logging
+
+    start_logging(verbosity(ctx))
+    paths = [_path(name) for name in ports]
+    try:
+        launched = launch(command)
+    except NotStarted as error:
+        click.echo(f"portline: error: {error}", err=True)
+        return error.exit_code
+    return supervise(launched, lambda: ServedTerminals(paths))
+
+
+def _path(name: str) -> str:
+    """Return where a virtual port is; refuses one that is not there."""
+    from portline.port.place import folder_for
+
+    path = os.path.abspath(name) if "/" in name else str(folder_for(name) / name)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--port") from error
+    if not stat.S_ISCHR(found.st_mode):
+        raise click.BadParameter(f"{path} is not a serial port", param_hint="--port")
+    return path
