@@ -21,7 +21,7 @@ import pytest
 from portline.config.models import ServerConnection, options
 from portline.config.options import key_of
 from tests.interop.device import PATIENCE
-from tests.interop.server import SOURCE, SUT, run_portline
+from tests.interop.server import SOURCE, SUT, Service, free_port, run_portline
 
 if TYPE_CHECKING:
     from tests.interop.device import Device
@@ -256,3 +256,85 @@ def test_serve_tells_its_file(tmp_path: Path, sockets: Path, device: Device) -> 
         server.send_signal(signal.SIGTERM)
         assert server.wait(PATIENCE) == 0
     assert list(sockets.iterdir()) == []
+
+
+# --- reload ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
+    """Return a function that starts ``portline serve`` with a file."""
+    started: list[Service] = []
+
+    def start(name: str) -> Service:
+        port = free_port()
+        file, log = tmp_path / f"{name}.toml", tmp_path / f"{name}.log"
+        started.append(Service(text(tmp_path, name, port), port, file=file, log=log))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+def text(folder: Path, name: str, port: int, more: str = "") -> str:
+    return f'[connections.{name}]\nvirtual = "{folder / name}"\nlisten = "127.0.0.1:{port}"\n{more}'
+
+
+def test_a_reload_prints_what_changed_and_leaves_the_peers(
+    services: Callable[[str], Service], tmp_path: Path
+) -> None:
+    one, two = services("one"), services("two")
+    pids = {service: service.process.pid for service in (one, two)}
+    with socket.create_connection(("127.0.0.1", one.port), PATIENCE):
+        eventually(lambda: snapshots("one")[0]["peers"])
+        one.file.write_text(text(tmp_path, "one", one.port, "keepalive = 30\n"), "utf-8")
+        code, said = run_portline("reload")
+        assert code == 0
+        told = {
+            f"pid {pids[one]}, {one.file}: reloaded\n  one: keepalive changed\n",
+            f"pid {pids[two]}, {two.file}: nothing has changed\n",
+        }
+        assert said in {"".join(sorted(told)), "".join(sorted(told, reverse=True))}
+        (shown,) = snapshots("one")
+        assert shown["options"]["keepalive"] == 30
+        assert len(shown["peers"]) == 1
+
+
+def test_a_file_with_mistakes_changes_nothing(
+    services: Callable[[str], Service], tmp_path: Path, sockets: Path
+) -> None:
+    one = services("one")
+    one.file.write_text(text(tmp_path, "one", one.port, "keepaliv = 30\nx = 1\n"), "utf-8")
+    code, said = run_portline("reload")
+    assert (code, said.splitlines()) == (
+        2,
+        [
+            f"portline: error: {one.file}:4: connections.one.keepaliv: unknown option; "
+            'did you mean "keepalive"?',
+            f"portline: error: {one.file}:5: connections.one.x: unknown option; take it out",
+            f"portline: error: pid {one.process.pid}, {one.file}: nothing was changed",
+        ],
+    )
+    one.file.unlink()
+    code, said = run_portline("reload", "--socket", str(sockets / f"{one.process.pid}.sock"))
+    assert code == 2
+    assert "there is no such file" in said
+    assert snapshots("one")[0]["state"] == "listening"
+
+
+def test_what_has_no_file_is_passed_over_and_told_when_named(
+    services: Callable[[str], Service],
+    share: Callable[..., Server],
+    tmp_path: Path,
+    sockets: Path,
+) -> None:
+    one = services("one")
+    other = share("raw", "--virtual", str(tmp_path / "two"), device="")
+    assert run_portline("reload")[1].count("pid ") == 1
+    code, said = run_portline("reload", "--socket", str(sockets / f"{other.process.pid}.sock"))
+    assert (code, said) == (
+        1,
+        "portline: error: this Portline has no configuration file that could be read again\n",
+    )
+    assert one.process.poll() is None
