@@ -40,6 +40,15 @@ from tests.model.machine import Doorway, Loop, Wire
 TICK = 0.000137
 """Seconds that everything takes; no two timers ring at the same moment."""
 
+SAID = b"".join(
+    bytes((n // 250_000 % 63, 64 + n // 3969 % 63, 128 + n // 63 % 63, 192 + n % 63))
+    for n in range(1 << 19)
+)
+"""What the device says: numbers of four bytes, none of them 0xFF."""
+
+MUCH = 20_000
+"""Bytes; some of it, and a peer that does not read loses data."""
+
 CHOICES = ["none", "first", "last", "last-active", "all"]
 LEVELS = ["high", "low", "leave"]
 
@@ -129,8 +138,8 @@ class Far:
 class ConnectionMachine(RuleBasedStateMachine):
     """Peers, a device, an application and the time do what they like."""
 
-    @initialize(table=tables())
-    def make(self, table: dict[str, Any]) -> None:
+    @initialize(table=tables(), crowd=st.integers(0, 3))
+    def make(self, table: dict[str, Any], crowd: int) -> None:
         self.loop = Loop()
         self.config = ServerConnection.model_validate(table)
         self.raw = self.config.protocol.value == "raw"
@@ -153,6 +162,10 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.time_idle(self.config.line_settings())
         self.connection.start()
         self.settle()
+        if self.config.virtual is not None:
+            self.application_opens_or_closes(True)
+        for _ in range(crowd):
+            self.join()
 
     def teardown(self) -> None:
         if not hasattr(self, "patches"):
@@ -179,7 +192,7 @@ class ConnectionMachine(RuleBasedStateMachine):
     def settle(self) -> None:
         """Let everything happen that can happen now."""
         self.loop.turn()
-        while any([far.look() for far in self.fars if far.reads]):
+        while sum(far.look() for far in self.fars if far.reads):
             self.loop.turn()
         for far in self.fars:
             if len(far.wire.flight):
@@ -216,14 +229,9 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.settle()
 
     def next_bytes(self, size: int) -> bytes:
-        """Return what the device says next: numbers of four bytes, none of them 0xFF."""
+        """Return what the device says next."""
         start, self.count = self.count, self.count + size
-        first, skip = divmod(start, 4)
-        numbers = b"".join(
-            bytes((n // 250_000 % 63, 64 + n // 3969 % 63, 128 + n // 63 % 63, 192 + n % 63))
-            for n in range(first, first + size // 4 + 2)
-        )
-        return numbers[skip : skip + size]
+        return SAID[start : start + size]
 
     # --- what may happen ------------------------------------------------------------------------
 
@@ -274,8 +282,8 @@ class ConnectionMachine(RuleBasedStateMachine):
         far.wire.say(text if far.telnet is None else far.telnet.encode(text))
         self.settle()
 
-    @rule(data=st.data(), size=st.integers(1, 300))
-    def device_says(self, data: st.DataObject, size: int) -> None:
+    @rule(size=st.integers(1, 300))
+    def device_says(self, size: int) -> None:
         self.act()
         if self.port.opened and not self.port.paused:
             text = self.next_bytes(size)
@@ -288,10 +296,43 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.act()
         for _ in range(count):
             if self.port.opened and not self.port.paused:
-                text = self.next_bytes(20_000)
+                text = self.next_bytes(MUCH)
                 self.model.device_says(text, self.loop.now)
                 self.connection.port_data(text)
                 self.settle()
+
+    @precondition(lambda self: self.present())
+    @rule(data=st.data(), stays=st.booleans(), size=st.integers(1, 300))
+    def peer_asks_and_ends(self, data: st.DataObject, stays: bool, size: int) -> None:
+        """As ``printf | socat`` does, for which the answer comes in time, or too late."""
+        far = self.some_far(data)
+        if far.clogged or not self.raw:
+            return
+        text = b"*IDN?\n"
+        self.model.says(far.peer, text, self.loop.now)
+        far.wire.say(text)
+        self.settle()
+        far.wire.end()
+        self.model.ends(far.peer, self.loop.now)
+        self.settle()
+        self.device_says(size)
+        if not stays and not far.left:
+            far.wire.leave()
+            far.peer.dead = True
+        self.device_says(size)
+
+    @precondition(lambda self: self.present())
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def peer_drowns(self, data: st.DataObject, count: int) -> None:
+        far = self.some_far(data)
+        far.reads = False
+        self.device_says_much(count)
+        if not far.left:
+            far.wire.vanish()
+            far.left = True
+            self.loop.turn()
+            self.model.gone(far.peer, self.loop.now)
+            self.settle()
 
     @precondition(lambda self: self.present())
     @rule(data=st.data(), way=st.sampled_from(["end", "leave", "leave", "vanish"]))
@@ -476,4 +517,4 @@ class ConnectionMachine(RuleBasedStateMachine):
 
 
 TestConnection = ConnectionMachine.TestCase
-TestConnection.settings = settings(max_examples=100, stateful_step_count=40)
+TestConnection.settings = settings(max_examples=80, stateful_step_count=40)

@@ -195,6 +195,8 @@ class Connection:
         if not self._occupied:
             self._tenancy.begins()
         self._lingering.settle()
+        if self._packets is not None and not self.hub.peers:
+            self.hub.hear(self._packets.rest())  # gathered for one who lingers: it is too late
         self.hub.join(session)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
