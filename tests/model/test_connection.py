@@ -186,6 +186,7 @@ class ConnectionMachine(RuleBasedStateMachine):
     def time_idle(self, line: LineSettings) -> None:
         if self.model.packets is not None:
             self.model.packets.idle = self.config.packet_idle * line.character_time
+            self.model.tick(self.loop.now)
 
     # --- the world goes on ----------------------------------------------------------------------
 

@@ -318,7 +318,7 @@ class Connection:
     def _time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
         if self._packets is not None:
-            self._packets.rules.idle = self.config.packet_idle * settings.character_time
+            self._packets.call_idle(self.config.packet_idle * settings.character_time)
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
