@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -176,7 +177,7 @@ def test_the_oldest_or_the_one_of_the_same_address_is_replaced(
     assert rest(old[0]) == ""
     assert is_open(old[1])
     reason = f"replaced by 127.0.0.1:{new.getsockname()[1]} (when-full = replace-oldest)"
-    assert reason in oldest.errors()
+    oldest.wait_errors(re.escape(reason))
 
     proves_to_be_in(other_device, connect(same.port, "127.0.0.3"))
     assert rest(known[1]) == ""

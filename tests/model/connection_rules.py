@@ -29,7 +29,7 @@ class Packets:
         self.pause = config.packet_pause
         self.idle = 0.0
         self.rules = config.packet_size or self.delimiters or self.wait or config.packet_idle
-        self.gathered = b""
+        self.gathered = bytearray()
         self.first = self.last = 0.0
         self.ready: list[bytes] = []
         self.not_before = 0.0
@@ -50,7 +50,7 @@ class Packets:
         for delimiter in self.delimiters:
             if self.gathered.endswith(delimiter):
                 if self.strip:
-                    self.gathered = self.gathered[: -len(delimiter)]
+                    del self.gathered[-len(delimiter) :]
                 self.complete()
                 return
         if len(self.gathered) == self.size:
@@ -58,8 +58,8 @@ class Packets:
 
     def complete(self) -> None:
         if self.gathered:
-            self.ready.append(self.gathered)
-        self.gathered = b""
+            self.ready.append(bytes(self.gathered))
+        self.gathered.clear()
 
     def time_out(self, now: float) -> None:
         if (self.wait and now >= self.first + self.wait) or (
@@ -83,7 +83,8 @@ class Packets:
 
     def rest(self) -> bytes:
         rest = b"".join(self.ready) + self.gathered
-        self.ready, self.gathered = [], b""
+        self.ready.clear()
+        self.gathered.clear()
         return rest
 
 
@@ -162,9 +163,14 @@ class Model:
         if self.peers and not hearers:
             self.unheard += len(data)
         elif not self.peers and not alive:
-            room = max(0, self.config.buffer_size - len(self.kept))
-            self.kept += data[:room]
-            self.discarded += len(data[room:])
+            self.heard -= len(data)
+            self.keep(data)
+
+    def keep(self, data: bytes) -> None:
+        self.heard += len(data)
+        room = max(0, self.config.buffer_size - len(self.kept))
+        self.kept += data[:room]
+        self.discarded += len(data[room:])
 
     def hand_out(self, now: float) -> None:
         """Give what was kept to those who hear the port now, if anybody does."""
@@ -180,6 +186,8 @@ class Model:
     def join(self, peer: Peer, now: float) -> None:
         if not self.occupied:
             self.lines_become("connected")
+        if self.packets is not None and not self.peers:
+            self.keep(self.packets.rest())  # who lingers has not waited long enough
         peer.active = now
         self.peers.append(peer)
         self.hand_out(now)

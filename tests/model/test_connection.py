@@ -40,6 +40,15 @@ from tests.model.machine import Doorway, Loop, Wire
 TICK = 0.000137
 """Seconds that everything takes; no two timers ring at the same moment."""
 
+SAID = b"".join(
+    bytes((n // 250_000 % 63, 64 + n // 3969 % 63, 128 + n // 63 % 63, 192 + n % 63))
+    for n in range(1 << 19)
+)
+"""What the device says: numbers of four bytes, none of them 0xFF."""
+
+MUCH = 20_000
+"""Bytes; some of it, and a peer that does not read loses data."""
+
 CHOICES = ["none", "first", "last", "last-active", "all"]
 LEVELS = ["high", "low", "leave"]
 
@@ -50,7 +59,7 @@ def some(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 COMMON = some(
-    packet_size=st.sampled_from([0, 1, 7, 100]),
+    packet_size=st.sampled_from([0, 3, 50, 700]),
     packet_delimiter=st.sampled_from(
         [["\\xc1"], ["\\xc5\\x00", "\\xc9"], ["\\xc2\\x00\\x40", "@"]]
     ),
@@ -129,8 +138,8 @@ class Far:
 class ConnectionMachine(RuleBasedStateMachine):
     """Peers, a device, an application and the time do what they like."""
 
-    @initialize(table=tables())
-    def make(self, table: dict[str, Any]) -> None:
+    @initialize(table=tables(), crowd=st.integers(0, 3))
+    def make(self, table: dict[str, Any], crowd: int) -> None:
         self.loop = Loop()
         self.config = ServerConnection.model_validate(table)
         self.raw = self.config.protocol.value == "raw"
@@ -153,6 +162,10 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.time_idle(self.config.line_settings())
         self.connection.start()
         self.settle()
+        if self.config.virtual is not None:
+            self.application_opens_or_closes(True)
+        for _ in range(crowd):
+            self.join()
 
     def teardown(self) -> None:
         if not hasattr(self, "patches"):
@@ -173,18 +186,21 @@ class ConnectionMachine(RuleBasedStateMachine):
     def time_idle(self, line: LineSettings) -> None:
         if self.model.packets is not None:
             self.model.packets.idle = self.config.packet_idle * line.character_time
+            self.model.tick(self.loop.now)
 
     # --- the world goes on ----------------------------------------------------------------------
 
     def settle(self) -> None:
         """Let everything happen that can happen now."""
         self.loop.turn()
-        while sum(far.look() for far in self.fars if far.reads):  # everybody looks
+        while sum(far.look() for far in self.fars if far.reads):
             self.loop.turn()
         for far in self.fars:
             if len(far.wire.flight):
                 far.clogged = True
-            if far.wire.near_ended and not far.left:
+            # Who does not read sees the end later.
+            closing = far.clogged and far.wire.number not in self.sessions()
+            if (far.wire.near_ended or closing) and not far.left:
                 self.server_has_closed(far)
         self.loop.turn()
 
@@ -192,7 +208,7 @@ class ConnectionMachine(RuleBasedStateMachine):
         peer, now = far.peer, self.loop.now
         far.left = True
         if peer in self.model.lingering:
-            assert peer.dead or now >= peer.until - 1e-6
+            assert peer.dead or now >= peer.until - 1e-6  # it reads
         elif peer in self.model.peers:
             late = self.config.inactivity and now - peer.active >= self.config.inactivity - 1e-6
             slow = far.clogged and self.config.overflow.value == "disconnect"
@@ -216,14 +232,9 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.settle()
 
     def next_bytes(self, size: int) -> bytes:
-        """Return what the device says next: numbers of four bytes, none of them 0xFF."""
+        """Return what the device says next."""
         start, self.count = self.count, self.count + size
-        first, skip = divmod(start, 4)
-        numbers = b"".join(
-            bytes((n // 250_000 % 63, 64 + n // 3969 % 63, 128 + n // 63 % 63, 192 + n % 63))
-            for n in range(first, first + size // 4 + 2)
-        )
-        return numbers[skip : skip + size]
+        return SAID[start : start + size]
 
     # --- what may happen ------------------------------------------------------------------------
 
@@ -274,8 +285,8 @@ class ConnectionMachine(RuleBasedStateMachine):
         far.wire.say(text if far.telnet is None else far.telnet.encode(text))
         self.settle()
 
-    @rule(data=st.data(), size=st.integers(1, 300))
-    def device_says(self, data: st.DataObject, size: int) -> None:
+    @rule(size=st.integers(1, 300))
+    def device_says(self, size: int) -> None:
         self.act()
         if self.port.opened and not self.port.paused:
             text = self.next_bytes(size)
@@ -286,19 +297,53 @@ class ConnectionMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5))
     def device_says_much(self, count: int) -> None:
         self.act()
+        size = MUCH if self.model.packets is None else MUCH // 10  # byte by byte takes its time
         for _ in range(count):
             if self.port.opened and not self.port.paused:
-                text = self.next_bytes(20_000)
+                text = self.next_bytes(size)
                 self.model.device_says(text, self.loop.now)
                 self.connection.port_data(text)
                 self.settle()
+
+    @precondition(lambda self: self.present())
+    @rule(data=st.data(), stays=st.booleans(), size=st.integers(1, 300))
+    def peer_asks_and_ends(self, data: st.DataObject, stays: bool, size: int) -> None:
+        """As ``printf | socat`` does, for which the answer comes in time, or too late."""
+        far = self.some_far(data)
+        if far.clogged or not (self.raw and far.reads):
+            return
+        text = b"*IDN?\n"
+        self.model.says(far.peer, text, self.loop.now)
+        far.wire.say(text)
+        self.settle()
+        far.wire.end()
+        self.model.ends(far.peer, self.loop.now)
+        self.settle()
+        self.device_says(size)
+        if not stays and not far.left:
+            far.wire.leave()
+            far.peer.dead = True
+        self.device_says(size)
+
+    @precondition(lambda self: self.present())
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def peer_drowns(self, data: st.DataObject, count: int) -> None:
+        far = self.some_far(data)
+        far.reads = False
+        self.device_says_much(count)
+        if not far.left:
+            far.wire.vanish()
+            far.left = True
+            self.loop.turn()
+            self.model.gone(far.peer, self.loop.now)
+            self.settle()
 
     @precondition(lambda self: self.present())
     @rule(data=st.data(), way=st.sampled_from(["end", "leave", "leave", "vanish"]))
     def peer_goes(self, data: st.DataObject, way: str) -> None:
         self.act()
         far = self.some_far(data)
-        if way == "end" and (far.clogged or not self.raw):
+        if way == "end" and not (self.raw and far.reads):
             way = "vanish"
         if far.clogged or way == "vanish":
             far.wire.vanish()
@@ -476,4 +521,4 @@ class ConnectionMachine(RuleBasedStateMachine):
 
 
 TestConnection = ConnectionMachine.TestCase
-TestConnection.settings = settings(max_examples=100, stateful_step_count=40)
+TestConnection.settings = settings(max_examples=300, stateful_step_count=40)

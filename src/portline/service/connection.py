@@ -193,6 +193,8 @@ class Connection:
         if not self._occupied:
             self.tenancy.begins()
         self._lingering.settle()
+        if self.packets is not None and not self.hub.peers:
+            self.hub.hear(self.packets.rest())  # gathered for one who lingers: it is too late
         self.hub.join(session)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
@@ -333,7 +335,7 @@ class Connection:
     def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
         if self.packets is not None:
-            self.packets.rules.idle = self.config.packet_idle * settings.character_time
+            self.packets.call_idle(self.config.packet_idle * settings.character_time)
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()

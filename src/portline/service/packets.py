@@ -34,6 +34,11 @@ class PacketFlow:
         """Take a chunk of the port."""
         self._pass_on(self.rules.feed(data, self._loop.time()))
 
+    def call_idle(self, seconds: float) -> None:
+        """Regard the line as quiet after ``seconds``, from the last byte that has come."""
+        self.rules.idle = seconds
+        self._tick()
+
     def rest(self) -> bytes:
         """Return what is gathered and forget it: there is nobody to send it to."""
         self._stop()
@@ -42,7 +47,6 @@ class PacketFlow:
         return rest
 
     def _tick(self) -> None:
-        self._timer = None
         self._pass_on(self.rules.tick(self._loop.time()))
 
     def _pass_on(self, packets: list[bytes]) -> None:

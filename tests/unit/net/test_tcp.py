@@ -128,3 +128,37 @@ def test_what_the_other_machine_has_got() -> None:
         tcp.give_up(near)
         with pytest.raises(ConnectionResetError):
             far.recv(5)
+
+
+class Flight:
+    """A socket of which five bytes are acknowledged; the round trip takes 100 microseconds."""
+
+    def __init__(self, *, state: int = 1, retransmits: int = 0, unsent: int = 0) -> None:
+        self.info = bytearray(256)
+        self.info[0], self.info[2] = state, retransmits
+        struct.pack_into("=Q", self.info, 120, 5)
+        struct.pack_into("=II", self.info, 144, unsent, 100)
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        return bytes(self.info[:size])
+
+
+def arrived(quiet: float, **flight: int) -> int | None:
+    return tcp.arrived(Flight(**flight), 9, quiet)  # type: ignore[arg-type]  # a stand-in
+
+
+def test_what_was_not_refused_in_time_has_arrived() -> None:
+    assert arrived(0.0001) == 5
+    assert arrived(0.0003) == 9
+    assert arrived(1.0, state=7) == 5
+    assert arrived(1.0, retransmits=1) == 5
+    assert arrived(1.0, unsent=1) == 5
+
+
+def test_what_has_arrived_is_not_known_of_other_sockets_and_old_kernels() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert tcp.arrived(one, 9, 1.0) is None
+    short = Flight()
+    del short.info[130:]
+    assert tcp.arrived(short, 9, 1.0) == 5  # type: ignore[arg-type]  # a stand-in

@@ -39,3 +39,17 @@ def test_it_tells_when_more_waits_than_should() -> None:
     assert levels[-1]
     flow.rest()
     assert not levels[-1]
+
+
+def test_another_idle_time_holds_for_what_is_gathered_too() -> None:
+    clock = Clock()
+    sent: list[bytes] = []
+    flow = PacketFlow(
+        Packetizer(idle=10.0), loop=cast("Any", clock), send=sent.append, full=lambda full: None
+    )
+    flow.feed(b"ab")
+    clock.pass_time(1.0)
+    flow.call_idle(1.5)
+    assert (sent, clock.waiting) == ([], [0.5])
+    flow.call_idle(0.5)
+    assert (sent, clock.waiting) == ([b"ab"], [])

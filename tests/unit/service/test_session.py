@@ -273,6 +273,16 @@ def test_a_peer_that_does_not_read_is_owed_the_newest_report_only() -> None:
     assert link.sent_bytes.count(b"<ModemChange>") == 1
 
 
+def test_what_waits_for_a_peer_that_dies_counts_as_dropped() -> None:
+    session, link, owner = make(room=3)
+    session.deliver(b"12345")  # of which the kernel keeps the rest
+    session.deliver(b"6789")
+    assert session.handed == 9
+    session.link_lost("connection reset by the peer")
+    assert (session.outbox.dropped, link.lost) == (4, 0)
+    assert owner.log == ["gone: connection reset by the peer"]
+
+
 # --- when data last moved -------------------------------------------------------------------------
 
 
