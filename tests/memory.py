@@ -17,6 +17,7 @@ from portline.line import (
     SetModem,
 )
 from portline.net.stream import LinkOwner
+from portline.port.application import Application
 from portline.port.base import REQUEST_COST, PortOwner
 
 
@@ -26,9 +27,12 @@ class MemoryPort:
     name = "memory"
     path: str | None = "/dev/memory"
 
-    def __init__(self, owner: PortOwner, state: PortState | None = None) -> None:
+    def __init__(
+        self, owner: PortOwner, state: PortState | None = None, *, virtual: bool = False
+    ) -> None:
         self.owner = owner
         self.state = state or PortState()
+        self.application = Application(self.state.settings, owner.port_report) if virtual else None
         self.refused = 0
         self.discarded = 0
         self.queued = 0
@@ -41,6 +45,12 @@ class MemoryPort:
         self.failure: PortError | None = None
         self.hold = False
         self.waiting: list[tuple[Request, Callable[[PortState], None]]] = []
+
+    def use(self, in_use: bool) -> None:
+        """Let an application open or close the port, which is virtual."""
+        assert self.application is not None
+        self.application.there = in_use
+        self.owner.port_in_use(in_use)
 
     def open(self) -> None:
         if self.failure is not None:

@@ -21,7 +21,6 @@ from hypothesis.stateful import (
 
 from portline.config.models import ServerConnection
 from portline.line import (
-    LineChange,
     LineSettings,
     PortState,
     SetBreak,
@@ -177,7 +176,9 @@ class ConnectionMachine(RuleBasedStateMachine):
                 patch.stop()
 
     def make_port(self, config: Any, *, owner: Any, loop: Any) -> MemoryPort:
-        return MemoryPort(owner, PortState(settings=config.line_settings()))
+        return MemoryPort(
+            owner, PortState(settings=config.line_settings()), virtual=config.is_virtual
+        )
 
     def bind(self, *_: object) -> list[Doorway]:
         self.doorways.append(Doorway(self.loop))
@@ -384,7 +385,7 @@ class ConnectionMachine(RuleBasedStateMachine):
     def application_changes_settings(self, baudrate: int) -> None:
         self.act()
         line = LineSettings(baudrate)
-        self.port.say(LineChange(line))
+        self.port.application.set(line)
         self.time_idle(line)
         self.settle()
 
@@ -392,7 +393,7 @@ class ConnectionMachine(RuleBasedStateMachine):
     @rule(in_use=st.booleans())
     def application_opens_or_closes(self, in_use: bool) -> None:
         self.act()
-        self.connection.port_in_use(in_use)
+        self.port.use(in_use)
         if self.config.listen_when_open:
             self.in_use = in_use
         self.settle()

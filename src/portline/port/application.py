@@ -46,8 +46,9 @@ class Application:
         """What it is to read from its signal lines."""
         self.outputs = ModemLines()
         """Its DTR and RTS, crossed over."""
+        self.there = False
+        """Whether it has the port open."""
         self._changed = changed
-        self._there = False
         self._hung_up = False
         self._break = False
 
@@ -57,14 +58,9 @@ class Application:
         outputs = self.outputs
         return PortState(self.settings, outputs.dsr, outputs.cts, self._break, self.inputs)
 
-    def comes(self) -> None:
-        """Note that it has opened the port."""
-        self._there = True
-        self._raise()
-
     def goes(self) -> None:
         """Note that it has closed the port."""
-        self._there = False
+        self.there = False
         self.hold_break(False)
         self.drive(dtr=False, rts=False)
 
@@ -93,12 +89,12 @@ class Application:
             settings = replace(settings, baudrate=self.settings.baudrate)
         if hung_up is not self._hung_up:
             self._hung_up = hung_up
-            self._raise()
+            self.raise_outputs()
         if settings != self.settings:
             self.settings = settings
             self._changed(LineChange(settings))
 
-    def _raise(self) -> None:
+    def raise_outputs(self) -> None:
         """Do as a driver does when a port is opened, or when its rate becomes 0 or no longer is."""
-        on = self._there and not self._hung_up
+        on = self.there and not self._hung_up
         self.drive(dtr=on, rts=on)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from portline.errors import PortError
     from portline.line import LineSettings, PortState, Report, Request
+    from portline.port.application import Application
 
 __all__ = [
     "DRAIN_LIMIT",
@@ -115,6 +116,10 @@ class SerialPort(Protocol):
     @property
     def state(self) -> PortState:
         """What is in force; while the port is not open, what will be."""
+
+    @property
+    def application(self) -> Application | None:
+        """The program that opens a virtual port; None for a real one, wired to a device."""
 
     @property
     def refused(self) -> int:

@@ -102,7 +102,6 @@ class PtyPort:
         self.name = name
         self.path: str | None = None
         self.application = Application(settings or LineSettings(), self._application_changed)
-        self.in_use = False
         self.refused = 0
         self.discarded = 0
         self.drains = False
@@ -159,7 +158,7 @@ class PtyPort:
     def close(self) -> None:
         """Remove the name and hang up; waiting requests are answered before this returns."""
         self._full = False
-        self.in_use = self._heard = False
+        self._heard = self.application.there = False
         self.application.outputs = ModemLines()
         if self._master is not None and self.path is not None:
             self._place.remove(self.path, self._master.terminal)
@@ -244,7 +243,7 @@ class PtyPort:
         return waiting
 
     def _lose(self, error: PortError) -> None:
-        was_full, was_used = self._full, self.in_use
+        was_full, was_used = self._full, self.application.there
         self.application.goes()
         self.close()
         if was_full:
@@ -260,9 +259,9 @@ class PtyPort:
         if self._master is None:
             return
         there, readable = self._master.look()
-        if not self.in_use and (there or readable):
+        if not self.application.there and (there or readable):
             self._used()
-        elif self.in_use and self._paused and not (there or readable):
+        elif self.application.there and self._paused and not (there or readable):
             self._unused()
             return
         if self._strict:
@@ -270,15 +269,15 @@ class PtyPort:
         self._check_settings()
 
     def _used(self) -> None:
-        self.in_use = self._heard = True
+        self._heard = self.application.there = True
         self._set_reading()
         self._poll = Poll(self._check_settings, self._loop)
         self._owner.port_in_use(True)
-        self.application.comes()
+        self.application.raise_outputs()
 
     def _hear(self, there: bool) -> None:
         """Forget what nobody is there to read, while the last words are still on the line."""
-        was_heard, self._heard = self._heard, self.in_use and there
+        was_heard, self._heard = self._heard, self.application.there and there
         if was_heard and not there and self._outlet is not None and self._master is not None:
             self._outlet.drop()
             self._master.renew()
@@ -290,7 +289,7 @@ class PtyPort:
             return
         self._check_settings()
         self._leave()
-        self.in_use = self._heard = False
+        self._heard = False
         outlet.drop()
         failure = None if master.renew() else self._exchange(master)
         self.application.goes()
@@ -330,7 +329,7 @@ class PtyPort:
 
     def _set_reading(self) -> None:
         if self._inlet is not None:
-            self._inlet.switch(self.in_use and not self._paused)
+            self._inlet.switch(self.application.there and not self._paused)
 
     # --- what the application does --------------------------------------------------------------
 

@@ -101,6 +101,7 @@ class PosixPort:
     ) -> None:
         self.name = name
         self.path: str | None = None
+        self.application = None
         self.discarded = 0
         self.drains = True
         self._owner = owner

@@ -73,10 +73,15 @@ def _apply_policies(connection: Connection, config: ServerConnection) -> None:
 def _listen(connection: Connection, config: ServerConnection) -> None:
     entrance = connection.entrance
     entrance.move(config.listeners())
-    entrance.listen(not config.listen_when_open or connection.in_use is True)
+    entrance.listen(not config.listen_when_open or _in_use(connection))
     for session in connection.hub.peers:
         if session.protocol not in entrance.protocols:
             session.close(f"{session.protocol} is not offered any more")
+
+
+def _in_use(connection: Connection) -> bool:
+    application = connection.port.application
+    return application is not None and application.there
 
 
 def _configured(connection: Connection, asked: LineSettings, state: PortState) -> None:

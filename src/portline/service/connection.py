@@ -107,7 +107,6 @@ class Connection:
             knock=self.door.knock,
             changed=self.news.listener_changed,
         )
-        self.in_use: bool | None = None if config.virtual is None else False
         self.dropped = 0
         """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
         self._loop = loop
@@ -116,7 +115,6 @@ class Connection:
         self._number = 0
         self._full = False
         self._absent_since = 0.0
-        self._application: LineSettings | None = None
         self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self.sweep = Sweep(
             loop=loop,
@@ -160,7 +158,7 @@ class Connection:
         rest = b"" if self.packets is None else self.packets.rest()
         self.packets = self._packet_flow()
         self._send(rest)
-        self.time_packets(self._application or self.port.state.settings)
+        self.time_packets(self.settings)
 
     def refresh(self) -> None:
         """Look again at everything that may follow from other policies."""
@@ -212,6 +210,12 @@ class Connection:
                 keepalive=self.config.keepalive,
                 retry=self.config.keepalive_retry,
             )
+
+    @property
+    def settings(self) -> LineSettings:
+        """The settings of the line: the application's, or what is in force at the device."""
+        application = self.port.application
+        return self.port.state.settings if application is None else application.settings
 
     @property
     def _occupied(self) -> bool:
@@ -287,7 +291,6 @@ class Connection:
                 self.inputs.application(lines, self.hub.peers)
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
-                self._application = settings
                 self.time_packets(settings)
                 for session in self.hub.peers:
                     session.ask(SetLine.everything(settings))
@@ -306,10 +309,12 @@ class Connection:
 
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
-        self.in_use = in_use
         self.log.info("an application %s the port", "opened" if in_use else "closed")
         if self.config.listen_when_open:
             self.entrance.listen(in_use)
+        if in_use:
+            for session in self.hub.peers:
+                self._ask_settings(session)
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
@@ -327,7 +332,7 @@ class Connection:
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
             self.news.port_open(self.port)
-            self.time_packets(self.port.state.settings)
+            self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()
             self.peer_watches()
@@ -370,7 +375,7 @@ class Connection:
             denied = "" if self.permissions.allows(request) else " (not allowed)"
             self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
         if isinstance(request, SetLine):
-            self.time_packets(state.settings)
+            self.time_packets(self.settings)
         if isinstance(request, SetModem) and self.permissions.allows(request):
             self.inputs.driven(session, request)
         if isinstance(request, Purge) and request.received and self.packets is not None:
@@ -379,9 +384,12 @@ class Connection:
 
     def peer_serves(self, session: Session) -> None:
         """Tell an access server how the application has opened the virtual port."""
-        if self._application is not None:
-            session.ask(SetLine.everything(self._application))
+        self._ask_settings(session)
         self.inputs.serves(session)
+
+    def _ask_settings(self, session: Session) -> None:
+        if self.port.application is not None and self.port.application.there:
+            session.ask(SetLine.everything(self.port.application.settings))
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end of a virtual port tells."""

@@ -145,6 +145,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
 def _state(connection: Connection) -> tuple[State, str]:
     errors = [str(each.error) for each in connection.entrance.listeners if each.error is not None]
     peers = connection.hub.peers
+    application = connection.port.application
     if errors:
         return State.ERROR, "; ".join(errors)
     if connection.keeper.error is not None:
@@ -156,25 +157,25 @@ def _state(connection: Connection) -> tuple[State, str]:
         return State.CONNECTED, ""
     if any(listener.listening for listener in connection.entrance.listeners):
         return State.LISTENING, ""
-    if connection.config.listen_when_open and not connection.in_use:
+    if connection.config.listen_when_open and not (application and application.there):
         return State.WAITING, "no application has the virtual port open"
     return State.STOPPED, ""
 
 
 def _port(connection: Connection) -> PortStatus:
     port = connection.port
-    state = port.state
+    state, application = port.state, port.application
     return PortStatus(
         name=port.name,
         path=port.path,
         open=connection.keeper.open,
         reason=str(connection.keeper.error or ""),
-        settings=state.settings,
+        settings=connection.settings,
         lines=state.lines,
         dtr=state.dtr,
         rts=state.rts,
-        in_use=connection.in_use,
-        inputs=None if connection.inputs.rules is None else connection.inputs.lines,
+        in_use=None if application is None else application.there,
+        inputs=None if application is None else application.inputs,
         waiting=port.queued,
         refused=port.refused,
         discarded=port.discarded,

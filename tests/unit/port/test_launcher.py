@@ -208,8 +208,10 @@ def test_what_the_terminal_sends_to_all_comes_once() -> None:
             break
         if b"ready" in said and b"^C" not in said:
             os.write(master, b"\x03")
-    os.close(master)  # hangs up whoever is still there
-    assert process.wait(PATIENCE) == 0
+    try:
+        assert process.wait(PATIENCE) == 0
+    finally:
+        os.close(master)  # hangs up whoever is still there
     assert b"1 times" in said
 
 

@@ -62,7 +62,7 @@ def test_applications_come_and_go(run: Run, tmp_path: Path) -> None:
         assert bench.port.path == str(tmp_path / "virtual")
         for count in range(1, 4):
             far = await bench.application()
-            assert bench.virtual.in_use
+            assert bench.virtual.application.there
             far.close()
             await until(lambda count=count: bench.owner.used == [True, False] * count)
         bench.close()
@@ -200,7 +200,7 @@ def test_the_applications_settings_are_reported(
         await until(lambda: bench.owner.reports == [LineChange(seen)])
         assert bench.virtual.application.settings == seen
         far.close()
-        await until(lambda: not bench.virtual.in_use)
+        await until(lambda: not bench.virtual.application.there)
         await bench.application()
         assert len(bench.owner.reports) == 1
         bench.close()

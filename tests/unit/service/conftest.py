@@ -94,7 +94,9 @@ def stage(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     def memory_port(
         config: ServerConnection, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
     ) -> MemoryPort:
-        return MemoryPort(owner, PortState(settings=config.line_settings()))
+        return MemoryPort(
+            owner, PortState(settings=config.line_settings()), virtual=config.is_virtual
+        )
 
     monkeypatch.setattr(module, "make_port", memory_port)
     caplog.set_level(logging.INFO, logger="portline.connection")

@@ -287,10 +287,10 @@ def test_it_listens_only_while_the_port_is_open_from_now_on(run: Run, stage: Pla
             (listener,) = plc.connection.entrance.listeners
             adopt(plc, listen_when_open=True)
             assert not listener.listening
-            plc.connection.port_in_use(True)
+            plc.port.use(True)
             assert listener.listening
             adopt(plc, listen_when_open=False)
-            plc.connection.port_in_use(False)
+            plc.port.use(False)
             assert listener.listening
 
     run(scenario())

@@ -315,11 +315,11 @@ def test_applications_come_and_go_at_a_virtual_port(
     async def scenario() -> None:
         async with stage(virtual="ttyV0", listen_when_open=True) as meter:
             (listener,) = meter.connection.entrance.listeners
-            assert (listener.listening, meter.connection.in_use) == (False, False)
-            meter.connection.port_in_use(True)
-            assert (listener.listening, meter.connection.in_use) == (True, True)
+            assert (listener.listening, meter.port.application.there) == (False, False)
+            meter.port.use(True)
+            assert (listener.listening, meter.port.application.there) == (True, True)
             await meter.peer()
-            meter.connection.port_in_use(False)
+            meter.port.use(False)
             assert (listener.listening, len(meter.sessions)) == (False, 1)
         assert "an application opened the port" in caplog.text
         assert "an application closed the port" in caplog.text

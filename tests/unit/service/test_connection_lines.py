@@ -110,7 +110,9 @@ def test_settings_come_before_lines(run: Run, stage: Play) -> None:
 
     async def scenario() -> None:
         async with virtual(stage) as meter:
-            meter.connection._application = LineSettings(1200)
+            meter.port.use(True)
+            assert meter.port.application is not None
+            meter.port.application.set(LineSettings(1200))
             drives(meter, dtr=True, rts=False)
             peer = await server(meter)
             asked = [type(request).__name__ for request in peer.asked]

@@ -144,7 +144,7 @@ def test_what_is_wrong_with_a_connection_is_its_state(run: Run) -> None:
             assert waiting.state is State.WAITING
             assert waiting.reason == "no application has the virtual port open"
             assert waiting.port.in_use is False
-            made.connections["virtual"].port_in_use(True)
+            port_of(made, "virtual").use(True)
             assert made.status()[2].state is State.LISTENING
             await made.stop()
 
