@@ -34,7 +34,6 @@ written; an application that opens it meanwhile is the next user without a break
 
 from __future__ import annotations
 
-import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -54,15 +53,12 @@ from portline.line import (
     SetModem,
 )
 from portline.port.application import Application
-from portline.port.inlet import Inlet
-from portline.port.inotify import OpenWatch
 from portline.port.lines_server import LinesServer
-from portline.port.master import TERMINALS, Master, no_terminal
-from portline.port.outlet import Outlet
+from portline.port.master import TERMINALS
 from portline.port.overlap import Overlap
+from portline.port.pair import Pair
 from portline.port.place import Place
 from portline.port.poll import Poll
-from portline.port.strict import StrictInlet, StrictOutlet
 from portline.port.termios2 import require_layout
 
 if TYPE_CHECKING:
@@ -72,6 +68,7 @@ if TYPE_CHECKING:
 
     from portline.line import Report
     from portline.port.base import PortOwner
+    from portline.port.outlet import Done
     from portline.port.terminal import Told
 
 __all__ = ["PtyPort"]
@@ -117,10 +114,7 @@ class PtyPort:
         self._paused = False
         self._heard = False  # somebody is there to read what is written
         self._full = False
-        self._master: Master | None = None
-        self._inlet: Inlet | None = None
-        self._outlet: Outlet | None = None
-        self._watch: OpenWatch | None = None
+        self._pair: Pair | None = None
         self._poll: Poll | None = None
 
     # --- the contract ---------------------------------------------------------------------------
@@ -133,54 +127,58 @@ class PtyPort:
     @property
     def sent(self) -> int:
         """Bytes that the kernel has taken towards the line, since the start."""
-        return self._sent + (0 if self._outlet is None else self._outlet.taken)
+        return self._sent + (0 if self._pair is None else self._pair.outlet.taken)
 
     @property
     def queued(self) -> int:
         """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
-        return 0 if self._outlet is None else self._outlet.queued
+        return 0 if self._pair is None else self._pair.outlet.queued
 
     def open(self) -> None:
         """Make the terminal and its name; raises as the contract says."""
-        if self._master is not None:
+        if self._pair is not None:
             raise UsageError(f"{self.name}: is open already")
         require_layout(self.name)
         path = self._place.path()
-        master = self._connect()
+        pair = self._connect()
         try:
-            self._place.put(path, master.terminal)
+            self._place.put(path, pair.master.terminal)
         except BaseException:
-            self._disconnect()
+            self._lines.close()
+            pair.close()
             raise
-        TERMINALS[master.terminal] = path
-        self.path = path
+        TERMINALS[pair.master.terminal] = path
+        self._pair, self.path = pair, path
 
     def close(self) -> None:
         """Remove the name and hang up; waiting requests are answered before this returns."""
         self._full = False
         self._heard = self.application.there = False
         self.application.outputs = ModemLines()
-        if self._master is not None and self.path is not None:
-            self._place.remove(self.path, self._master.terminal)
-        self.path = None
-        waiting = self._disconnect()
-        for done in waiting:
+        pair, path, self.path = self._pair, self.path, None
+        if pair is None or path is None:
+            return
+        self._place.remove(path, pair.master.terminal)
+        self._lines.close()
+        self._leave()
+        self._pair = None
+        for done in self._disconnect(pair):
             done(self.state)
 
     def write(self, data: bytes) -> None:
         """Send data to the application; discarded while there is none."""
-        if self._outlet is None or not self._heard:
+        if self._pair is None or not self._heard:
             self.discarded += len(data)
         else:
-            self._outlet.write(data)
+            self._pair.outlet.write(data)
 
     def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
         """Remember what is asked, after everything before it, then call ``done``."""
-        if self._outlet is None or isinstance(request, SetInputs):
+        if self._pair is None or isinstance(request, SetInputs):
             self.carry_out(request)
             done(self.state)
         else:
-            self._outlet.submit(request, done)
+            self._pair.outlet.submit(request, done)
 
     def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
         """Change nothing: the application decides."""
@@ -201,45 +199,24 @@ class PtyPort:
 
     # --- opening and closing --------------------------------------------------------------------
 
-    def _connect(self) -> Master:
-        """Make a terminal and watch it; leaves nothing behind when it raises."""
-        try:
-            master = Master(self.application.settings, mode=self._mode, group=self._group)
-        except OSError as error:
-            raise no_terminal(self.name, error) from error
-        try:
-            self._watch = OpenWatch(master.terminal, self._look, self._loop)
-        except OSError as error:
-            master.close()
-            hint = "; see sysctl fs.inotify.max_user_instances and max_user_watches"
-            raise PortError(
-                self.name,
-                f"inotify: {error.strerror}{hint if error.errno != errno.ENOENT else ''}",
-            ) from error
-        self._master = master
+    def _connect(self) -> Pair:
+        """Make a terminal that supervisors may ask for; leaves nothing behind when it raises."""
+        pair = Pair(
+            self,
+            self.application.settings,
+            mode=self._mode,
+            group=self._group,
+            strict=self._strict,
+            look=self._look,
+            loop=self._loop,
+        )
         self.application.renewed()
-        if self._strict:
-            time = self.application.settings.character_time
-            self._inlet = StrictInlet(self, master.fd, self._loop, time)
-            self._outlet = StrictOutlet(self, master.fd, self._loop, time)
-        else:
-            self._inlet = Inlet(self, master.fd, self._loop)
-            self._outlet = Outlet(self, master.fd, self._loop)
-        self._lines.serve(master.terminal)
-        return master
+        self._lines.serve(pair.master.terminal)
+        return pair
 
-    def _disconnect(self) -> list[Callable[[PortState], None]]:
-        master, inlet, outlet, watch = self._master, self._inlet, self._outlet, self._watch
-        if master is None or inlet is None or outlet is None or watch is None:
-            return []
-        self._lines.close()
-        self._leave()
-        inlet.close()
-        waiting = outlet.close()
-        self._sent += outlet.taken
-        watch.close()
-        self._master = self._inlet = self._outlet = self._watch = None
-        master.close()
+    def _disconnect(self, pair: Pair) -> list[Done]:
+        waiting = pair.close()
+        self._sent += pair.outlet.taken
         return waiting
 
     def _lose(self, error: PortError) -> None:
@@ -256,9 +233,9 @@ class PtyPort:
 
     def _look(self) -> None:
         """Find out what happened: somebody opened or closed the terminal."""
-        if self._master is None:
+        if self._pair is None:
             return
-        there, readable = self._master.look()
+        there, readable = self._pair.master.look()
         if not self.application.there and (there or readable):
             self._used()
         elif self.application.there and self._paused and not (there or readable):
@@ -278,44 +255,40 @@ class PtyPort:
     def _hear(self, there: bool) -> None:
         """Forget what nobody is there to read, while the last words are still on the line."""
         was_heard, self._heard = self._heard, self.application.there and there
-        if was_heard and not there and self._outlet is not None and self._master is not None:
-            self._outlet.drop()
-            self._master.renew()
+        if was_heard and not there and self._pair is not None:
+            self._pair.outlet.drop()
+            self._pair.master.renew()
 
     def _unused(self) -> None:
         """Let the last application go: what it did not read is gone, as with a real port."""
-        outlet, master = self._outlet, self._master
-        if outlet is None or master is None:
+        pair = self._pair
+        if pair is None:
             return
         self._check_settings()
         self._leave()
         self._heard = False
-        outlet.drop()
-        failure = None if master.renew() else self._exchange(master)
+        pair.outlet.drop()
+        failure = None if pair.master.renew() else self._exchange(pair)
         self.application.goes()
         self._owner.port_in_use(False)
         if failure is not None:
             self._lose(failure)
 
-    def _exchange(self, old: Master) -> PortError | None:
+    def _exchange(self, old: Pair) -> PortError | None:
         """Put a new terminal under the name: the old one is for its last user alone."""
-        path, inlet, outlet, watch = self.path, self._inlet, self._outlet, self._watch
-        if path is None or inlet is None or outlet is None or watch is None:
+        if self.path is None:
             return None
         try:
             # The new one first: at no time does the name lead nowhere.
             new = self._connect()
-            self._place.move(path, old.terminal, new.terminal)
+            self._pair = new
+            self._place.move(self.path, old.master.terminal, new.master.terminal)
         except PortError as error:
             return error
         finally:
-            if self._master is not old:
-                inlet.close()
-                outlet.close()
-                self._sent += outlet.taken
-                watch.close()
-                old.close()
-        TERMINALS[new.terminal] = path
+            if self._pair is not old:
+                self._disconnect(old)
+        TERMINALS[new.master.terminal] = self.path
         if self._full:
             self.full(False)
         return None
@@ -324,17 +297,17 @@ class PtyPort:
         if self._poll is not None:
             self._poll.close()
             self._poll = None
-        if self._inlet is not None:
-            self._inlet.switch(False)
+        if self._pair is not None:
+            self._pair.inlet.switch(False)
 
     def _set_reading(self) -> None:
-        if self._inlet is not None:
-            self._inlet.switch(self.application.there and not self._paused)
+        if self._pair is not None:
+            self._pair.inlet.switch(self.application.there and not self._paused)
 
     # --- what the application does --------------------------------------------------------------
 
     def _check_settings(self) -> None:
-        master = self._master
+        master = None if self._pair is None else self._pair.master
         if master is None or not master.changed():
             return
         if not self._lines.attended:
@@ -342,10 +315,8 @@ class PtyPort:
         self.application.set(master.settings())
 
     def _application_changed(self, report: Report) -> None:
-        if isinstance(report, LineChange):
-            for way in (self._inlet, self._outlet):
-                if isinstance(way, StrictInlet | StrictOutlet):
-                    way.set_character_time(report.settings.character_time)
+        if isinstance(report, LineChange) and self._pair is not None:
+            self._pair.set_character_time(report.settings.character_time)
         self._owner.port_report(report)
         self._lines.changed()
 
@@ -360,13 +331,13 @@ class PtyPort:
         With strict baudrate emulation what it wrote is still on the line.
         """
         self._look()
-        if self._inlet is not None:
-            self._inlet.take()
+        if self._pair is not None:
+            self._pair.inlet.take()
         match what:
             case SetLine():
                 settings = what.applied_to(self.application.settings)
-                if self._master is not None:
-                    self._master.frame(settings)
+                if self._pair is not None:
+                    self._pair.master.frame(settings)
                 self.application.set(settings)
             case SetModem(dtr, rts):
                 self.application.drive(dtr=dtr, rts=rts)
@@ -375,21 +346,21 @@ class PtyPort:
 
     def all_read(self) -> bool:
         """Return whether everything that programs have written has been taken over."""
-        return self._master is None or not self._master.look()[1]
+        return self._pair is None or not self._pair.master.look()[1]
 
     # --- what the inlet tells -------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Pass on what the application wrote, after the settings that it made before."""
-        master = self._master
+        pair = self._pair
         self._check_settings()
-        if self._master is master:
+        if self._pair is pair:
             self._owner.port_data(data)
 
     def flushed(self) -> None:
         """Drop what waits here for the application, which has just dropped what it had."""
-        if self._outlet is not None:
-            self._outlet.drop()
+        if self._pair is not None:
+            self._pair.outlet.drop()
 
     def gone(self) -> None:
         """Note that the last application is gone."""
@@ -411,8 +382,8 @@ class PtyPort:
             case SetBreak(on):
                 self._asked = replace(self._asked, break_on=on)
             case Purge(received):
-                if received and self._inlet is not None:
-                    self._inlet.drop()
+                if received and self._pair is not None:
+                    self._pair.inlet.drop()
             case SendBreak() | Query():
                 pass
         return 0.0
@@ -436,8 +407,8 @@ class PtyPort:
     def failed(self, error: OSError) -> None:
         """Lose the port, but from the loop: the owner may be in the middle of a write."""
         lost = PortError(self.name, f"the pseudo terminal failed: {error.strerror}")
-        self._loop.call_soon(self._lose_if, self._master, lost)
+        self._loop.call_soon(self._lose_if, self._pair, lost)
 
-    def _lose_if(self, master: Master | None, error: PortError) -> None:
-        if master is self._master and master is not None:
+    def _lose_if(self, pair: Pair | None, error: PortError) -> None:
+        if pair is self._pair and pair is not None:
             self._lose(error)

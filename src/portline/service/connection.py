@@ -32,6 +32,7 @@ from portline.line import (
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH
+from portline.service.departures import Departures
 from portline.service.door import Door
 from portline.service.entrance import Entrance
 from portline.service.inputs import Inputs, input_rules
@@ -107,11 +108,9 @@ class Connection:
             knock=self.door.knock,
             changed=self.news.listener_changed,
         )
-        self.dropped = 0
-        """Bytes given up for peers that have gone since; see ``PeerStatus.dropped``."""
         self._loop = loop
         self._lingering = Lingering(self.hub.keep, loop=loop)
-        self._ending: set[Session] = set()
+        self.departures = Departures(self._lingering, self.log)
         self._number = 0
         self._full = False
         self._absent_since = 0.0
@@ -144,7 +143,7 @@ class Connection:
         self.door.close()
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
-        return [session.link for session in self._ending]
+        return self.departures.links
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
@@ -232,24 +231,8 @@ class Connection:
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
-        self._lingering.leave(session)
-        self._ending.add(session)
-        session.link.when_closed(partial(self._account, session, reason))
+        self.departures.note(session, reason)
         self._forget(session)
-
-    def _account(self, session: Session, reason: str) -> None:
-        """Note what a peer has got, and what was lost with it, now that both are known."""
-        self._ending.discard(session)
-        dropped = self._lingering.given_up(session)
-        self.dropped += dropped
-        self.log.info(
-            'peer gone peer=%s received=%d sent=%d dropped=%d reason="%s"',
-            session.name,
-            session.link.received,
-            session.link.sent,
-            dropped,
-            reason,
-        )
 
     def _forget(self, session: Session) -> None:
         """Take a session out of the hub; put the port back when it was the last."""

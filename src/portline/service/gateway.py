@@ -136,7 +136,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
         unspoken=hub.unspoken,
-        dropped=connection.dropped + sum(session.outbox.dropped for session in hub.peers),
+        dropped=connection.departures.dropped + sum(peer.outbox.dropped for peer in hub.peers),
         turned_away=connection.door.turned_away,
         replaced=connection.door.replaced,
     )

@@ -32,7 +32,6 @@ from portline.line import (
     SetModem,
     StopBits,
 )
-from portline.port import pty as module
 from portline.port.lines_client import ServedTerminal, ServedTerminals
 from portline.port.master import Master
 from portline.port.pty import PtyPort
@@ -40,7 +39,6 @@ from portline.port.termios2 import CBAUD, decode, encode, read_attributes, write
 from tests.ports import FLAGS, SETTINGS, FarEnd, VirtualBench, turns, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Run
@@ -523,37 +521,6 @@ def test_two_ports_of_one_name(run: Run, tmp_path: Path) -> None:
         first.close()
         second.port.open()
         second.close()
-
-    run(scenario())
-
-
-def test_no_terminals_left(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> tuple[int, int]:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    async def scenario() -> None:
-        bench = VirtualBench(tmp_path)
-        monkeypatch.setattr(os, "openpty", fail)
-        with pytest.raises(PortError, match=r"too many, see sysctl kernel.pty.max"):
-            bench.port.open()
-        bench.close()
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOENT])
-def test_no_inotify(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
-    def fail(path: str, look: Callable[[], None], loop: object) -> None:
-        raise OSError(error, os.strerror(error))
-
-    async def scenario() -> None:
-        bench = VirtualBench(tmp_path)
-        monkeypatch.setattr(module, "OpenWatch", fail)
-        before = len(os.listdir("/proc/self/fd"))
-        with pytest.raises(PortError, match="inotify"):
-            bench.port.open()
-        assert len(os.listdir("/proc/self/fd")) == before
-        bench.close()
 
     run(scenario())
 

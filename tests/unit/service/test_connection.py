@@ -173,7 +173,7 @@ def test_who_lingers_and_reads_nothing_is_not_collected_for_without_end(
                 meter.connection.port_data(b"x" * 65536)
             keep = meter.connection.hub.keep
             assert meter.connection.hub.heard == session.link.acked + keep.discarded
-            assert meter.connection.dropped == 0
+            assert meter.connection.departures.dropped == 0
 
     run(scenario())
 
