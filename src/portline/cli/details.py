@@ -40,7 +40,7 @@ def shown(key: str, value: object) -> str:
     if option is None or value is None:
         return "none" if value is None else clean(value)
     text = option.kind.show(option.kind.read(value))
-    return clean("0 (off)" if text == "0" and getattr(option.kind, "zero", "") == "off" else text)
+    return clean(text)
 
 
 def differences(connection: dict[str, Any], width: int) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.config.wording import nearest, quoted
 
@@ -165,9 +165,12 @@ class Number:
         return str(value)
 
 
+_OFF: Final = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Decimal:
-    """A number, also with a fraction, in ``low..high``, in ``unit``; 0 turns the option off."""
+    """A number, also with a fraction, in ``low..high``, in ``unit``; 0 or off turns it off."""
 
     low: float
     high: float
@@ -181,7 +184,7 @@ class Decimal:
     @property
     def allowed(self) -> str:
         """The range and the unit."""
-        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip() + ", or 0 (off)"
+        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip() + ", or off (0)"
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -190,6 +193,8 @@ class Decimal:
 
     def read(self, value: object) -> float:
         """Return the number."""
+        if isinstance(value, str) and value.strip().lower() == _OFF:
+            return 0.0
         if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", value):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -199,5 +204,5 @@ class Decimal:
         raise ValueError(f"{quoted(value)} must be {self.allowed}")
 
     def show(self, value: object) -> str:
-        """Write the number."""
-        return f"{value:g}"
+        """Write the number; 0 as what it means."""
+        return f"{value:g}" if value else _OFF

@@ -39,7 +39,7 @@ class _Measure(ABC):
     def allowed(self) -> str:
         """The range, and what 0 means."""
         spread = f"{self.show(self.low)} to {self.show(self.high)}"
-        return f"{spread}, or 0 ({self.zero})" if self.zero and self.low > 0 else spread
+        return f"{spread}, or {self.zero} (0)" if self.zero and self.low > 0 else spread
 
     @abstractmethod
     def show(self, value: object) -> str:
@@ -99,16 +99,18 @@ class Duration(_Measure):
 
     def read(self, value: object) -> float:
         """Return the seconds."""
+        if isinstance(value, str) and self.zero and value.strip().lower() == self.zero:
+            return 0.0
         allowed = f'{self.allowed}: a number of seconds, or one with ms, s, min or h, like "10s"'
         return float(self._within(value, _measured(value, _SECONDS, allowed)))
 
     def show(self, value: object) -> str:
-        """Write ``500ms``, ``10s``, ``5min``, ``1h``; 0 stays ``0``."""
+        """Write ``500ms``, ``10s``, ``5min``, ``1h``; 0 as what it means."""
         seconds = Fraction(str(value))
         for unit in ("h", "min", "s", "ms"):
             count = seconds / _SECONDS[unit]
             if count.denominator == 1:
-                return f"{count}{unit}" if count else "0"
+                return f"{count}{unit}" if count else self.zero or "0"
         return f"{value}s"
 
 

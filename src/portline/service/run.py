@@ -94,7 +94,10 @@ class Service:
             if self._ended.is_set():
                 return []
             _prepare(config)
-            return self.gateway.apply(config).lines()
+            lines = self.gateway.apply(config).lines()
+        for line in lines:
+            LOG.info("reloaded: %s", line)
+        return lines
 
     async def run(
         self,

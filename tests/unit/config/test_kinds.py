@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.config.kinds import Choice, Number, Switch
+from portline.config.kinds import Choice, Decimal, Number, Switch
 from portline.line import Parity, StopBits
 
 PARITY = Choice({item.name.lower(): item for item in Parity})
@@ -98,3 +98,20 @@ def test_a_wrong_number_names_the_range_and_the_nearest(value: object, message: 
 def test_a_number_describes_itself() -> None:
     assert Number(1, 9).allowed == "1 to 9"
     assert (Number(1, 9).metavar, Number(1, 9).choices) == ("NUMBER", ())
+
+
+def test_a_decimal_is_read_in_a_range_or_off() -> None:
+    kind = Decimal(0.5, 1000, "character times")
+    assert [kind.read(value) for value in (3.5, "3.5", 1, 0, "0", "off", " Off ")] == [
+        3.5,
+        3.5,
+        1.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    ]
+    assert (kind.show(3.5), kind.show(0.0)) == ("3.5", "off")
+    for wrong in (0.4, 1001, "much", True, None):
+        with pytest.raises(ValueError, match=r"0\.5 to 1000 character times, or off \(0\)"):
+            kind.read(wrong)

@@ -50,7 +50,7 @@ def test_the_spellings_of_a_duration(text: object, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0"), (0.5, "500ms"), (10.0, "10s"), (90, "90s"), (300, "5min"), (3600, "1h")],
+    [(0, "off"), (0.5, "500ms"), (10.0, "10s"), (90, "90s"), (300, "5min"), (3600, "1h")],
 )
 def test_a_duration_is_shown_with_the_largest_whole_unit(seconds: float, text: str) -> None:
     assert DURATION.show(seconds) == text
@@ -71,10 +71,16 @@ def test_what_is_no_duration(wrong: object) -> None:
         DURATION.read(wrong)
 
 
+def test_the_word_for_zero_is_read_too() -> None:
+    assert Duration(1, 60, "off").read(" OFF ") == 0.0
+    with pytest.raises(ValueError, match="must be 1s to 1min: a number of seconds"):
+        Duration(1, 60).read("off")
+
+
 def test_a_duration_out_of_range_names_the_range_and_the_nearest() -> None:
     with pytest.raises(ValueError, match="must be") as caught:
         Duration(1, 60, "off").read("2min")
-    assert str(caught.value) == '"2min" must be 1s to 1min, or 0 (off); the nearest is 1min'
+    assert str(caught.value) == '"2min" must be 1s to 1min, or off (0); the nearest is 1min'
     with pytest.raises(ValueError, match="0 must be 1s to 1min; the nearest is 1s"):
         Duration(1, 60).read(0)
 
@@ -111,6 +117,6 @@ def test_a_size_is_whole_bytes_within_the_range() -> None:
 
 def test_measures_describe_themselves() -> None:
     assert (DURATION.metavar, DURATION.choices) == ("SECONDS", ())
-    assert Size(1, 2048, "none").allowed == "1 to 2KiB, or 0 (none)"
+    assert Size(1, 2048, "none").allowed == "1 to 2KiB, or none (0)"
     assert (SIZE.metavar, SIZE.choices, SIZE.allowed) == ("BYTES", (), "0 to 64MiB")
-    assert Duration(0, 60, "off").allowed == "0 to 1min"
+    assert Duration(0, 60).allowed == "0 to 1min"
