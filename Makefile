@@ -7,7 +7,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PYTEST := $(BIN)/python -X dev -m pytest -q
+# Tests mostly wait for processes and sockets, so more of them than cores run at a time.
+PYTEST := $(BIN)/python -X dev -m pytest -q -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check format docs bench clean
@@ -29,17 +30,17 @@ run: $(VENV)/.run
 	@$(BIN)/portline demo
 
 test: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist worksteal -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist worksteal
+	$(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n 2 --dist worksteal $(if $(PORTLINE_TESTS_REQUIRE),,-m "not slow")
+	$(PYTEST) $(if $(PORTLINE_TESTS_REQUIRE),,-m "not slow")
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

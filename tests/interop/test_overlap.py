@@ -341,6 +341,7 @@ def test_somebody_elses_dead_mount_is_not_touched(namespace: Namespace) -> None:
 
 
 @pytest.mark.parametrize("remedy", ["start", "repair"])
+@pytest.mark.slow
 def test_kills_at_any_moment(
     namespace: Namespace, overlap: Callable[..., Server], remedy: str
 ) -> None:
