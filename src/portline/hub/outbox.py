@@ -72,6 +72,8 @@ class Outbox:
 
     def put(self, data: bytes) -> None:
         """Add data at the end, even beyond the limit: see :meth:`shrink`."""
+        if not data:
+            return  # b"" is what an empty outbox gives
         self._queue.append(data)
         self.size += len(data) + CHUNK_COST
 

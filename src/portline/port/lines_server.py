@@ -95,7 +95,11 @@ class LinesServer:
         """
         self.close()
         self._terminal = terminal
-        listening = socket.socket(socket.AF_UNIX)
+        try:
+            listening = socket.socket(socket.AF_UNIX)
+        except OSError as error:
+            self._unserved(error)
+            return
         listening.setblocking(False)
         try:
             found = os.stat(terminal)
@@ -103,10 +107,13 @@ class LinesServer:
             listening.listen(CLIENTS_MAX)
         except OSError as error:
             listening.close()
-            LOG.warning("%s: `portline run` cannot emulate it: %s", self._port.name, error.strerror)
+            self._unserved(error)
             return
         self._socket = listening
         self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def _unserved(self, error: OSError) -> None:
+        LOG.warning("%s: `portline run` cannot emulate it: %s", self._port.name, error.strerror)
 
     def close(self) -> None:
         """Leave everybody; safe twice."""

@@ -72,8 +72,8 @@ def _apply_policies(connection: Connection, config: ServerConnection) -> None:
 
 def _listen(connection: Connection, config: ServerConnection) -> None:
     entrance = connection.entrance
-    entrance.move(config.listeners())
-    entrance.listen(not config.listen_when_open or _in_use(connection))
+    wanted = not config.listen_when_open or _in_use(connection)
+    entrance.move(config.listeners(), wanted=wanted)
     for session in connection.hub.peers:
         if session.protocol not in entrance.protocols:
             session.close(f"{session.protocol} is not offered any more")

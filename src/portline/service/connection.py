@@ -156,7 +156,8 @@ class Connection:
         """Gather packets by the configuration of now; what is gathered already is sent."""
         rest = b"" if self.packets is None else self.packets.rest()
         self.packets = self._packet_flow()
-        self._send(rest)
+        if rest:
+            self._send(rest)
         self.time_packets(self.settings)
 
     def refresh(self) -> None:

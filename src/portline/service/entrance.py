@@ -55,8 +55,8 @@ class Entrance:
             else:
                 listener.close()
 
-    def move(self, places: Iterable[Listen]) -> None:
-        """Listen at ``places`` instead; where that was done before it is not interrupted.
+    def move(self, places: Iterable[Listen], *, wanted: bool) -> None:
+        """Listen at ``places`` instead, if that is ``wanted``; where it was done it goes on.
 
         New places are tried in the next turn of the loop, when others have left them.
         """
@@ -68,6 +68,9 @@ class Entrance:
             self._doors.append(same or (place, self._made(place)))
         for _, listener in before:
             listener.close()
+        if not wanted:
+            self.listen(False)
+        self._open = wanted
         self._loop.call_soon(self._listen_again)
 
     def _listen_again(self) -> None:

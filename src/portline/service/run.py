@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import signal
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import ConfigError, UsageError
@@ -163,6 +163,12 @@ def _prepare(config: GatewayConfig) -> None:
     recover(config)
 
 
+def _say(lines: list[str]) -> None:
+    """Print lines where somebody reads them; nobody does behind a pipe that is closed."""
+    with suppress(OSError):
+        print(*lines, sep="\n", flush=True)
+
+
 def _is_gone(fd: int) -> bool:
     """Tell whether the terminal behind a descriptor has hung up (tty_ioctl(4): EIO)."""
     try:
@@ -185,11 +191,11 @@ def run(
 
     def started(gateway: Gateway) -> None:
         if announce:
-            print(*announcement(gateway), sep="\n", flush=True)
+            _say(announcement(gateway))
 
     def reloaded(lines: list[str]) -> None:
         if announce:
-            print(*(lines or ["the configuration is as it was"]), sep="\n", flush=True)
+            _say(lines or ["the configuration is as it was"])
 
     async def serve() -> None:
         service = Service(config, load)

@@ -80,3 +80,10 @@ def test_a_single_chunk_is_the_very_object_that_was_put() -> None:
     chunk = bytes(bytearray(b"shared"))
     box.put(chunk)
     assert box.take() is chunk
+
+
+def test_nothing_is_not_taken_for_the_end() -> None:
+    outbox = Outbox(1 << 20)
+    outbox.put(b"")
+    outbox.put(b"x" * 100_000)
+    assert b"".join(iter(outbox.take, b"")) == b"x" * 100_000

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portline.cli.demo import free_port
 from portline.config.changes import REMAKES, changes
 from portline.config.models import GatewayConfig, ServerConnection, options
 from portline.line import LineSettings, PortState, SetLine, SetModem
@@ -276,6 +277,7 @@ def test_a_protocol_that_is_not_offered_any_more_ends(run: Run, stage: Play) -> 
             peer = await meter.peer()
             adopt(meter, protocol="rfc2217")
             assert await peer.hears_end() == b""
+            await until(lambda: meter.connection.entrance.listeners[0].listening)
             await meter.asker()
 
     run(scenario())
@@ -303,5 +305,18 @@ def test_who_hears_what_was_kept_may_be_decided_later(run: Run, stage: Play) -> 
             peer = await meter.peer()
             adopt(meter, send_to="all")
             await peer.hears(b"kept")
+
+    run(scenario())
+
+
+def test_two_connections_may_swap_their_addresses(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        ports = free_port(20000), free_port(26000)
+        async with stage(listen=ports[0]) as one, stage(listen=ports[1]) as other:
+            adopt(one, listen=ports[1])
+            adopt(other, listen=ports[0])
+            listeners = [each.connection.entrance.listeners[0] for each in (one, other)]
+            await until(lambda: all(each.listening or each.error for each in listeners))
+            assert [each.error for each in listeners] == [None, None]
 
     run(scenario())
