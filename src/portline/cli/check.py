@@ -14,17 +14,18 @@ from portline.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
 
 __all__ = ["check", "summary"]
 
 
-def summary(name: str, connection: ServerConnection) -> str:
+def summary(name: str, connection: ConnectionConfig) -> str:
     """Return one line on what a connection does: ``meter: /dev/ttyUSB0 9600-8N1 on raw://...``."""
-    places = ", ".join(str(place) for place in connection.listeners())
+    places = ", ".join(str(place) for place in connection.places())
+    where = f"{'on' if connection.kind == 'server' else 'to'} {places}"
     if connection.is_virtual:
-        return f"{name}: virtual port {connection.port_name} on {places}"
-    return f"{name}: {connection.port_name} {connection.line_settings()} on {places}"
+        return f"{name}: virtual port {connection.port_name} {where}"
+    return f"{name}: {connection.port_name} {connection.line_settings()} {where}"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

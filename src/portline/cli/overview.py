@@ -40,6 +40,9 @@ One that is not in here is shown by its name, so that none is hidden."""
 
 TRAFFIC: Final = ("heard", "spoken")
 
+_NETWORK: Final = {"server": "listens", "client": "calls"}
+"""The label of where a kind of connection meets its peers."""
+
 _OUT: Final = ("dtr", "rts")
 _IN: Final = ("cts", "dsr", "dcd", "ri")
 
@@ -53,7 +56,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
         title += f" - {clean(connection['reason'])}"
     lines = paragraph(title, width)
     lines += entry("port", _port(connection["port"]), width)
-    lines += entry("listens", clean(", ".join(connection["listeners"])) or "nowhere", width)
+    where = clean(", ".join(connection["places"])) or "nowhere"
+    lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portline.config.options import key_of
-from portline.config.server import options
+from portline.config.connection import options
 
 if TYPE_CHECKING:
-    from portline.config.models import GatewayConfig, ServerConnection
+    from portline.config.models import ConnectionConfig, GatewayConfig
 
 __all__ = ["REMAKES", "Change", "Changes", "changes"]
 
@@ -94,11 +94,13 @@ def changes(old: GatewayConfig, new: GatewayConfig) -> Changes:
     return Changes(tuple(removed), tuple(added), tuple(changed))
 
 
-def _namesake(connection: ServerConnection, removed: dict[str, ServerConnection]) -> str | None:
+def _namesake(connection: ConnectionConfig, removed: dict[str, ConnectionConfig]) -> str | None:
     """Return the connection that is gone and was about the same port; no two can be."""
     ports = {each.port_name: name for name, each in removed.items()}
     return ports.get(connection.port_name)
 
 
-def _different(old: ServerConnection, new: ServerConnection) -> tuple[str, ...]:
+def _different(old: ConnectionConfig, new: ConnectionConfig) -> tuple[str, ...]:
+    if type(old) is not type(new):
+        return ("kind",)
     return tuple(name for name in options(type(new)) if getattr(old, name) != getattr(new, name))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from portline.config.values import EVERY_ADDRESS, Address
 from portline.config.wording import quoted
+from portline.net.proxy import Proxy
 
-__all__ = ["Device", "ListenAddresses", "VirtualName"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Device", "HostAddresses", "ListenAddresses", "ProxyAddress", "VirtualName"]
 
 LISTENERS_MAX: Final = 16
 """Addresses of one connection: one per interface of a large machine, in two protocols."""
+
+HOSTS_MAX: Final = 32
+"""Hosts of one client connection, as in the boxes of the trade (field notes on Lantronix)."""
 
 NAME_LIMIT: Final = 200
 """Bytes in the name of a virtual port, as UTF-8: a file system allows 255 (Linux NAME_MAX), of
@@ -124,19 +131,9 @@ class ListenAddresses:
 
     def read(self, value: object) -> tuple[Address, ...]:
         """Return the addresses; a ValueError tells of every one that cannot be used."""
-        items = list(value) if isinstance(value, list | tuple) else [value]
-        if not items:
-            raise ValueError("an empty list; write at least one address")
-        if len(items) > LISTENERS_MAX:
-            raise ValueError(f"a list of {len(items)} must be 1 to {LISTENERS_MAX} addresses")
         found: list[Address] = []
         wrong: list[str] = []
-        for item in items:
-            try:
-                address = self._one(item)
-            except ValueError as error:
-                wrong.append(str(error))
-                continue
+        for address in _addresses(value, LISTENERS_MAX, wrong):
             if other := next((each for each in found if address.overlaps(each)), None):
                 wrong.append(_overlap(address, other))
             found.append(address)
@@ -144,19 +141,112 @@ class ListenAddresses:
             raise ValueError("; ".join(wrong))
         return tuple(found)
 
-    @staticmethod
-    def _one(item: object) -> Address:
-        match item:
-            case Address():
-                return item
-            case int() | str() if not isinstance(item, bool):
-                return Address.parse(str(item))
-            case _:
-                raise ValueError(f"{quoted(item)} must be an address like 127.0.0.1:4001")
+    def show(self, value: object) -> str:
+        """Write the addresses with commas."""
+        return ", ".join(str(address) for address in self.read(value))
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddresses:
+    """One host to connect to, or a list of them."""
+
+    @property
+    def metavar(self) -> str:
+        """An address."""
+        return "HOST:PORT"
+
+    @property
+    def allowed(self) -> str:
+        """The shapes of an address."""
+        return (
+            '"HOST:PORT" or "[IPV6]:PORT", with raw:// or rfc2217:// before it; or a list of 1 to '
+            f"{HOSTS_MAX} of them"
+        )
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: an address is not listed."""
+        return ()
+
+    def read(self, value: object) -> tuple[Address, ...]:
+        """Return the addresses; a ValueError tells of every one that cannot be used."""
+        found: list[Address] = []
+        wrong: list[str] = []
+        for address in _addresses(value, HOSTS_MAX, wrong):
+            if address.host == EVERY_ADDRESS or not address.port:
+                wrong.append(
+                    f"{quoted(str(address))} is no host to connect to; name one and a port"
+                )
+            elif address in found:
+                wrong.append(f"{address} is listed twice")
+            found.append(address)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return tuple(found)
 
     def show(self, value: object) -> str:
         """Write the addresses with commas."""
         return ", ".join(str(address) for address in self.read(value))
+
+
+def _addresses(value: object, limit: int, wrong: list[str]) -> Iterator[Address]:
+    """Yield one address or those of a list; what is wrong with the others is added to ``wrong``."""
+    items = list(value) if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise ValueError("an empty list; write at least one address")
+    if len(items) > limit:
+        raise ValueError(f"a list of {len(items)} must be 1 to {limit} addresses")
+    for item in items:
+        try:
+            address = _address(item)
+        except ValueError as error:
+            wrong.append(str(error))
+        else:
+            yield address
+
+
+def _address(item: object) -> Address:
+    match item:
+        case Address():
+            return item
+        case int() | str() if not isinstance(item, bool):
+            return Address.parse(str(item))
+        case _:
+            raise ValueError(f"{quoted(item)} must be an address like 127.0.0.1:4001")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAddress:
+    """A proxy with its protocol, address and login."""
+
+    @property
+    def metavar(self) -> str:
+        """A proxy."""
+        return "URL"
+
+    @property
+    def allowed(self) -> str:
+        """The two protocols."""
+        return '"socks5://HOST:PORT" or "http://HOST:PORT", with USER:PASSWORD@ before HOST'
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: a proxy is not listed."""
+        return ()
+
+    def read(self, value: object) -> Proxy:
+        """Return the proxy."""
+        match value:
+            case Proxy():
+                return value
+            case str():
+                return Proxy.parse(value.strip())
+            case _:
+                raise ValueError(f"{quoted(value)} must be {self.allowed}")
+
+    def show(self, value: object) -> str:
+        """Write it without the password: what is shown must not tell it."""
+        return str(value)
 
 
 def _overlap(address: Address, other: Address) -> str:

@@ -11,9 +11,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portline.config.kinds import Switch
+from portline.config.kinds import Choice, Switch
+from portline.config.measures import Duration
 from portline.config.options import Combination, exclusion, key_of
-from portline.config.places import Device, ListenAddresses, VirtualName
+from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
 from portline.config.wording import nearest, quoted
 from portline.hub.policy import WhenFull
@@ -23,12 +24,18 @@ if TYPE_CHECKING:
 
     from portline.config.kinds import Kind
 
-__all__ = ["Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
+__all__ = ["KINDS", "Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
+
+KINDS: Final = ("server", "client")
+"""What a connection may be."""
 
 CONNECTION_NAME_LIMIT: Final = 64
 """Characters in the name of a connection: it stands in every line of the log."""
 
 _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
+
+_ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
+_DELAYS: Final = Duration(0, 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +95,34 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
+    if table["kind"] == "client":
+        faults += _client_contradictions(table)
     if "idle_after" in table and table.get("when_full") != WhenFull.REPLACE_IDLE.value:
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
         faults.append(Fault(("idle_after",), text))
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    if "connect" not in table:
+        yield Fault((), 'needs a host to connect to: write connect = "HOST:PORT"')
+    hosts = _read(HostAddresses(), table.get("connect"))
+    if _read(_ATTEMPTS, table.get("connect_to")) == "all" and isinstance(hosts, tuple):
+        if Protocol.RFC2217 in _protocols(table):
+            yield Fault(
+                ("connect_to",),
+                "all does not apply to protocol rfc2217, because one port has one set of settings; "
+                "write first, or choose protocol raw",
+            )
+    shortest = _read(_DELAYS, table.get("retry", 0.2))
+    longest = _read(_DELAYS, table.get("retry_max", 5.0))
+    if isinstance(shortest, float) and isinstance(longest, float) and shortest > longest:
+        yield Fault(
+            ("retry_max" if "retry_max" in table else "retry",),
+            f"retry {shortest:g} s is longer than retry-max {longest:g} s; make it shorter",
+        )
 
 
 def _combinations(table: Mapping[str, object]) -> set[Combination]:
@@ -110,7 +139,10 @@ def _protocols(table: Mapping[str, object]) -> set[Protocol]:
         if not isinstance(table["protocol"], Protocol):
             return set(Protocol)
         common = table["protocol"]
-    addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+    if table.get("kind") == "client":
+        addresses = _read(HostAddresses(), table.get("connect"))
+    else:
+        addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
     if not isinstance(addresses, tuple):
         return set(Protocol)
     return {address.resolved(common).protocol for address in addresses}
@@ -191,6 +223,8 @@ def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
 def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
     taken: list[tuple[Address, str]] = []
     for name, table in connections.items():
+        if table.get("kind", "server") != "server":
+            continue
         mine = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
         if not isinstance(mine, tuple):
             continue

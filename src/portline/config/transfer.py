@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Final
 
 from pydantic import BaseModel
@@ -11,7 +12,14 @@ from portline.config.measures import Duration, Size
 from portline.config.options import Group, Option
 from portline.hub.policy import Overflow, Selection, WhenFull
 
-__all__ = ["BufferOptions", "ConnectionOptions", "TransferOptions"]
+__all__ = [
+    "AdmissionOptions",
+    "Answers",
+    "BufferOptions",
+    "LivenessOptions",
+    "OpeningOptions",
+    "TransferOptions",
+]
 
 KEEPALIVE_MAX: Final = 32767
 """Seconds; the longest keepalive time that Linux takes (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL)."""
@@ -31,8 +39,15 @@ BACKLOG_MIN: Final = 64 * 1024
 _PEERS: Final = Choice({item.value: item for item in Selection})
 
 
-class ConnectionOptions(BaseModel):
-    """Connection settings (mission 1.4)."""
+class Answers(Enum):
+    """How exactly the answers of a remote port are taken."""
+
+    LENIENT = "lenient"
+    STRICT = "strict"
+
+
+class LivenessOptions(BaseModel):
+    """How long a peer stays that says nothing (mission 1.4)."""
 
     keepalive: Annotated[
         float,
@@ -61,6 +76,11 @@ class ConnectionOptions(BaseModel):
             "many devices are rightly silent for days",
         ),
     ] = 0.0
+
+
+class AdmissionOptions(BaseModel):
+    """Who is let in, and when (mission 1.4)."""
+
     max_connections: Annotated[
         int,
         Option(
@@ -90,6 +110,20 @@ class ConnectionOptions(BaseModel):
             "a person at a console pauses for less",
         ),
     ] = 60.0
+    listen_when_open: Annotated[
+        bool,
+        Option(
+            Group.CONNECTION,
+            Switch(),
+            "Listen only while an application has the virtual port open",
+            "peers may come before the application does",
+        ),
+    ] = False
+
+
+class OpeningOptions(BaseModel):
+    """When the local port is opened (mission 1.4)."""
+
     open_when_connected: Annotated[
         bool,
         Option(
@@ -98,15 +132,6 @@ class ConnectionOptions(BaseModel):
             "Open the real port only while at least one peer is connected, so that other programs "
             "can use it meanwhile",
             "faults of the device show at once, and the buffer can collect",
-        ),
-    ] = False
-    listen_when_open: Annotated[
-        bool,
-        Option(
-            Group.CONNECTION,
-            Switch(),
-            "Listen only while an application has the virtual port open",
-            "peers may come before the application does",
         ),
     ] = False
 
@@ -150,6 +175,16 @@ class TransferOptions(BaseModel):
             "it is what RFC 2217 is for",
         ),
     ] = True
+    answers: Annotated[
+        Answers,
+        Option(
+            Group.TRANSFER,
+            Choice({item.value: item for item in Answers}),
+            "What to do about a remote port that does not take a setting, or leaves it without an "
+            "answer: warn and go on, or (strict) disconnect",
+            "many servers leave something out, and data passes nevertheless",
+        ),
+    ] = Answers.LENIENT
 
 
 class BufferOptions(BaseModel):

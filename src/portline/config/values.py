@@ -1,7 +1,7 @@
 """The words and addresses that a configuration is made of.
 
 The enums' values are what people write in files and on the command line.  An :class:`Address` is
-what was written; a :class:`Listen` is what one listener does, with the protocol filled in.
+what was written; a :class:`Place` is that with the protocol filled in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = [
     "EVERY_ADDRESS",
     "PORT_MAX",
     "Address",
-    "Listen",
+    "Place",
     "Protocol",
 ]
 
@@ -45,7 +45,7 @@ _PREFIX: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A place to listen on.  ``protocol`` is None where that of the connection is meant.
+    """A place to listen on or to connect to.  ``protocol`` is None where that of the connection is meant.
 
     ``host`` is a literal IPv4 or IPv6 address in its shortest form, a host name, or
     :data:`EVERY_ADDRESS`; ``port`` is in 0..65535, 0 meaning any free one.
@@ -74,9 +74,9 @@ class Address:
             )
         return cls(_host(host, text), _port(port, text), protocol)
 
-    def resolved(self, protocol: Protocol) -> Listen:
-        """Return the listener, whose protocol is ``protocol`` unless this address names its own."""
-        return Listen(self.host, self.port, self.protocol or protocol)
+    def resolved(self, protocol: Protocol) -> Place:
+        """Return the place, whose protocol is ``protocol`` unless this address names its own."""
+        return Place(self.host, self.port, self.protocol or protocol)
 
     def overlaps(self, other: Address) -> bool:
         """Tell whether the two cannot be listened on at the same time."""
@@ -92,8 +92,8 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """One listener: where, and what is spoken there."""
+class Place:
+    """Where one listener is or one host is dialled, and what is spoken there."""
 
     host: str
     port: int

@@ -12,12 +12,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from portline.config.options import Combination, Option, exclusion, key_of
-from portline.config.server import ServerConnection, options
+from portline.config.connection import options
 from portline.line import Parity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from portline.config.models import ConnectionConfig
     from portline.service.status import ConnectionStatus
 
 __all__ = ["combinations", "option_values", "plain", "snapshot"]
@@ -38,7 +39,7 @@ def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dic
         "rates": {"heard": heard, "spoken": spoken},
         "counters": counters,
         "options": option_values(status.config),
-        "not_applicable": _not_applicable(combinations(status.config)),
+        "not_applicable": _not_applicable(type(status.config), combinations(status.config)),
     }
 
 
@@ -57,19 +58,17 @@ def plain(value: object) -> object:
             return value
 
 
-@cache
-def _options() -> Mapping[str, Option]:
-    return options(ServerConnection)
+_options = cache(options)
 
 
-def option_values(config: ServerConnection) -> dict[str, object]:
+def option_values(config: ConnectionConfig) -> dict[str, object]:
     """Return the options of a connection by their keys, each as a file may hold it.
 
     The one of ``port`` and ``virtual`` that was not chosen is None.
     """
     return {
         key_of(field): _written(option, getattr(config, field))
-        for field, option in _options().items()
+        for field, option in _options(type(config)).items()
     }
 
 
@@ -83,16 +82,18 @@ def _written(option: Option, value: object) -> object:
             return option.kind.show(value)
 
 
-def combinations(config: ServerConnection) -> frozenset[Combination]:
-    """Return what the listeners of a connection make of it."""
+def combinations(config: ConnectionConfig) -> frozenset[Combination]:
+    """Return what the port and the protocols of a connection make of it."""
     return frozenset(
-        Combination.of(virtual=config.is_virtual, protocol=listen.protocol)
-        for listen in config.listeners()
+        Combination.of(virtual=config.is_virtual, protocol=protocol)
+        for protocol in config.protocols()
     )
 
 
 @cache
-def _not_applicable(chosen: frozenset[Combination]) -> Mapping[str, str]:
+def _not_applicable(
+    model: type[ConnectionConfig], chosen: frozenset[Combination]
+) -> Mapping[str, str]:
     """Return the options that do nothing here, each with where they do not apply."""
-    reasons = {key_of(field): exclusion(field, chosen) for field in _options()}
+    reasons = {key_of(field): exclusion(field, chosen) for field in _options(model)}
     return {key: reason.where for key, reason in reasons.items() if reason is not None}

@@ -1,9 +1,9 @@
-"""One server connection: a local port, its hub, and whoever listens to it.  The composition root.
+"""One connection: a local port, its hub, and its network side.  The composition root.
 
 Theory of operation
 -------------------
 This is where configuration becomes plain values for the rooms below, and where their callbacks
-meet: the port calls ``port_*``, sessions call ``peer_*``, the door calls ``_enter``.  Everything
+meet: the port calls ``port_*``, sessions call ``peer_*``, the network side calls ``_enter``.  Everything
 happens in callbacks of one event loop, so nothing here needs a lock, and no callback blocks.
 
 A connection never ends because something is wrong with it: an address that is taken, a device that
@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from portline.config.models import ClientConnection
+from portline.config.transfer import Answers
 from portline.hub.core import Hub
 from portline.line import (
     BreakChange,
@@ -29,12 +31,11 @@ from portline.line import (
     SetBreak,
     SetLine,
     SetModem,
+    Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH
 from portline.service.departures import Departures
-from portline.service.door import Door
-from portline.service.entrance import Entrance
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.linger import Lingering
@@ -42,6 +43,7 @@ from portline.service.making import make_packetizer, make_permissions, make_port
 from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
+from portline.service.reception import Reception
 from portline.service.session import Session
 from portline.service.sweep import Sweep
 from portline.service.tenancy import Tenancy
@@ -49,10 +51,11 @@ from portline.service.tenancy import Tenancy
 if TYPE_CHECKING:
     import asyncio
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.line import LineSettings, PortState, Report, Request
     from portline.net.stream import StreamLink
+    from portline.service.network import NetworkSide
 
 __all__ = ["Connection"]
 
@@ -60,18 +63,20 @@ CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
 
+_WHO: Final = Query(Item.SIGNATURE)
+
 _FENCE: Final = Query(Item.LINE_STATE)
 """Changes nothing; its answer tells what is in force in its turn."""
 
 
 class Connection:
-    """A server connection named ``name``; see :class:`portline.config.models.ServerConnection`.
+    """A connection named ``name``; see :mod:`portline.config.models`.
 
     ``start`` and ``stop`` may each be called once.
     """
 
     def __init__(
-        self, name: str, config: ServerConnection, loop: asyncio.AbstractEventLoop
+        self, name: str, config: ConnectionConfig, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.name = name
         self.config = config
@@ -83,17 +88,6 @@ class Connection:
             send_to=config.send_to,
             buffer_size=config.buffer_size,
         )
-        self.door = Door(
-            name,
-            config.max_connections,
-            when_full=config.when_full,
-            idle_after=config.idle_after,
-            loop=loop,
-            peers=lambda: self.hub.peers,
-            moved=lambda: self.port.sent,
-            log=self.log,
-            enter=self._enter,
-        )
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.news = News(self.log)
@@ -102,13 +96,8 @@ class Connection:
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
         self.permissions = make_permissions(config)
-        self.entrance = Entrance(
-            config.listeners(),
-            loop=loop,
-            knock=self.door.knock,
-            changed=self.news.listener_changed,
-        )
         self._loop = loop
+        self.network = self._network_side()
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
@@ -131,16 +120,15 @@ class Connection:
         self._absent_since = self._loop.time()
         self.news.unreadable_lines(self.config)
         self.tenancy.start()
-        if not self.config.listen_when_open:
-            self.entrance.listen(True)
+        if self.network_wanted:
+            self.network.open(True)
 
     def stop(self, limit: float) -> list[StreamLink]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
 
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
-        self.entrance.listen(False)
-        self.door.close()
+        self.network.close()
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
         return self.departures.links
@@ -166,6 +154,34 @@ class Connection:
         self.pace.update()
         self.sweep.schedule()
 
+    @property
+    def network_wanted(self) -> bool:
+        """Tell whether peers are wanted now."""
+        application = self.port.application
+        in_use = application is not None and application.there
+        return in_use or not self.config.only_when_open
+
+    def _network_side(self) -> NetworkSide:
+        if isinstance(self.config, ClientConnection):
+            from portline.service.calling import Calling
+
+            return Calling(
+                self.config,
+                loop=self._loop,
+                enter=self._enter,
+                changed=self.news.dialer_changed,
+            )
+        return Reception(
+            self.name,
+            self.config,
+            loop=self._loop,
+            peers=lambda: self.hub.peers,
+            moved=lambda: self.port.sent,
+            log=self.log,
+            enter=self._enter,
+            changed=self.news.listener_changed,
+        )
+
     def _packet_flow(self) -> PacketFlow | None:
         rules = make_packetizer(self.config)
         if rules is None:
@@ -174,7 +190,7 @@ class Connection:
 
     # --- peers come and go ----------------------------------------------------------------------
 
-    def _enter(self, link: StreamLink, protocol: str) -> None:
+    def _enter(self, link: StreamLink, protocol: str) -> Session:
         self.set_link(link)
         self._number += 1
         session = Session(
@@ -184,6 +200,7 @@ class Connection:
             number=self._number,
             protocol=protocol,
             backlog=self.config.backlog_size,
+            held=protocol != "raw" and self.config.kind == "client" and self.config.is_virtual,
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
@@ -200,6 +217,7 @@ class Connection:
         self._deliver_kept()
         self.pace.update()
         self.sweep.schedule()
+        return session
 
     def set_link(self, link: StreamLink) -> None:
         """Give a link the TCP options of the configuration."""
@@ -224,7 +242,8 @@ class Connection:
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
         reason = "the peer closed the connection"
-        if session in self.hub.listeners and self._lingering.welcome(session):
+        stays = self.network.lingers and session in self.hub.listeners
+        if stays and self._lingering.welcome(session):
             self._lingering.begin(session, reason)
             self._forget(session)
         else:
@@ -248,7 +267,7 @@ class Connection:
                 self._lingering.vacate()
         if self.packets is not None and not self._occupied and (rest := self.packets.rest()):
             self._send(rest)
-        self.door.somebody_left()
+        self.network.left(session)
         if not self._occupied:
             self.tenancy.ends()
 
@@ -294,8 +313,8 @@ class Connection:
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
         self.log.info("an application %s the port", "opened" if in_use else "closed")
-        if self.config.listen_when_open:
-            self.entrance.listen(in_use)
+        if self.config.only_when_open:
+            self.network.open(in_use)
         if in_use:
             for session in self.hub.peers:
                 self._ask_settings(session)
@@ -368,8 +387,19 @@ class Connection:
 
     def peer_serves(self, session: Session) -> None:
         """Tell an access server how the application has opened the virtual port."""
+        session.ask(_WHO)
         self._ask_settings(session)
         self.inputs.serves(session)
+        if self.port.application is not None and self.port.application.state.break_on:
+            session.ask(SetBreak(True))
+
+    def peer_does_not_serve(self, session: Session) -> None:
+        """Tell that the settings of the application go nowhere."""
+        self.log.warning(
+            "peer=%s does not share a serial port by RFC 2217; data passes, settings and signal "
+            "lines do not (set its own protocol to rfc2217, or ours to raw)",
+            session.name,
+        )
 
     def _ask_settings(self, session: Session) -> None:
         if self.port.application is not None and self.port.application.there:
@@ -379,6 +409,14 @@ class Connection:
         """Note what the access server at the other end of a virtual port tells."""
         self.log.info("peer tells peer=%s %s", session.name, report)
         self.inputs.told(session, report)
+        if isinstance(report, Told) and (wrong := session.remote.told(report)):
+            self._differs(session, wrong)
+
+    def _differs(self, session: Session, wrong: str) -> None:
+        """Go on although the remote port is not as it was asked to be, unless that is too much."""
+        self.log.warning("peer=%s the remote port differs: %s", session.name, wrong)
+        if self.config.answers is Answers.STRICT:
+            session.close(f"{wrong} (answers = strict)")
 
     def peer_watches(self) -> None:
         """Have the port watch what at least one peer wants to be told of."""

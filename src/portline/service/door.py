@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from portline.net.stream import StreamLink
     from portline.service.session import Session
 
-    Enter: TypeAlias = Callable[[StreamLink, str], None]
+    Enter: TypeAlias = Callable[[StreamLink, str], object]
 
 __all__ = ["FIGHT", "FIGHT_SPAN", "NEWCOMERS", "WAIT_LIMIT", "Door"]
 

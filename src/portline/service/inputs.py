@@ -22,7 +22,7 @@ from portline.line import Item, ModemChange, ModemLines, Query, SetInputs, SetMo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.line import PortState, Report
     from portline.port.base import SerialPort
     from portline.service.session import Session
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Inputs", "input_rules"]
 
 
-def input_rules(config: ServerConnection) -> InputRules | None:
+def input_rules(config: ConnectionConfig) -> InputRules | None:
     """Return the rules of a virtual port's lines; None for a real port, which reads its own."""
     if config.virtual is None:
         return None

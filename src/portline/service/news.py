@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from portline.config.options import key_of
 
 if TYPE_CHECKING:
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.hub.keep import Keep
+    from portline.net.dial import Dialer
     from portline.net.listen import Listener
     from portline.port.base import SerialPort
 
@@ -33,7 +34,7 @@ class News:
         self._discarded = 0
         self._not_kept = 0
 
-    def unreadable_lines(self, config: ServerConnection) -> None:
+    def unreadable_lines(self, config: ConnectionConfig) -> None:
         """Tell who wants to see lines at a virtual port which programs can see them."""
         fields = type(config).model_fields
         asked = [name for name in fields if name in config.model_fields_set]
@@ -70,6 +71,11 @@ class News:
             level = logging.WARNING if listener in self._troubled else logging.INFO
             self._troubled.discard(listener)
             self._log.log(level, "listening on %s", listener.address)
+
+    def dialer_changed(self, dialer: Dialer) -> None:
+        """Tell that no host answers, and why; that one does is told with the peer."""
+        if dialer.error is not None:
+            self._log.warning("%s; trying again", dialer.error)
 
     def kept(self, keep: Keep) -> None:
         """Tell how much of what came while nobody was connected did not fit."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from portline.config.models import GatewayConfig
+    from portline.service.status import ConnectionStatus
 
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
 
@@ -49,13 +50,21 @@ def announcement(gateway: Gateway) -> list[str]:
     for status in gateway.status():
         port = status.port
         what = f"{port.name} ({port.path})" if port.path not in (None, port.name) else port.name
-        where = ", ".join(status.listeners)
+        kind = "on" if status.config.kind == "server" else "to"
+        where = f"{kind} {', '.join(status.places)}"
         settings = f" {port.settings}" if port.in_use is None else ""
-        trouble = f" - {status.state.value}, trying again" if status.reason else ""
-        if status.state is State.WAITING:
-            trouble = " - waiting for an application to open it"
-        lines.append(f"{status.name}: {what}{settings} on {where}{trouble}")
+        lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
     return lines
+
+
+def _trouble(status: ConnectionStatus) -> str:
+    match status.state:
+        case State.WAITING:
+            return " - waiting for an application to open it"
+        case State.CONNECTING:
+            return " - connecting"
+        case _:
+            return f" - {status.state.value}, trying again" if status.reason else ""
 
 
 class Service:

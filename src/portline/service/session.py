@@ -34,6 +34,7 @@ from portline.line import (
     Watch,
 )
 from portline.net.stream import FINISH_LIMIT, READ_SIZE
+from portline.service.remote import RemotePort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,9 @@ milliseconds.  It doubles with each turn that brought data, so that data comes a
 
 MANY: Final = 64
 """Events, or words of our own, in one turn that tell commands from data."""
+
+HOLD_LIMIT: Final = 3.0
+"""Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
 
 WORD: Final = 3
 """Bytes of the shortest word that we say: IAC WONT and an option."""
@@ -79,6 +83,9 @@ class SessionOwner(Protocol):
     def peer_serves(self, session: Session) -> None:
         """Note that the peer turns out to be an access server, which can be asked."""
 
+    def peer_does_not_serve(self, session: Session) -> None:
+        """Note that a peer which should be an access server is none."""
+
     def peer_watches(self) -> None:
         """Note that what the peers want to be told of has changed."""
 
@@ -96,7 +103,11 @@ class SessionOwner(Protocol):
 
 
 class Session:
-    """A connected peer.  ``number`` is unique within its connection, counted from 1."""
+    """A connected peer.  ``number`` is unique within its connection, counted from 1.
+
+    While it is ``held``, data waits: until the peer turns out to be an access server and has been
+    asked for the settings that the data is for, says that it is none, or HOLD_LIMIT is over.
+    """
 
     def __init__(
         self,
@@ -107,6 +118,7 @@ class Session:
         number: int,
         protocol: str,
         backlog: int,
+        held: bool = False,
         clock: Callable[[], float],
     ) -> None:
         self.link = link
@@ -118,17 +130,22 @@ class Session:
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
         self.outbox = Outbox(backlog)
+        self.remote = RemotePort()
+        """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
         self.closed = False
         self._owner = owner
         self._clock = clock
-        self._clear = True
+        self._clear = not held
+        self._held = held
+        self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
         self._serves = False
+        self.outbox.suspended = held
         if not wire.transparent:
             link.read_size = COMMANDS_READ
 
@@ -243,6 +260,8 @@ class Session:
             words = b"".join(self._collected)
             self._collected = None
             self._say(words)
+        if self._held and (self._serves or wire.refuses):
+            self._release()
 
     def _size_reads(self, events: int) -> None:
         """Read less at once from a peer that sends mostly commands, so that others get a turn."""
@@ -251,7 +270,10 @@ class Session:
 
     def ask(self, request: Request) -> None:
         """Ask the peer, if it is an access server, to do what the request says."""
-        self._say(self.wire.ask(request, self._clock()))
+        words = self.wire.ask(request, self._clock())
+        if words:
+            self.remote.asks(request)
+            self._say(words)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -273,11 +295,19 @@ class Session:
                 self._owner.peer_report(self, event)
 
     def _suspend(self, suspended: bool) -> None:
-        self.outbox.suspended = suspended
+        self._suspended = suspended
+        self.outbox.suspended = suspended or self._held
         if suspended:
             self._clear = False
-        elif not self.link.unsent:
+        elif not self.link.unsent and not self._held:
             self.link_ready()
+
+    def _release(self) -> None:
+        """Let data go that has waited for the settings to be asked for."""
+        self._held = False
+        if not self._serves:
+            self._owner.peer_does_not_serve(self)
+        self._suspend(self._suspended)
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
@@ -300,6 +330,8 @@ class Session:
             for event in self.wire.tick(now):
                 self._take(event)
             self._say(self.wire.outgoing())
+        if self._held and now - self.connected_at >= HOLD_LIMIT:
+            self._release()
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -333,7 +365,7 @@ class Session:
             return
         self.closed = True
         self._clear = False
-        self.outbox.suspended = False
+        self.outbox.suspended = self._held = False
         rest = b"".join(iter(self.outbox.take, b""))
         self.link.finish(rest, limit)
         self._owner.peer_gone(self, reason)

@@ -10,8 +10,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
+    from portline.service.remote import RemoteSetting
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
 
@@ -23,6 +24,7 @@ class State(Enum):
     PORT_ABSENT = "port absent"
     FULL = "full"
     CONNECTED = "connected"
+    CONNECTING = "connecting"
     LISTENING = "listening"
     WAITING = "waiting"
     STOPPED = "stopped"
@@ -30,7 +32,11 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """One peer.  Times in seconds, sizes in bytes."""
+    """One peer.  Times in seconds, sizes in bytes.
+
+    Of an access server: ``signature`` is what it calls itself, ``remote`` what its port was asked
+    for, beside what is in force; ``unanswered`` counts what it left without an answer.
+    """
 
     number: int
     address: str
@@ -41,6 +47,9 @@ class PeerStatus:
     waiting: int
     dropped: int
     malformed: int
+    signature: str = ""
+    unanswered: int = 0
+    remote: tuple[RemoteSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,8 @@ class PortStatus:
 class ConnectionStatus:
     """One connection, with the ``config`` in force.
 
-    ``reason`` explains ERROR and PORT_ABSENT and is empty otherwise.
+    ``reason`` explains the state where that is not plain, and is empty otherwise.  ``places`` are
+    where a server listens or a client connects, with what is spoken there.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
@@ -82,10 +92,10 @@ class ConnectionStatus:
     """
 
     name: str
-    config: ServerConnection
+    config: ConnectionConfig
     state: State
     reason: str
-    listeners: tuple[str, ...]
+    places: tuple[str, ...]
     port: PortStatus
     peers: tuple[PeerStatus, ...]
     heard: int

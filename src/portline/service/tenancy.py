@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.line import PortState
     from portline.port.base import SerialPort
     from portline.service.inputs import Inputs
@@ -50,7 +50,7 @@ class Tenancy:
 
     def __init__(
         self,
-        config: ServerConnection,
+        config: ConnectionConfig,
         port: SerialPort,
         keeper: PortKeeper,
         inputs: Inputs,
@@ -71,7 +71,7 @@ class Tenancy:
         self._drive_lines(connected=False)  # before it opens: the lines then move once
         self._keeper.want(not self._config.open_when_connected)
 
-    def adopt(self, config: ServerConnection) -> None:
+    def adopt(self, config: ConnectionConfig) -> None:
         """Go on with other options; a line whose level is another one now is driven to it."""
         before, self._config = self._config, config
         self._inputs.rules = input_rules(config)
@@ -135,7 +135,7 @@ class Tenancy:
             self._port.submit(change, _ignore)
 
 
-def _levels(config: ServerConnection, *, connected: bool) -> SetModem:
+def _levels(config: ConnectionConfig, *, connected: bool) -> SetModem:
     """Return what is done to the lines at this moment."""
     dtr, rts = (
         (config.dtr_connected, config.rts_connected)

@@ -40,8 +40,23 @@ class Wire(Protocol):
     """How many commands of the peer could not be used and were left out (status)."""
 
     @property
+    def peer_signature(self) -> str:
+        """Who the peer says it is; "" if it did not."""
+        ...
+
+    @property
+    def unanswered(self) -> int:
+        """How many of our requests the peer left without an answer."""
+        ...
+
+    @property
     def asking(self) -> bool:
         """Tell whether the peer is known to be an access server; only then it can be asked."""
+        ...
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether the peer has said that it is no access server."""
         ...
 
     def start(self, now: float) -> bytes:
@@ -96,7 +111,10 @@ class RawWire:
 
     transparent = True
     asking = False
+    refuses = True
     malformed = 0
+    peer_signature = ""
+    unanswered = 0
 
     def start(self, now: float) -> bytes:
         """Send nothing first."""

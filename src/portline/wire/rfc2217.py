@@ -102,6 +102,8 @@ class Rfc2217Wire:
         self._terminal = False
         self._pads = False
         self._after_cr = False
+        self.refuses = not asks
+        """Whether the peer has said that it is no access server."""
 
     # --- what the status shows ------------------------------------------------------------------
 
@@ -148,12 +150,12 @@ class Rfc2217Wire:
     # --- from and to the network ----------------------------------------------------------------
 
     def start(self, now: float) -> bytes:
-        """Offer what we have; COM-PORT-OPTION comes first, which esp-link needs."""
-        offers = b""
-        if self._asks:
-            offers += self._options.offer(Side.US, COM_PORT)
-        if self._serves:
-            offers += self._options.offer(Side.PEER, COM_PORT)
+        """Offer what we have; COM-PORT-OPTION comes first, which esp-link needs.
+
+        Who asks does not invite to be asked: an access server would agree, for the sake of odd
+        clients, and then be told what only a client wants to know.  A peer that asks, too, says so.
+        """
+        offers = self._options.offer(Side.US if self._asks else Side.PEER, COM_PORT)
         for option in (BINARY, SUPPRESS_GO_AHEAD):
             offers += self._options.offer(Side.US, option)
             offers += self._options.offer(Side.PEER, option)
@@ -206,6 +208,7 @@ class Rfc2217Wire:
         """Begin or end a half, after the peer said something about COM-PORT-OPTION."""
         if self._asks and verb in (DO, DONT):
             self._client.active = verb == DO
+            self.refuses = verb == DONT
         if not self._serves or (self._asks and verb in (DO, DONT)):
             return []
         odd_client = not self._asks and self._options.on(Side.US, COM_PORT)
@@ -224,6 +227,7 @@ class Rfc2217Wire:
             told = self._client.take(code - ANSWER, payload)
             if told is not None:
                 self._client.active = True
+                self.refuses = False
                 taken, reply = told
                 self._outgoing += reply
         elif code < ANSWER and self._serves:
@@ -232,7 +236,9 @@ class Rfc2217Wire:
             # Some access servers forget to add 100, and pyserial's client expects just that.
             taken = [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)]
         elif code - ANSWER in (Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE):
-            taken = []  # two access servers back to back tell each other their lines
+            # Two access servers back to back tell each other their lines.
+            told = self._client.take(code - ANSWER, payload)
+            taken = None if told is None else told[0]
         if taken is None:
             self._unusable += 1
         else:
@@ -275,9 +281,8 @@ class Rfc2217Wire:
         return self._client.deadline()
 
     def tick(self, now: float) -> Sequence[Event]:
-        """Give up what the peer did not answer in time; that is counted, and nothing else."""
-        self._client.tick(now)
-        return ()
+        """Give up what the peer did not answer in time, and tell what that was."""
+        return self._client.tick(now)
 
     # --- terminals ------------------------------------------------------------------------------
 

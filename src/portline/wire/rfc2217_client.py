@@ -122,14 +122,18 @@ class ComPortClient:
         """Return when the oldest command is to be given up."""
         return self._pending[0].asked_at + ANSWER_TIMEOUT if self._pending else None
 
-    def tick(self, now: float) -> None:
-        """Give up what should have been answered by now."""
+    def tick(self, now: float) -> list[Event]:
+        """Give up what should have been answered by now; returns what that was."""
+        given_up: list[Event] = []
         while self._pending and self._pending[0].asked_at + ANSWER_TIMEOUT <= now:
-            self._give_up()
+            given_up.append(self._give_up())
+        return given_up
 
-    def _give_up(self) -> None:
+    def _give_up(self) -> Told:
+        pending = self._pending.popleft()
         self.unanswered += 1
-        self.unanswered_items.add(self._pending.popleft().item)
+        self.unanswered_items.add(pending.item)
+        return Told(pending.item, None, pending.request)
 
     # --- from the server ------------------------------------------------------------------------
 

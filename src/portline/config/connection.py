@@ -1,0 +1,123 @@
+"""What every kind of connection is: a local port with options, and the rules between them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
+
+from portline.config.kinds import Choice
+from portline.config.local import PortOptions, ProtocolOptions, SerialOptions
+from portline.config.options import Group, Option
+from portline.config.packets import PacketOptions
+from portline.config.refusal import collected, refusal
+from portline.config.rules import KINDS, Fault, contradictions, folded
+from portline.config.signals import LineOptions
+from portline.config.transfer import (
+    BufferOptions,
+    LivenessOptions,
+    OpeningOptions,
+    TransferOptions,
+)
+from portline.config.values import Address, Place, Protocol
+from portline.config.wording import quoted
+from portline.line import LineSettings
+
+__all__ = ["KIND", "Common", "StreamOptions", "options"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+KIND: Final = Option(
+    Group.NETWORK,
+    Choice({word: word for word in KINDS}),
+    "What sort of connection this is: a server waits for peers to connect, a client connects to "
+    "them",
+)
+
+
+class Common(BaseModel):
+    """Any connection.  Each kind adds its groups of options, and its own default of ``kind``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Annotated[str, KIND] = "server"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_rules(cls, data: Any, handler: ModelWrapValidatorHandler[_Model]) -> _Model:
+        """Add what the rules between options say to what the values say."""
+        if not isinstance(data, Mapping):
+            if isinstance(data, cls):
+                return handler(data)
+            raise refusal([Fault((), f"must be a table of options, not {quoted(data)}")])
+        table, faults = folded(data, cls.model_fields)
+        own = cls.model_fields["kind"].default
+        if table.get("kind", own) != own and table["kind"] in KINDS:
+            faults.append(Fault(("kind",), f"{quoted(table['kind'])} is not what this is: {own}"))
+        return collected(table, [*faults, *contradictions({"kind": own, **table})], handler)
+
+
+class StreamOptions(
+    # Pydantic puts the fields of the last base first, and mistakes are told in the order of fields.
+    LineOptions,
+    BufferOptions,
+    TransferOptions,
+    OpeningOptions,
+    LivenessOptions,
+    PacketOptions,
+    SerialOptions,
+    ProtocolOptions,
+    PortOptions,
+    Common,
+):
+    """A local port whose peers are reached by TCP, whoever connects to whom."""
+
+    @property
+    def is_virtual(self) -> bool:
+        """Tell whether Portline makes the port."""
+        return self.virtual is not None
+
+    @property
+    def port_name(self) -> str:
+        """What the user calls the port: a path, a USB identity, or the name of a virtual port."""
+        return self.virtual or self.port or ""
+
+    def line_settings(self) -> LineSettings:
+        """Return the serial settings that the port is opened with."""
+        return LineSettings(
+            baudrate=self.baudrate,
+            data_bits=self.data_bits,
+            parity=self.parity,
+            stop_bits=self.stop_bits,
+            flow_control=self.flow_control,
+        )
+
+    @property
+    @abstractmethod
+    def addresses(self) -> tuple[Address, ...]:
+        """What was written of where to listen or to connect."""
+
+    @property
+    @abstractmethod
+    def only_when_open(self) -> bool:
+        """Tell whether the network is left alone while no application has the virtual port open."""
+
+    def places(self) -> tuple[Place, ...]:
+        """Return where to listen or to connect and what to speak there, in the order written."""
+        return tuple(address.resolved(self.protocol) for address in self.addresses)
+
+    def protocols(self) -> frozenset[Protocol]:
+        """Return what is spoken at these places."""
+        return frozenset(place.protocol for place in self.places())
+
+
+def options(model: type[BaseModel]) -> dict[str, Option]:
+    """Return the options of a model by field name, in order."""
+    return {
+        name: item
+        for name, field in model.model_fields.items()
+        for item in field.metadata
+        if isinstance(item, Option)
+    }
