@@ -6,9 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from portline.cli.layout import clean, entry, together
-from portline.config.options import Group, key_of
 from portline.config.connection import options
 from portline.config.models import MODELS
+from portline.config.options import Group, key_of
 from portline.control.snapshot import option_values
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ COLUMN: Final = 21
 
 @cache
 def _defaults(kind: str) -> Mapping[str, object]:
-    return option_values(MODELS[kind].model_construct())
+    made = option_values(MODELS[kind].model_construct())
+    return made | dict.fromkeys(made.keys() & {"connect"})  # it has to be written, so has none
 
 
 @cache
@@ -83,6 +84,6 @@ def _option(
     elif value is None:
         text = "-"
     else:
-        changed = value != default and default not in (None, [])
+        changed = value != default and default is not None
         text = shown(key, value) + (f" (default: {shown(key, default)})" if changed else "")
     return [f"  {line}" for line in entry(key, text, width - 2, COLUMN)]

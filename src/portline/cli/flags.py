@@ -166,7 +166,7 @@ def _in_flags(fault: Fault, arguments: Mapping[str, str], words: Mapping[str, st
         case ("connections", _, field):
             return f"{arguments.get(field, f'--{key_of(field)}')}: {text}"
         case ("connections", _):
-            return text if text in words.values() else f"--name: {text}"
+            return text if fault.text.startswith("needs a ") else f"--name: {text}"
         case _:
             return f"--name: {text}"
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from portline.cli import flags
 from portline.cli.app import verbose_option, verbosity
-from portline.cli.flags import GroupedCommand, connection_options, described
+from portline.cli.flags import GroupedCommand, connection_options
 
-__all__ = ["share"]
+if TYPE_CHECKING:
+    from portline.config.models import GatewayConfig
+
+__all__ = ["described", "share"]
 
 ARGUMENTS: Final = {"port": "PORT"}
 
@@ -19,6 +23,16 @@ WORDING: Final = {
     'needs a port: write port = "/dev/ttyUSB0" for a real one, or virtual = "ttyV0" for one that '
     "Portline makes": "a port is missing: write its path first, or --virtual NAME to make one",
 }
+
+
+def described(port: str | None, name: str | None, given: dict[str, Any]) -> GatewayConfig:
+    """Return the configuration that a command line describes.
+
+    Raises ConfigError with every mistake, named by its flag.
+    """
+    return flags.described(
+        "server", {**given, "port": port}, name=name, arguments=ARGUMENTS, wording=WORDING
+    )
 
 
 @click.command(
@@ -41,8 +55,7 @@ def share(ctx: click.Context, /, port: str | None, name: str | None, **given: An
     portline share /dev/ttyUSB0 --listen "*:4001" --listen rfc2217://*:4002
     portline share --virtual ttyV0 --protocol rfc2217
     """
-    given["port"] = port
-    config = described("server", given, name=name, arguments=ARGUMENTS, wording=WORDING)
+    config = described(port, name, given)
     from portline.control.companion import companion
     from portline.service.run import run
 

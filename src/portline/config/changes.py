@@ -20,8 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portline.config.options import key_of
 from portline.config.connection import options
+from portline.config.options import key_of
 
 if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig, GatewayConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
@@ -21,9 +21,11 @@ from portline.config.transfer import (
     OpeningOptions,
     TransferOptions,
 )
-from portline.config.values import Address, Place, Protocol
 from portline.config.wording import quoted
 from portline.line import LineSettings
+
+if TYPE_CHECKING:
+    from portline.config.values import Address, Place, Protocol
 
 __all__ = ["KIND", "Common", "StreamOptions", "options"]
 
@@ -114,10 +116,12 @@ class StreamOptions(
 
 
 def options(model: type[BaseModel]) -> dict[str, Option]:
-    """Return the options of a model by field name, in order."""
-    return {
-        name: item
+    """Return the options of a model by field name, group by group."""
+    found = [
+        (name, item)
         for name, field in model.model_fields.items()
         for item in field.metadata
         if isinstance(item, Option)
-    }
+    ]
+    groups = list(Group)
+    return dict(sorted(found, key=lambda each: groups.index(each[1].group)))

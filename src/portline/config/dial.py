@@ -11,8 +11,8 @@ from portline.config.kinds import Choice, Switch
 from portline.config.measures import Duration
 from portline.config.options import Group, Option
 from portline.config.places import HostAddresses, ProxyAddress
-from portline.config.values import Address
-from portline.net.proxy import Proxy
+from portline.config.values import Address  # noqa: TC001 - pydantic reads annotations
+from portline.net.proxy import Proxy  # noqa: TC001
 
 __all__ = ["Attempt", "DialOptions"]
 

@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from portline.config.refusal import collected, refusal
-from portline.config.rules import Fault, clashes, folded, name_fault, unknown
 from portline.config.client import ClientConnection
 from portline.config.connection import options
+from portline.config.refusal import collected, refusal
+from portline.config.rules import Fault, clashes, folded, name_fault, unknown
 from portline.config.server import DEFAULT_LISTEN, ServerConnection
 from portline.config.values import Address, Place, Protocol
 from portline.hub.lines import Level

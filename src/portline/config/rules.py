@@ -95,7 +95,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
-    if table["kind"] == "client":
+    if table.get("kind") == "client":
         faults += _client_contradictions(table)
     if "idle_after" in table and table.get("when_full") != WhenFull.REPLACE_IDLE.value:
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
@@ -109,13 +109,13 @@ def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     if "connect" not in table:
         yield Fault((), 'needs a host to connect to: write connect = "HOST:PORT"')
     hosts = _read(HostAddresses(), table.get("connect"))
-    if _read(_ATTEMPTS, table.get("connect_to")) == "all" and isinstance(hosts, tuple):
-        if Protocol.RFC2217 in _protocols(table):
-            yield Fault(
-                ("connect_to",),
-                "all does not apply to protocol rfc2217, because one port has one set of settings; "
-                "write first, or choose protocol raw",
-            )
+    to_all = _read(_ATTEMPTS, table.get("connect_to")) == "all"
+    if to_all and isinstance(hosts, tuple) and Protocol.RFC2217 in _protocols(table):
+        yield Fault(
+            ("connect_to",),
+            "all does not apply to protocol rfc2217, because one port has one set of settings; "
+            "write first, or choose protocol raw",
+        )
     shortest = _read(_DELAYS, table.get("retry", 0.2))
     longest = _read(_DELAYS, table.get("retry_max", 5.0))
     if isinstance(shortest, float) and isinstance(longest, float) and shortest > longest:

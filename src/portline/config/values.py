@@ -45,8 +45,9 @@ _PREFIX: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A place to listen on or to connect to.  ``protocol`` is None where that of the connection is meant.
+    """A place to listen on or to connect to.
 
+    ``protocol`` is None where that of the connection is meant.
     ``host`` is a literal IPv4 or IPv6 address in its shortest form, a host name, or
     :data:`EVERY_ADDRESS`; ``port`` is in 0..65535, 0 meaning any free one.
     """

@@ -11,8 +11,8 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
-from portline.config.options import Combination, Option, exclusion, key_of
 from portline.config.connection import options
+from portline.config.options import Combination, Option, exclusion, key_of
 from portline.line import Parity
 
 if TYPE_CHECKING:

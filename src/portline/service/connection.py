@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 This is where configuration becomes plain values for the rooms below, and where their callbacks
-meet: the port calls ``port_*``, sessions call ``peer_*``, the network side calls ``_enter``.  Everything
-happens in callbacks of one event loop, so nothing here needs a lock, and no callback blocks.
+meet: the port calls ``port_*``, sessions call ``peer_*``, the network side calls ``_enter``.
+Everything happens in callbacks of one event loop, so nothing needs a lock, and no callback blocks.
 
 A connection never ends because something is wrong with it: an address that is taken, a device that
 is away, are states with a reason and a retry (``Listener``, ``PortKeeper``).

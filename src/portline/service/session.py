@@ -52,6 +52,12 @@ milliseconds.  It doubles with each turn that brought data, so that data comes a
 MANY: Final = 64
 """Events, or words of our own, in one turn that tell commands from data."""
 
+EVERY_LINE: Final = 0xFF
+"""The modem state mask for an access server (RFC 2217 section 3): every line, each change."""
+
+NO_FAULT: Final = 0
+"""The line state mask: a virtual port has no way to show an application what went wrong there."""
+
 HOLD_LIMIT: Final = 3.0
 """Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
 
@@ -255,6 +261,7 @@ class Session:
                 self._take(event)
             if wire.asking and not self._serves:
                 self._serves = True
+                self._say(wire.set_masks(EVERY_LINE, NO_FAULT, now))
                 self._owner.peer_serves(self)
         finally:
             words = b"".join(self._collected)

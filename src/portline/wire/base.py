@@ -97,6 +97,13 @@ class Wire(Protocol):
         """
         ...
 
+    def set_masks(self, modem: int, line: int, now: float) -> bytes:
+        """Return what tells an access server which changes to notify; b"" if it is none.
+
+        ``modem`` and ``line`` are RFC 2217's bits of modem state and line state.
+        """
+        ...
+
     def deadline(self) -> float | None:
         """Return the time at which :meth:`tick` wants to be called, None for never."""
         ...
@@ -141,6 +148,10 @@ class RawWire:
         return b""
 
     def ask(self, request: Request, now: float) -> bytes:
+        """Say nothing: a raw peer has no words for it."""
+        return b""
+
+    def set_masks(self, modem: int, line: int, now: float) -> bytes:
         """Say nothing: a raw peer has no words for it."""
         return b""
 

@@ -155,7 +155,9 @@ class Rfc2217Wire:
         Who asks does not invite to be asked: an access server would agree, for the sake of odd
         clients, and then be told what only a client wants to know.  A peer that asks, too, says so.
         """
-        offers = self._options.offer(Side.US if self._asks else Side.PEER, COM_PORT)
+        offers = b""
+        if self._asks or self._serves:
+            offers += self._options.offer(Side.US if self._asks else Side.PEER, COM_PORT)
         for option in (BINARY, SUPPRESS_GO_AHEAD):
             offers += self._options.offer(Side.US, option)
             offers += self._options.offer(Side.PEER, option)
@@ -235,7 +237,7 @@ class Rfc2217Wire:
         elif code in (Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME) and self._asks:
             # Some access servers forget to add 100, and pyserial's client expects just that.
             taken = [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)]
-        elif code - ANSWER in (Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE):
+        elif self._serves and code - ANSWER in (Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE):
             # Two access servers back to back tell each other their lines.
             told = self._client.take(code - ANSWER, payload)
             taken = None if told is None else told[0]

@@ -127,7 +127,7 @@ PLANTED = {
     "notify": "true",
     "exclusive": '"no"',
     "buffer-size": '"1GiB"',
-    "kind": '"client"',
+    "kind": '"router"',
     "colour": '"red"',
 }
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from portline.config.models import ServerConnection, options
+from portline.config.models import MODELS, ConnectionConfig, ServerConnection, options
 from portline.config.options import (
     EXCLUSIONS,
     Combination,
@@ -42,20 +42,22 @@ def test_each_option_applies_where_the_mission_says(
 
 
 def test_the_table_speaks_of_options_that_exist() -> None:
-    assert set(EXCLUSIONS) <= set(options(ServerConnection))
+    assert set(EXCLUSIONS) <= {field for model in MODELS.values() for field in options(model)}
 
 
-def test_every_field_is_an_option_and_explains_itself() -> None:
-    known = options(ServerConnection)
-    assert list(known) == list(ServerConnection.model_fields)
+@pytest.mark.parametrize("model", MODELS.values())
+def test_every_field_is_an_option_and_explains_itself(model: type[ConnectionConfig]) -> None:
+    known = options(model)
+    assert set(known) == set(model.model_fields)
     for field, option in known.items():
         assert option.text[0].isupper(), field
         assert not option.text.endswith("."), field
-        assert option.why or field in {"kind", "port", "virtual"}, field
+        assert option.why or field in {"kind", "port", "virtual", "connect", "proxy"}, field
 
 
-def test_the_options_stand_in_the_order_of_the_groups() -> None:
-    groups = [option.group for option in options(ServerConnection).values()]
+@pytest.mark.parametrize("model", MODELS.values())
+def test_the_options_stand_in_the_order_of_the_groups(model: type[ConnectionConfig]) -> None:
+    groups = [option.group for option in options(model).values()]
     assert groups == sorted(groups, key=list(Group).index)
 
 

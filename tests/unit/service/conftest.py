@@ -51,7 +51,7 @@ class Stage:
         self.connection.close()
 
     def tcp_port(self, listener: int = 0) -> int:
-        return int(self.connection.entrance.listeners[listener].address.rpartition(":")[2])
+        return int(self.connection.network.entrance.listeners[listener].address.rpartition(":")[2])
 
     @property
     def sessions(self) -> tuple[Session, ...]:

@@ -66,6 +66,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "send_to": "last-active",
     "notify": False,
     "allow_settings": False,
+    "answers": "strict",
     "buffer_size": 100,
     "backlog_size": 100_000,
     "overflow": "disconnect",
@@ -97,7 +98,8 @@ def rules_of(connection: Connection) -> dict[str, object]:
         "policies": (connection.hub.receive_from, connection.hub.send_to),
         "keep": connection.hub.keep.limit,
         "door": [
-            getattr(connection.door, name) for name in ("name", "limit", "when_full", "idle_after")
+            getattr(connection.network.door, name)
+            for name in ("name", "limit", "when_full", "idle_after")
         ],
         "permissions": connection.permissions,
         "overflow": connection.pace.overflow,
@@ -106,7 +108,7 @@ def rules_of(connection: Connection) -> dict[str, object]:
         "inputs": connection.inputs.rules,
         "settings": connection.port.state.settings,
         "tenancy": connection.tenancy._config,
-        "places": [place for place, _ in connection.entrance._doors],
+        "places": [place for place, _ in connection.network.entrance._doors],
         "log": connection.log.extra,
     }
 
@@ -259,12 +261,12 @@ def test_a_port_that_is_to_stay_open_again_is_not_closed(run: Run, stage: Play) 
 def test_it_listens_elsewhere_and_its_peers_stay(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(listen=["127.0.0.1:0", "rfc2217://127.0.0.1:0"]) as meter:
-            first, second = meter.connection.entrance.listeners
+            first, second = meter.connection.network.entrance.listeners
             peer = await meter.peer()
             adopt(meter, listen=["rfc2217://127.0.0.1:0", "127.0.0.2:0"])
-            assert meter.connection.entrance.listeners[0] is second
+            assert meter.connection.network.entrance.listeners[0] is second
             assert not first.listening
-            await until(lambda: meter.connection.entrance.listeners[1].listening)
+            await until(lambda: meter.connection.network.entrance.listeners[1].listening)
             meter.connection.port_data(b"still here")
             await peer.hears(b"still here")
 
@@ -277,7 +279,7 @@ def test_a_protocol_that_is_not_offered_any_more_ends(run: Run, stage: Play) -> 
             peer = await meter.peer()
             adopt(meter, protocol="rfc2217")
             assert await peer.hears_end() == b""
-            await until(lambda: meter.connection.entrance.listeners[0].listening)
+            await until(lambda: meter.connection.network.entrance.listeners[0].listening)
             await meter.asker()
 
     run(scenario())
@@ -286,7 +288,7 @@ def test_a_protocol_that_is_not_offered_any_more_ends(run: Run, stage: Play) -> 
 def test_it_listens_only_while_the_port_is_open_from_now_on(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyV0") as plc:
-            (listener,) = plc.connection.entrance.listeners
+            (listener,) = plc.connection.network.entrance.listeners
             adopt(plc, listen_when_open=True)
             assert not listener.listening
             plc.port.use(True)
@@ -315,7 +317,7 @@ def test_two_connections_may_swap_their_addresses(run: Run, stage: Play) -> None
         async with stage(listen=ports[0]) as one, stage(listen=ports[1]) as other:
             adopt(one, listen=ports[1])
             adopt(other, listen=ports[0])
-            listeners = [each.connection.entrance.listeners[0] for each in (one, other)]
+            listeners = [each.connection.network.entrance.listeners[0] for each in (one, other)]
             await until(lambda: all(each.listening or each.error for each in listeners))
             assert [each.error for each in listeners] == [None, None]
 

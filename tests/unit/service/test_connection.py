@@ -314,7 +314,7 @@ def test_applications_come_and_go_at_a_virtual_port(
 ) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyV0", listen_when_open=True) as meter:
-            (listener,) = meter.connection.entrance.listeners
+            (listener,) = meter.connection.network.entrance.listeners
             assert (listener.listening, meter.port.application.there) == (False, False)
             meter.port.use(True)
             assert (listener.listening, meter.port.application.there) == (True, True)

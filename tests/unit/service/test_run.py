@@ -61,7 +61,9 @@ def test_each_connection_is_announced_with_what_and_where(
         gateway = Gateway(config)
         gateway.start()
         scale, meter = announcement(gateway)
-        where = [each.entrance.listeners[0].address for each in gateway.connections.values()]
+        where = [
+            each.network.entrance.listeners[0].address for each in gateway.connections.values()
+        ]
         assert scale == f"scale: {tmp_path / 'ttyV0'} on {where[0]} (raw)"
         device = tmp_path / "ttyUSB0"
         assert meter == (
@@ -87,7 +89,8 @@ def test_it_serves_until_a_signal_comes(
         await Service(config).run(started=started)
         (gateway,) = gateways
         assert not any(
-            listener.listening for listener in gateway.connections["scale"].entrance.listeners
+            listener.listening
+            for listener in gateway.connections["scale"].network.entrance.listeners
         )
         assert not (tmp_path / "ttyV0").exists()
 
