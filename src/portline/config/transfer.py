@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from portline.config.kinds import Choice, Number, Switch
 from portline.config.measures import Duration, Size
 from portline.config.options import Group, Option
-from portline.hub.policy import Overflow, Selection, WhenFull
+from portline.hub.policy import BufferOverflow, Overflow, Selection, WhenFull
 
 __all__ = [
     "AdmissionOptions",
@@ -200,6 +200,16 @@ class BufferOptions(BaseModel):
             "old data surprises more people than it helps",
         ),
     ] = 0
+    buffer_overflow: Annotated[
+        BufferOverflow,
+        Option(
+            Group.BUFFER,
+            Choice({item.value: item for item in BufferOverflow}),
+            "What happens to what exceeds buffer-size: the newest or the oldest is dropped, or it "
+            "is left in the port (hold), so that an application has to wait",
+            "a peer that comes late goes on where the last one stopped, and no program hangs",
+        ),
+    ] = BufferOverflow.DROP_NEWEST
     backlog_size: Annotated[
         int,
         Option(

@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from portline.hub.keep import Keep
-from portline.hub.policy import Selection, select
+from portline.hub.policy import BufferOverflow, Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -57,10 +57,11 @@ class Hub(Generic[P]):
         receive_from: Selection = Selection.ALL,
         send_to: Selection = Selection.ALL,
         buffer_size: int = 0,
+        buffer_overflow: BufferOverflow = BufferOverflow.DROP_NEWEST,
     ) -> None:
         self.receive_from = receive_from
         self.send_to = send_to
-        self.keep = Keep(buffer_size)
+        self.keep = Keep(buffer_size, buffer_overflow)
         self.peers: tuple[P, ...] = ()
         """All peers, in the order in which they connected."""
         self.listeners: tuple[P, ...] = ()
@@ -159,6 +160,8 @@ class Hub(Generic[P]):
     @property
     def held(self) -> bool:
         """Tell whether the port is not to be read now."""
+        if not self.peers:
+            return self.keep.full
         if not self._waited and not self._left:
             return False
         behind = [peer in self._waited or peer in self._left for peer in self.listeners]

@@ -24,6 +24,7 @@ because a peer that saw an ordinary end would believe that it has everything.
 from __future__ import annotations
 
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.net import tcp
@@ -42,6 +43,9 @@ FINISH_LIMIT: Final = 1.0
 """Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
 close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
 
+
+RETAIN_LOOK: Final = 64 * 1024
+"""Bytes written between two looks at what is acknowledged and need not be retained any more."""
 
 ACK_POLL: Final = 0.01
 """Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
@@ -69,6 +73,7 @@ class StreamLink:
     __slots__ = (
         "_ack_timer",
         "_acked",
+        "_acked_before",
         "_closed",
         "_closing",
         "_ended",
@@ -79,6 +84,10 @@ class StreamLink:
         "_paused",
         "_reading",
         "_rest",
+        "_retained",
+        "_retained_at",
+        "_retained_look",
+        "_retained_size",
         "_sock",
         "_writing",
         "lost",
@@ -113,6 +122,11 @@ class StreamLink:
         self._finish_timer: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._acked = 0
+        self._acked_before = tcp.acknowledged(sock) or 0  # our SYN, what was said to a proxy
+        self._retained: deque[bytes] | None = None
+        self._retained_at = 0  # the place of the first one in what was written
+        self._retained_size = 0
+        self._retained_look = RETAIN_LOOK
         self._closed: Callable[[], object] | None = None
 
     @property
@@ -136,7 +150,7 @@ class StreamLink:
         if self._fd < 0:
             return self._acked
         acked = tcp.acknowledged(self._sock)
-        return self.sent if acked is None else min(acked, self.sent)
+        return self.sent if acked is None else min(acked - self._acked_before, self.sent)
 
     def arrived(self, quiet: float) -> int:
         """Return the bytes that the other machine should have got, acknowledged or not.
@@ -153,6 +167,37 @@ class StreamLink:
         else:
             self._closed = call
 
+    def retain(self) -> None:
+        """Remember from now on what is written until the other machine has acknowledged it.
+
+        Call it before the first write.  That is at most what the kernel takes for one connection
+        (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.
+        """
+        self._retained = deque()
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        """Return the end of what was written, and how many bytes at its beginning were got.
+
+        It begins where a write began.  Only for a link that retains.
+        """
+        self._forget_acknowledged()
+        return b"".join(self._retained or ()), self.acked - self._retained_at
+
+    def _retain(self, data: bytes) -> None:
+        assert self._retained is not None
+        self._retained.append(data)
+        self._retained_size += len(data)
+        if self._retained_size >= self._retained_look:
+            self._forget_acknowledged()
+            self._retained_look = self._retained_size + RETAIN_LOOK
+
+    def _forget_acknowledged(self) -> None:
+        acked = self.acked
+        while self._retained and self._retained_at + len(self._retained[0]) <= acked:
+            size = len(self._retained.popleft())
+            self._retained_at += size
+            self._retained_size -= size
+
     def start(self, owner: LinkOwner) -> None:
         """Begin to read."""
         self._owner = owner
@@ -166,6 +211,8 @@ class StreamLink:
         Returns True when all of it went.  After False the owner should wait for ``link_ready``;
         what it writes nevertheless is kept in order.
         """
+        if self._retained is not None:
+            self._retain(data)
         if self._rest:
             self._rest.append(data)
             return False

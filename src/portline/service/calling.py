@@ -46,6 +46,7 @@ class Calling:
     """
 
     lingers = False
+    calls = True
     turned_away = 0
     replaced = 0
     error = ""
@@ -65,6 +66,11 @@ class Calling:
         self._wanted = False
         self._hanging_up: asyncio.TimerHandle | None = None
         self._calls = self._made()
+
+    @property
+    def retains(self) -> bool:
+        """Tell whether the next peer stands for the last one: unless all hosts are peers."""
+        return not self._config.connects_to_all
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.config.models import ClientConnection
-from portline.config.transfer import Answers
 from portline.hub.core import Hub
 from portline.line import (
     BreakChange,
@@ -31,10 +30,10 @@ from portline.line import (
     SetBreak,
     SetLine,
     SetModem,
-    Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH
+from portline.service.asking import Asking
 from portline.service.departures import Departures
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
@@ -63,8 +62,6 @@ CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
 
-_WHO: Final = Query(Item.SIGNATURE)
-
 _FENCE: Final = Query(Item.LINE_STATE)
 """Changes nothing; its answer tells what is in force in its turn."""
 
@@ -87,11 +84,13 @@ class Connection:
             receive_from=config.receive_from,
             send_to=config.send_to,
             buffer_size=config.buffer_size,
+            buffer_overflow=config.buffer_overflow,
         )
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
+        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config.answers)
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
@@ -120,6 +119,7 @@ class Connection:
         self._absent_since = self._loop.time()
         self.news.unreadable_lines(self.config)
         self.tenancy.start()
+        self.pace.update()
         if self.network_wanted:
             self.network.open(True)
 
@@ -200,7 +200,8 @@ class Connection:
             number=self._number,
             protocol=protocol,
             backlog=self.config.backlog_size,
-            held=protocol != "raw" and self.config.kind == "client" and self.config.is_virtual,
+            held=self.network.calls and self.config.is_virtual and protocol != "raw",
+            retains=self.network.retains,
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
@@ -242,8 +243,10 @@ class Connection:
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
         reason = "the peer closed the connection"
-        stays = self.network.lingers and session in self.hub.listeners
-        if stays and self._lingering.welcome(session):
+        if not self.network.lingers:
+            session.abort(reason)
+            return
+        if session in self.hub.listeners and self._lingering.welcome(session):
             self._lingering.begin(session, reason)
             self._forget(session)
         else:
@@ -253,6 +256,8 @@ class Connection:
         """Note that a peer has gone; its link may still be sending what waits."""
         self.departures.note(session, reason)
         self._forget(session)
+        if session.undelivered:
+            self.hub.keep.put_back(session.undelivered)
 
     def _forget(self, session: Session) -> None:
         """Take a session out of the hub; put the port back when it was the last."""
@@ -282,9 +287,12 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         self._lingering.look()
-        for session in self.hub.hear(data):
+        listeners = self.hub.hear(data)
+        for session in listeners:
             session.deliver(data)
         self._lingering.hear(data)
+        if not listeners and self.hub.keep.full:
+            self.pace.update()
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
@@ -295,12 +303,10 @@ class Connection:
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
                 self.time_packets(settings)
-                for session in self.hub.peers:
-                    session.ask(SetLine.everything(settings))
+                self.asking.ask(self.hub.peers, SetLine.everything(settings))
             case BreakChange(on=on):
                 self.log.info("the application %s a break", "begins" if on else "ends")
-                for session in self.hub.peers:
-                    session.ask(SetBreak(on))
+                self.asking.ask(self.hub.peers, SetBreak(on))
                 if not on:
                     return
                 report = LineFault(break_received=True)
@@ -316,8 +322,7 @@ class Connection:
         if self.config.only_when_open:
             self.network.open(in_use)
         if in_use:
-            for session in self.hub.peers:
-                self._ask_settings(session)
+            self.asking.settings(self.hub.peers)
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
@@ -386,37 +391,16 @@ class Connection:
         session.answered(request, state)
 
     def peer_serves(self, session: Session) -> None:
-        """Tell an access server how the application has opened the virtual port."""
-        session.ask(_WHO)
-        self._ask_settings(session)
-        self.inputs.serves(session)
-        if self.port.application is not None and self.port.application.state.break_on:
-            session.ask(SetBreak(True))
+        """Ask an access server for what the application has in force."""
+        self.asking.serves(session)
 
     def peer_does_not_serve(self, session: Session) -> None:
         """Tell that the settings of the application go nowhere."""
-        self.log.warning(
-            "peer=%s does not share a serial port by RFC 2217; data passes, settings and signal "
-            "lines do not (set its own protocol to rfc2217, or ours to raw)",
-            session.name,
-        )
-
-    def _ask_settings(self, session: Session) -> None:
-        if self.port.application is not None and self.port.application.there:
-            session.ask(SetLine.everything(self.port.application.settings))
+        self.asking.does_not_serve(session)
 
     def peer_report(self, session: Session, report: Report) -> None:
-        """Note what the access server at the other end of a virtual port tells."""
-        self.log.info("peer tells peer=%s %s", session.name, report)
-        self.inputs.told(session, report)
-        if isinstance(report, Told) and (wrong := session.remote.told(report)):
-            self._differs(session, wrong)
-
-    def _differs(self, session: Session, wrong: str) -> None:
-        """Go on although the remote port is not as it was asked to be, unless that is too much."""
-        self.log.warning("peer=%s the remote port differs: %s", session.name, wrong)
-        if self.config.answers is Answers.STRICT:
-            session.close(f"{wrong} (answers = strict)")
+        """Note what the access server at the other end tells."""
+        self.asking.told(session, report)
 
     def peer_watches(self) -> None:
         """Have the port watch what at least one peer wants to be told of."""

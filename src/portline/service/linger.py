@@ -113,7 +113,8 @@ class Lingering:
         if all(other.lent_after is None for other in self._accounts.values()):
             self._keep.settle()
         if account is None:
-            return session.outbox.dropped + session.link.lost
+            lost = session.link.lost if session.undelivered is None else 0
+            return session.outbox.dropped + lost
         return account.dropped + max(0, account.handed - account.got)
 
     def stop(self) -> None:

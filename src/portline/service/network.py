@@ -20,7 +20,16 @@ class NetworkSide(Protocol):
     """Where the peers of one connection come from."""
 
     lingers: bool
-    """Whether a raw peer that has ended its side still hears the port for a moment."""
+    """Whether a raw peer that has ended its side still hears the port for a moment; who was called
+    and hangs up does not wait for answers."""
+
+    calls: bool
+    """Whether the peers are called from here: one with a serial port of its own is then asked for
+    the application's settings before any data."""
+
+    @property
+    def retains(self) -> bool:
+        """Tell whether the next peer gets what the last one did not: it is the same one again."""
 
     @property
     def turned_away(self) -> int:

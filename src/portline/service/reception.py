@@ -30,6 +30,8 @@ class Reception:
     """
 
     lingers = True
+    calls = False
+    retains = False
 
     def __init__(
         self,

@@ -111,6 +111,8 @@ class SessionOwner(Protocol):
 class Session:
     """A connected peer.  ``number`` is unique within its connection, counted from 1.
 
+    What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
+
     While it is ``held``, data waits: until the peer turns out to be an access server and has been
     asked for the settings that the data is for, says that it is none, or HOLD_LIMIT is over.
     """
@@ -125,6 +127,7 @@ class Session:
         protocol: str,
         backlog: int,
         held: bool = False,
+        retains: bool = False,
         clock: Callable[[], float],
     ) -> None:
         self.link = link
@@ -152,6 +155,11 @@ class Session:
         self._owed: dict[type, Report] = {}
         self._serves = False
         self.outbox.suspended = held
+        self._retains = retains
+        self.undelivered: bytes | None = None
+        """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
+        if retains:
+            link.retain()
         if not wire.transparent:
             link.read_size = COMMANDS_READ
 
@@ -324,8 +332,17 @@ class Session:
         """Note that the link is closed."""
         self.closed = True
         self._clear = False
-        self.outbox.dropped += self.outbox.purge()
+        self._give_up()
         self._owner.peer_gone(self, reason)
+
+    def _give_up(self) -> None:
+        """Forget what waits, or have it ready for the next peer."""
+        if self._retains:
+            sent, got = self.link.unacknowledged()
+            self.undelivered = self.wire.decoded(sent + self.outbox.data(), got)
+            self.outbox.purge()
+        else:
+            self.outbox.dropped += self.outbox.purge()
 
     def tick(self, now: float) -> None:
         """Let time pass for the protocol, and note data that leaves bit by bit."""
@@ -362,8 +379,8 @@ class Session:
             return
         self.closed = True
         self._clear = False
-        self.outbox.dropped += self.outbox.purge()
         self.link.abort()
+        self._give_up()
         self._owner.peer_gone(self, reason)
 
     def close(self, reason: str, *, limit: float = FINISH_LIMIT) -> None:

@@ -79,6 +79,13 @@ class Wire(Protocol):
         """Return data of the port as it goes to the network."""
         ...
 
+    def decoded(self, sent: bytes, skip: int) -> bytes:
+        """Return the data in what was said here, without that in its first ``skip`` bytes.
+
+        ``sent`` begins where a word or a piece of data began.
+        """
+        ...
+
     def answer(self, request: Request, state: PortState) -> bytes:
         """Return the answer to a request of :meth:`feed`, given what is in force now.
 
@@ -138,6 +145,10 @@ class RawWire:
     def encode(self, data: bytes) -> bytes:
         """Return the data as it is."""
         return data
+
+    def decoded(self, sent: bytes, skip: int) -> bytes:
+        """Return the data as it is."""
+        return sent[skip:]
 
     def answer(self, request: Request, state: PortState) -> bytes:
         """Say nothing: a raw peer never asks."""

@@ -186,6 +186,12 @@ class Rfc2217Wire:
         """Return data with IAC doubled."""
         return escape(data)
 
+    def decoded(self, sent: bytes, skip: int) -> bytes:
+        """Return the data in what was said here, without that in its first ``skip`` bytes."""
+        reader = TelnetReader()
+        list(reader.feed(sent[:skip]))
+        return b"".join(token for token in reader.feed(sent[skip:]) if isinstance(token, bytes))
+
     def _take(self, token: Token, events: list[Event]) -> None:
         match token:
             case Command(code) if code == BRK:

@@ -22,7 +22,8 @@ TABLE = {
         "dtr-connected rts-connected dtr-disconnected rts-disconnected"
     ),
     (True, True, True, True): (
-        "keepalive keepalive-retry inactivity buffer-size nodelay backlog-size overflow listen"
+        "keepalive keepalive-retry inactivity buffer-size buffer-overflow nodelay backlog-size "
+        "overflow listen"
     ),
     (True, False, True, False): "max-connections receive-from send-to",
     (False, False, True, True): "listen-when-open",

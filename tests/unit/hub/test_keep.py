@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.hub.keep import Keep
+from portline.hub.policy import BufferOverflow
 
 
 def test_it_keeps_the_first_bytes_and_counts_the_rest() -> None:
@@ -94,13 +95,13 @@ def test_settling_twice_or_telling_too_much_changes_nothing() -> None:
 def test_another_size() -> None:
     keep = Keep(5)
     keep.add(b"abcde")
-    keep.resize(3)
+    keep.resize(3, BufferOverflow.DROP_NEWEST)
     keep.add(b"x")
     assert (len(keep), keep.discarded) == (3, 3)
-    keep.resize(10)
+    keep.resize(10, BufferOverflow.DROP_NEWEST)
     keep.lend()
     keep.add(b"fghijkl")
-    keep.resize(4)
+    keep.resize(4, BufferOverflow.DROP_NEWEST)
     keep.got(1)
     keep.settle()
     assert (keep.empty(), keep.discarded) == (b"abcg", 8)

@@ -69,6 +69,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "answers": "strict",
     "buffer_size": 100,
     "backlog_size": 100_000,
+    "buffer_overflow": "drop-oldest",
     "overflow": "disconnect",
     "nodelay": False,
     "allow_dtr": False,

@@ -1,0 +1,89 @@
+"""What the application of a virtual port has set, asked of each peer that owns a real port.
+
+Theory of operation
+-------------------
+A peer may turn out to be an access server (RFC 2217) at any time.  It is then asked, in one go, for
+everything that the application has in force - rate, format, flow control, DTR, RTS, a break - so a
+connection that was lost and made again finds the remote port as the application left it.  From then
+on it is asked for each change.
+
+Nothing waits for the answers.  What they say is remembered and compared
+(:mod:`portline.service.remote`); with ``answers = "strict"`` a difference ends the session.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portline.config.transfer import Answers
+from portline.line import Item, Query, SetBreak, SetLine, Told
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable
+
+    from portline.line import Report, Request
+    from portline.port.base import SerialPort
+    from portline.service.inputs import Inputs
+    from portline.service.session import Session
+
+__all__ = ["Asking"]
+
+_WHO: Final = Query(Item.SIGNATURE)
+
+
+class Asking:
+    """Speaks to the access servers among the peers of one connection.
+
+    ``answers`` returns how exactly theirs are taken.
+    """
+
+    def __init__(
+        self,
+        port: SerialPort,
+        inputs: Inputs,
+        log: logging.LoggerAdapter[logging.Logger],
+        answers: Callable[[], Answers],
+    ) -> None:
+        self._port = port
+        self._inputs = inputs
+        self._log = log
+        self._answers = answers
+
+    def serves(self, session: Session) -> None:
+        """Ask one that turns out to be an access server for everything that is in force."""
+        session.ask(_WHO)
+        self.settings((session,))
+        self._inputs.serves(session)
+        application = self._port.application
+        if application is not None and application.state.break_on:
+            session.ask(SetBreak(True))
+
+    def does_not_serve(self, session: Session) -> None:
+        """Tell that the settings of the application go nowhere."""
+        self._log.warning(
+            "peer=%s does not share a serial port by RFC 2217: data passes, settings and signal "
+            "lines do not; set its own protocol to rfc2217, or ours to raw",
+            session.name,
+        )
+
+    def settings(self, peers: Iterable[Session]) -> None:
+        """Ask for the settings of the application, if there is one."""
+        application = self._port.application
+        if application is not None and application.there:
+            self.ask(peers, SetLine.everything(application.settings))
+
+    def ask(self, peers: Iterable[Session], request: Request) -> None:
+        """Ask every access server among the peers."""
+        for session in peers:
+            session.ask(request)
+
+    def told(self, session: Session, report: Report) -> None:
+        """Note what an access server tells."""
+        self._log.info("peer tells peer=%s %s", session.name, report)
+        self._inputs.told(session, report)
+        wrong = session.remote.told(report) if isinstance(report, Told) else ""
+        if wrong:
+            self._log.warning("peer=%s the remote port differs: %s", session.name, wrong)
+            if self._answers() is Answers.STRICT:
+                session.close(f"{wrong} (answers = strict)")
