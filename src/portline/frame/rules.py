@@ -1,4 +1,4 @@
-"""Packet detection: where the stream from the port is cut on its way to the network (mission 1.3).
+"""Packet detection: where the stream from the port is cut on its way to the network.
 
 Theory of operation
 -------------------
