@@ -33,7 +33,7 @@ _FLOWS: Final = Choice(
 
 
 class NetworkOptions(BaseModel):
-    """Local port and network (mission 1.1)."""
+    """Local port and network."""
 
     kind: Annotated[
         str,
@@ -94,7 +94,7 @@ class NetworkOptions(BaseModel):
 
 
 class SerialOptions(BaseModel):
-    """Serial port settings (mission 1.2)."""
+    """Serial port settings."""
 
     baudrate: Annotated[
         int,

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portline.config.kinds import Switch
+from portline.config.kinds import Choice, Switch
 from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
@@ -29,6 +29,8 @@ CONNECTION_NAME_LIMIT: Final = 64
 """Characters in the name of a connection: it stands in every line of the log."""
 
 _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
+
+_WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
-    if "idle_after" in table and table.get("when_full") != WhenFull.REPLACE_IDLE.value:
+    when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
+    if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
         faults.append(Fault(("idle_after",), text))
     chosen = _combinations(table)

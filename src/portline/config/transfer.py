@@ -32,7 +32,7 @@ _PEERS: Final = Choice({item.value: item for item in Selection})
 
 
 class ConnectionOptions(BaseModel):
-    """Connection settings (mission 1.4)."""
+    """Connection settings."""
 
     keepalive: Annotated[
         float,
@@ -112,7 +112,7 @@ class ConnectionOptions(BaseModel):
 
 
 class TransferOptions(BaseModel):
-    """Data transfer (mission 1.5)."""
+    """Data transfer."""
 
     receive_from: Annotated[
         Selection,
@@ -153,7 +153,7 @@ class TransferOptions(BaseModel):
 
 
 class BufferOptions(BaseModel):
-    """Data buffer (mission 1.5)."""
+    """Data buffer."""
 
     buffer_size: Annotated[
         int,

@@ -1,4 +1,4 @@
-"""What the port delivers while nobody is connected (mission 1.5, "buffer size").
+"""What the port delivers while nobody is connected (the option ``buffer-size``).
 
 Theory of operation
 -------------------
@@ -29,8 +29,8 @@ __all__ = ["Keep"]
 class Keep:
     """The first ``limit`` bytes that came; what exceeds them is discarded and counted.
 
-    The oldest bytes are kept, not the newest: "the data exceeding the size of the buffer will be
-    discarded" (the seed's page), and a peer that comes late can continue where the last one left.
+    The oldest bytes are kept, not the newest, so that the next peer continues where the last one
+    left.
     A limit of 0 keeps nothing.
     """
 

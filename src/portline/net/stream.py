@@ -3,15 +3,18 @@
 Theory of operation
 -------------------
 The socket is used directly with the event loop's readiness callbacks, because a chunk has to reach
-the kernel in the callback that brought it (docs/explanation/performance.md).  A link keeps at most
-what the kernel did not take of its owner's writes: the owner asks for more by looking at what
-:meth:`StreamLink.write` returns and waiting for :meth:`LinkOwner.link_ready`.
+the kernel in the callback that brought it (docs/explanation/performance.md).  What the kernel does
+not take at once of a write, the link keeps.  There is no limit to that: an owner to whom
+:meth:`StreamLink.write` has returned False should wait for :meth:`LinkOwner.link_ready`.
 
-Ends::
-
-    open --peer sent FIN--> half closed (we may still send) --close--> closed
-     |                                                                   ^
-     +--- error, RST, finish(): sends the rest, then FIN, then waits ----+
+===========  ==============  ===============  ===================================================
+state        the peer sends  we send          leaves it by
+===========  ==============  ===============  ===================================================
+open         yes             yes              the peer's FIN, ``finish``, ``abort``, an error
+half closed  no              yes              ``finish``, ``abort``, an error
+finishing    is not heard    what waits, FIN  all said and acknowledged by both, an error, ``limit``
+closed       no              no
+===========  ==============  ===============  ===================================================
 
 Errors are reported from a later turn of the loop, never from within a call of the owner.
 

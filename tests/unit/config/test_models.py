@@ -39,7 +39,7 @@ def test_a_connection_is_made_of_values_as_people_write_them() -> None:
     assert (meter.is_virtual, meter.port_name) == (False, "/dev/ttyUSB0")
 
 
-def test_the_defaults_are_those_of_the_mission() -> None:
+def test_what_a_connection_is_that_says_nothing() -> None:
     meter = ServerConnection(virtual="ttyV0")
     assert meter.line_settings() == LineSettings()
     assert meter.listeners() == (Listen("127.0.0.1", 4001, Protocol.RAW),)
