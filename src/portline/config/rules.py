@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portline.config.kinds import Choice, Switch
+from portline.config.measures import Duration
 from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
@@ -31,6 +32,8 @@ CONNECTION_NAME_LIMIT: Final = 64
 _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
 _WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
+_NO_TIME: Final = Duration(0, 0, "off")
+"""Reads a time that is off, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
         faults.append(Fault(("idle_after",), text))
+    if "keepalive_retry" in table and _read(_NO_TIME, table.get("keepalive")) == 0:
+        text = "says when to probe again, but keepalive = off never probes; leave one of them out"
+        faults.append(Fault(("keepalive_retry",), text))
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]

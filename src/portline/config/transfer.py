@@ -38,7 +38,7 @@ class ConnectionOptions(BaseModel):
         float,
         Option(
             Group.CONNECTION,
-            Duration(1, KEEPALIVE_MAX, "off"),
+            Duration(1, KEEPALIVE_MAX, "off", whole=True),
             "Probe a peer that has been silent for this long",
             "a pulled plug is noticed within half a minute",
         ),
@@ -47,7 +47,7 @@ class ConnectionOptions(BaseModel):
         float,
         Option(
             Group.CONNECTION,
-            Duration(1, KEEPALIVE_MAX),
+            Duration(1, KEEPALIVE_MAX, whole=True),
             "Probe again after this long without an answer",
             "one lost packet is forgiven, a dead peer is not kept long",
         ),

@@ -22,10 +22,15 @@ What the kernel has taken is not what the peer has got: a close waits, within th
 ``finish``, until the other machine has acknowledged everything, so that :attr:`StreamLink.lost` is
 what really was lost.  ``abort`` does not wait: it resets the connection if something is missing,
 because a peer that saw an ordinary end would believe that it has everything.
+
+What a peer has sent before a reset is still there to be read, but libuv watches a socket no longer
+once it has told of an error, even if the owner has read only a part.  So the error is taken off the
+socket after each read, and the socket is watched anew.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -75,6 +80,7 @@ class StreamLink:
         "_closed",
         "_closing",
         "_ended",
+        "_fault",
         "_fd",
         "_finish_timer",
         "_loop",
@@ -112,6 +118,7 @@ class StreamLink:
         self._writing = False
         self._paused = False
         self._ended = False
+        self._fault = ""  # why the connection has ended, known before the rest is read
         self._closing = False
         self._finish_timer: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
@@ -246,6 +253,8 @@ class StreamLink:
                 self._ended = True
                 self._set_reading(False)
                 self._end()
+            else:
+                self._read_on()
             return
         owner = self._owner
         if owner is None:
@@ -253,10 +262,24 @@ class StreamLink:
         if data:
             self.received += len(data)
             owner.link_data(data)
+            self._read_on()
+            return
+        if self._fault:
+            self._fail(self._fault)
             return
         self._ended = True
         self._set_reading(False)
         owner.link_eof()
+
+    def _read_on(self) -> None:
+        """Go on reading although the connection may have ended with an error meanwhile."""
+        if not self._reading:
+            return
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fault = _reason(OSError(code, os.strerror(code)))
+            self._set_reading(False)
+            self._set_reading(True)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -326,7 +349,7 @@ class StreamLink:
         owner = self._owner
         self.abort()
         if owner is not None:
-            owner.link_lost(reason)
+            owner.link_lost(self._fault or reason)
 
 
 def _reason(error: OSError) -> str:

@@ -83,7 +83,8 @@ def death_time(interval: float, retry: float) -> float:
 def configure(sock: socket.socket, *, nodelay: bool, keepalive: float, retry: float) -> None:
     """Set the options of a connected socket.
 
-    ``keepalive`` and ``retry`` are in seconds; the kernel counts in whole ones, at least 1.
+    ``keepalive`` and ``retry`` are in seconds; the kernel counts in whole ones, at least 1, and the
+    options are in whole ones too.
     ``keepalive`` 0 turns it off.  Sockets that are not TCP are left alone.
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):

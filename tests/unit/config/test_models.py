@@ -53,6 +53,12 @@ def test_what_a_connection_is_that_says_nothing() -> None:
     assert (meter.is_virtual, meter.port_name) == (True, "ttyV0")
 
 
+@pytest.mark.parametrize("option", ["keepalive", "keepalive-retry"])
+def test_keepalive_is_in_the_whole_seconds_that_the_kernel_counts(option: str) -> None:
+    told = mistakes({"connections": {"meter": {"port": "/dev/ttyUSB0", option: "2500ms"}}})
+    assert "must be whole seconds" in told[f"connections.meter.{option.replace('-', '_')}"]
+
+
 def test_a_model_cannot_be_changed() -> None:
     meter = ServerConnection(port="/dev/ttyUSB0")
     with pytest.raises(ValidationError, match="frozen"):

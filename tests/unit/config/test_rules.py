@@ -77,6 +77,19 @@ def test_idle_after_alone_is_a_mistake(table: dict[str, object]) -> None:
     assert "replace-idle" in fault.text
 
 
+@pytest.mark.parametrize("off", ["off", "OFF", 0, "0s"])
+def test_a_second_probe_needs_a_first_one(off: object) -> None:
+    told = texts(contradictions({"port": "/dev/x", "keepalive": off, "keepalive_retry": 5}))
+    assert told.startswith("keepalive_retry: says when to probe again, but keepalive = off")
+
+
+@pytest.mark.parametrize(
+    "table", [{"keepalive_retry": 5}, {"keepalive": 9, "keepalive_retry": 5}, {"keepalive": "off"}]
+)
+def test_keepalive_may_be_set_in_part(table: dict[str, object]) -> None:
+    assert contradictions({"port": "/dev/x", **table}) == []
+
+
 @pytest.mark.parametrize("name", ["meter", "Waage 2", "öl", "a.b", "x" * 64])
 def test_names_that_can_be_used(name: str) -> None:
     assert name_fault(name) is None
