@@ -52,12 +52,14 @@ def free_port() -> int:
             return port
 
 
-def listening(port: int, process: int) -> bool:
-    """Tell whether a process listens, without a connection, that would count as a peer."""
+def listening(port: int, process: int | None = None) -> bool:
+    """Tell whether somebody, or one process, listens; a connection would count as a peer."""
     state = "0A"
     address = f"0100007F:{port:04X}"
     table = map(str.split, Path("/proc/net/tcp").read_text("ascii").splitlines())
     sockets = {f"socket:[{row[9]}]" for row in table if row[1] == address and row[3] == state}
+    if process is None:
+        return bool(sockets)
     files = Path(f"/proc/{process}/fd")
     with suppress(OSError):  # it has ended, or a file was closed meanwhile
         return any(os.readlink(file) in sockets for file in files.iterdir())
