@@ -16,7 +16,7 @@ from tests.interop.server import Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Client", "eventually", "open_port", "status"]
+__all__ = ["Client", "eventually", "open_port", "set_port", "status"]
 
 SPEEDS = {
     1200: termios.B1200,
@@ -96,7 +96,9 @@ def open_port(path: Path, baudrate: int = 115200, *, two_stops: bool = False) ->
     return descriptor
 
 
-def set_port(descriptor: int, baudrate: int, *, two_stops: bool = False) -> None:
+def set_port(
+    descriptor: int, baudrate: int, *, two_stops: bool = False, hardware: bool = False
+) -> None:
     """Change the settings of an open port."""
     tty.setraw(descriptor, termios.TCSANOW)
     attributes = termios.tcgetattr(descriptor)
@@ -105,5 +107,7 @@ def set_port(descriptor: int, baudrate: int, *, two_stops: bool = False) -> None
         attributes[2] |= termios.CSTOPB
     else:
         attributes[2] &= ~termios.CSTOPB
+    if hardware:
+        attributes[2] |= termios.CRTSCTS
     attributes[4] = attributes[5] = SPEEDS[baudrate]
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
