@@ -22,7 +22,7 @@ from portline.port.seccomp import MACHINES, Listener, assemble, install, machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from portline.port.terminal import Told
+    from portline.port.terminal import Action
 
 __all__ = ["FilteredThread", "StandIn", "StandIns", "filtered_thread", "unavailable"]
 
@@ -118,11 +118,11 @@ class StandIn:
     def __init__(self, settings: LineSettings | None = None) -> None:
         self.state = PortState(settings or LineSettings(), dtr=True, rts=True)
         self.counts = LineCounts()
-        self.told: list[Told] = []
+        self.told: list[Action] = []
         self.confirms = self.drains = 0
         self._waiting: list[asyncio.Future[None]] = []
 
-    def tell(self, what: Told) -> None:
+    def tell(self, what: Action) -> None:
         self.told.append(what)
         match what:
             case SetLine():

@@ -67,7 +67,7 @@ BAUDRATE_MIN: Final = 50
 """Bits per second; the slowest rate that UARTs offer (POSIX B50)."""
 
 BAUDRATE_MAX: Final = 4_000_000
-"""Bits per second; the fastest rate of the seed product and of Linux' table (B4000000)."""
+"""Bits per second; the fastest rate of Linux' table (B4000000)."""
 
 DATA_BITS: Final = (5, 6, 7, 8)
 

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,18 @@ def free_port() -> int:
             return port
 
 
-def listening(port: int) -> bool:
-    """Tell whether somebody listens, without a connection, that would count as a peer."""
+def listening(port: int, process: int | None = None) -> bool:
+    """Tell whether somebody, or one process, listens; a connection would count as a peer."""
     state = "0A"
     address = f"0100007F:{port:04X}"
-    return any(
-        fields[1] == address and fields[3] == state
-        for fields in map(str.split, Path("/proc/net/tcp").read_text("ascii").splitlines())
-    )
+    table = map(str.split, Path("/proc/net/tcp").read_text("ascii").splitlines())
+    sockets = {f"socket:[{row[9]}]" for row in table if row[1] == address and row[3] == state}
+    if process is None:
+        return bool(sockets)
+    files = Path(f"/proc/{process}/fd")
+    with suppress(OSError):  # it has ended, or a file was closed meanwhile
+        return any(os.readlink(file) in sockets for file in files.iterdir())
+    return False
 
 
 def _leash() -> list[str]:
@@ -113,7 +118,7 @@ class Server:
 
     def wait_listening(self) -> None:
         """Wait until a client can connect."""
-        self._wait(lambda: listening(self.port), "it does not listen")
+        self._wait(lambda: listening(self.port, self.process.pid), "it does not listen")
 
     def wait_errors(self, pattern: str) -> None:
         """Wait until what it wrote matches ``pattern`` (letter case does not matter)."""

@@ -44,7 +44,7 @@ sends something."""
 
 
 def chosen(choice: str, order: list[str], activity: list[str]) -> list[str]:
-    """Return whom a choice means, as mission 1.5 says it."""
+    """Return whom a choice means."""
     match choice:
         case "first":
             return order[:1]

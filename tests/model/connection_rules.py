@@ -1,4 +1,4 @@
-"""The rules of a server connection as mission 1.3 to 1.6 tell them, as simple as can be.
+"""The rules of a server connection, written down as simply as can be.
 
 Nothing here looks at the code that is under test: bytes are gathered one by one, everything is kept
 in lists, and whoever got what is written down as long as the test lasts.

@@ -149,6 +149,7 @@ class Wire:
         self.far_ended = self.far_gone = False
         self.near_ended = self.near_closed = False
         self.reset = False
+        self._told = False  # the error of a reset is told once
         self._abortive = False
 
     # --- the near end ---------------------------------------------------------------------------
@@ -182,9 +183,10 @@ class Wire:
             data = bytes(self.inbox[:size])
             del self.inbox[:size]
             return data
-        if self.far_ended:
+        if self.far_ended or (self.reset and self._told):
             return b""
         if self.reset:
+            self._told = True
             raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
         raise BlockingIOError
 
@@ -204,9 +206,13 @@ class Wire:
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             self._abortive = True
 
-    def getsockopt(self, level: int, option: int, size: int) -> bytes:
-        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+    def getsockopt(self, level: int, option: int, size: int = 0) -> bytes | int:
         assert not self.near_closed
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR):
+            error = errno.EPIPE if self.far_ended else errno.ECONNRESET
+            told, self._told = self._told, self._told or self.reset
+            return error if self.reset and not told else 0
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
         info = bytearray(256)
         info[0] = 7 if self.reset else 8 if self.far_ended else 1
         struct.pack_into("=Q", info, 120, len(self.arrived))

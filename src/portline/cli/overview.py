@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["NUMBERS", "overview"]
 
 NUMBERS: Final[Mapping[str, str]] = {
-    "kept": "{bytes} kept for the first peer",
-    "keep_discarded": "{bytes} did not fit into the buffer while nobody was connected",
+    "kept": "{bytes} kept for the next peer",
+    "keep_discarded": "{bytes} not kept while nobody was connected (buffer-size)",
     "unheard": "{bytes} from the port went to no peer (send-to)",
     "unspoken": "{bytes} from peers not let through (receive-from)",
-    "dropped": "{bytes} dropped for peers that read too slowly",
+    "dropped": "{bytes} dropped for peers that read too slowly or went",
     "turned_away": "{count} turned away",
-    "replaced": "{count} peers replaced by newcomers",
+    "replaced": "{count} replaced by newcomers",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away, or purged)",
     "refused": "{count} requests that the driver refused",

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from portline.cli.app import verbose_option, verbosity
-from portline.config.document import load
+from portline.config.document import load, load_again
 from portline.errors import ConfigError
 
 __all__ = ["PLACES", "config_option", "found_config", "serve"]
@@ -67,6 +67,6 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     from portline.service.run import run
 
     # What comes through a pipe can be read only once.
-    again = partial(load, path) if path.is_file() else None
+    again = partial(load_again, path) if path.is_file() else None
     beside = companion("serve", os.path.abspath(path))
     return run(config, load=again, verbose=verbosity(ctx), announce=True, companion=beside)

@@ -2,9 +2,9 @@
 
 Theory of operation
 -------------------
-Connections are compared by name.  One that is gone and one that is new, about the same local port,
-are one connection with a new name: it goes on under that name.  For the rest it depends on the
-options that differ:
+A connection is its local port: one that is about the same port as before is the same connection,
+and goes on under the name that it has now, even if another one has got the old name.  What is left
+is compared by name.  For the rest it depends on the options that differ:
 
 ===============================  ==================================================================
 what differs                     what becomes of the connection
@@ -79,25 +79,33 @@ class Changes:
 
 def changes(old: GatewayConfig, new: GatewayConfig) -> Changes:
     """Return what leads from one configuration to the other."""
-    removed = {name: each for name, each in old.connections.items() if name not in new.connections}
-    added = {name: each for name, each in new.connections.items() if name not in old.connections}
+    before = _earlier_names(old, new)
     changed = []
-    for name, connection in new.connections.items():
-        before = name if name in old.connections else _namesake(connection, removed)
-        if before is None:
-            continue
-        removed.pop(before, None)
-        added.pop(name, None)
-        fields = _different(old.connections[before], connection)
-        if fields or before != name:
-            changed.append(Change(before, name, fields))
-    return Changes(tuple(removed), tuple(added), tuple(changed))
+    for name, earlier in before.items():
+        fields = _different(old.connections[earlier], new.connections[name])
+        if fields or earlier != name:
+            changed.append(Change(earlier, name, fields))
+    gone = set(before.values())
+    return Changes(
+        removed=tuple(name for name in old.connections if name not in gone),
+        added=tuple(name for name in new.connections if name not in before),
+        changed=tuple(changed),
+    )
 
 
-def _namesake(connection: ConnectionConfig, removed: dict[str, ConnectionConfig]) -> str | None:
-    """Return the connection that is gone and was about the same port; no two can be."""
-    ports = {each.port_name: name for name, each in removed.items()}
-    return ports.get(connection.port_name)
+def _earlier_names(old: GatewayConfig, new: GatewayConfig) -> dict[str, str]:
+    """Return what each connection that was there before was called then."""
+    ports = {_port(each): name for name, each in old.connections.items()}
+    same = {
+        name: ports[_port(each)] for name, each in new.connections.items() if _port(each) in ports
+    }
+    left = old.connections.keys() - set(same.values())
+    return {name: same.get(name, name) for name in new.connections if name in same or name in left}
+
+
+def _port(connection: ConnectionConfig) -> tuple[bool, str]:
+    """Return which local port a connection is about; no two have the same."""
+    return connection.virtual is not None, connection.port_name
 
 
 def _different(old: ConnectionConfig, new: ConnectionConfig) -> tuple[str, ...]:

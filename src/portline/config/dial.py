@@ -34,7 +34,7 @@ class Attempt(Enum):
 
 
 class DialOptions(BaseModel):
-    """Who is connected to (mission 3)."""
+    """Who is connected to ."""
 
     connect: Annotated[
         tuple[Address, ...],

@@ -19,7 +19,7 @@ from portline.errors import ConfigError
 if TYPE_CHECKING:
     from portline.config.rules import Fault
 
-__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "load", "parse"]
+__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "load", "load_again", "parse"]
 
 DOCUMENT_LIMIT: Final = 4 * 1024**2
 """Bytes; a thousand connections with every option written out are below one MiB."""
@@ -47,6 +47,14 @@ class Mistake:
 def load(path: str | Path) -> GatewayConfig:
     """Read a configuration file.  Raises ConfigError with every mistake in it."""
     return parse(_content(Path(path)), str(path))
+
+
+def load_again(path: str | Path) -> GatewayConfig:
+    """Read a configuration file as ``load`` does, but never wait for a pipe or a device there."""
+    found = Path(path)
+    if found.exists() and not (found.is_file() or found.is_dir()):
+        raise ConfigError([f"{path}: is not a file any more"])
+    return load(path)
 
 
 def parse(text: str, source: str = "configuration") -> GatewayConfig:

@@ -33,7 +33,7 @@ _FLOWS: Final = Choice(
 
 
 class PortOptions(BaseModel):
-    """The local port (mission 1.1)."""
+    """The local port ."""
 
     port: Annotated[
         str | None,
@@ -65,7 +65,7 @@ class PortOptions(BaseModel):
 
 
 class ListenOptions(BaseModel):
-    """Where a server is reached (mission 1.1)."""
+    """Where a server is reached ."""
 
     listen: Annotated[
         tuple[Address, ...],
@@ -81,7 +81,7 @@ class ListenOptions(BaseModel):
 
 
 class ProtocolOptions(BaseModel):
-    """What is spoken on the network (mission 1.1)."""
+    """What is spoken on the network ."""
 
     protocol: Annotated[
         Protocol,
@@ -96,7 +96,7 @@ class ProtocolOptions(BaseModel):
 
 
 class SerialOptions(BaseModel):
-    """Serial port settings (mission 1.2)."""
+    """Serial port settings."""
 
     baudrate: Annotated[
         int,

@@ -92,6 +92,15 @@ _SECONDS: Final = {
 class Duration(_Measure):
     """A time: a number of seconds, or a number with ``ms``, ``s``, ``min`` or ``h``."""
 
+    whole: bool = False
+    """Only whole seconds, because whoever keeps the time counts in them."""
+
+    @property
+    def allowed(self) -> str:
+        """The range, whether it is in whole seconds, and what 0 means."""
+        spread = super(Duration, self).allowed
+        return f"whole seconds, {spread}" if self.whole else spread
+
     @property
     def metavar(self) -> str:
         """A time."""
@@ -102,7 +111,11 @@ class Duration(_Measure):
         if isinstance(value, str) and self.zero and value.strip().lower() == self.zero:
             return 0.0
         allowed = f'{self.allowed}: a number of seconds, or one with ms, s, min or h, like "10s"'
-        return float(self._within(value, _measured(value, _SECONDS, allowed)))
+        seconds = self._within(value, _measured(value, _SECONDS, allowed))
+        if self.whole and seconds.denominator != 1:
+            near = self.show(math.ceil(seconds))
+            raise ValueError(f"{quoted(value)} must be {self.allowed}; the next is {near}")
+        return float(seconds)
 
     def show(self, value: object) -> str:
         """Write ``500ms``, ``10s``, ``5min``, ``1h``; 0 as what it means."""

@@ -19,7 +19,7 @@ WAIT_MAX: Final = 3600
 
 
 class PacketOptions(BaseModel):
-    """Packet detection (mission 1.3)."""
+    """Packet detection."""
 
     packet_size: Annotated[
         int,

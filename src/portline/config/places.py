@@ -19,7 +19,7 @@ LISTENERS_MAX: Final = 16
 """Addresses of one connection: one per interface of a large machine, in two protocols."""
 
 HOSTS_MAX: Final = 32
-"""Hosts of one client connection, as in the boxes of the trade (field notes on Lantronix)."""
+"""Hosts of one client connection, as many as the device servers of Lantronix take."""
 
 NAME_LIMIT: Final = 200
 """Bytes in the name of a virtual port, as UTF-8: a file system allows 255 (Linux NAME_MAX), of

@@ -36,6 +36,9 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _DELAYS: Final = Duration(0, 1e9)
+_WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
+_NO_TIME: Final = Duration(0, 0, "off")
+"""Reads a time that is off, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,13 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
         faults.append(Fault(("overlap",), text))
     if table.get("kind") == "client":
         faults += _client_contradictions(table)
-    if "idle_after" in table and table.get("when_full") != WhenFull.REPLACE_IDLE.value:
+    when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
+    if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
         faults.append(Fault(("idle_after",), text))
+    if "keepalive_retry" in table and _read(_NO_TIME, table.get("keepalive")) == 0:
+        text = "says when to probe again, but keepalive = off never probes; leave one of them out"
+        faults.append(Fault(("keepalive_retry",), text))
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]

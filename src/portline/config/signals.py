@@ -65,7 +65,7 @@ def _show(line: str, source: str, moment: tuple[str, str]) -> Option:
 
 
 class LineOptions(BaseModel):
-    """Signal lines (mission 1.6)."""
+    """Signal lines."""
 
     allow_dtr: Annotated[bool, _allow("Let the peer change DTR")] = True
     allow_rts: Annotated[bool, _allow("Let the peer change RTS")] = True

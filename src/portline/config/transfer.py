@@ -47,13 +47,13 @@ class Answers(Enum):
 
 
 class LivenessOptions(BaseModel):
-    """How long a peer stays that says nothing (mission 1.4)."""
+    """How long a peer stays that says nothing ."""
 
     keepalive: Annotated[
         float,
         Option(
             Group.CONNECTION,
-            Duration(1, KEEPALIVE_MAX, "off"),
+            Duration(1, KEEPALIVE_MAX, "off", whole=True),
             "Probe a peer that has been silent for this long",
             "a pulled plug is noticed within half a minute",
         ),
@@ -62,7 +62,7 @@ class LivenessOptions(BaseModel):
         float,
         Option(
             Group.CONNECTION,
-            Duration(1, KEEPALIVE_MAX),
+            Duration(1, KEEPALIVE_MAX, whole=True),
             "Probe again after this long without an answer",
             "one lost packet is forgiven, a dead peer is not kept long",
         ),
@@ -79,7 +79,7 @@ class LivenessOptions(BaseModel):
 
 
 class AdmissionOptions(BaseModel):
-    """Who is let in, and when (mission 1.4)."""
+    """Who is let in, and when ."""
 
     max_connections: Annotated[
         int,
@@ -122,7 +122,7 @@ class AdmissionOptions(BaseModel):
 
 
 class OpeningOptions(BaseModel):
-    """When the local port is opened (mission 1.4)."""
+    """When the local port is opened ."""
 
     open_when_connected: Annotated[
         bool,
@@ -137,7 +137,7 @@ class OpeningOptions(BaseModel):
 
 
 class TransferOptions(BaseModel):
-    """Data transfer (mission 1.5)."""
+    """Data transfer."""
 
     receive_from: Annotated[
         Selection,
@@ -188,7 +188,7 @@ class TransferOptions(BaseModel):
 
 
 class BufferOptions(BaseModel):
-    """Data buffer (mission 1.5)."""
+    """Data buffer."""
 
     buffer_size: Annotated[
         int,

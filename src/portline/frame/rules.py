@@ -1,4 +1,4 @@
-"""Packet detection: where the stream from the port is cut on its way to the network (mission 1.3).
+"""Packet detection: where the stream from the port is cut on its way to the network.
 
 Theory of operation
 -------------------
@@ -75,7 +75,7 @@ class Packetizer:
     @property
     def full(self) -> bool:
         """Tell whether so much waits that the port should not be read for now."""
-        return self._ready_size + len(self._gathered) >= QUEUE_LIMIT + GATHER_LIMIT
+        return self.waiting >= QUEUE_LIMIT + GATHER_LIMIT
 
     @property
     def waiting(self) -> int:

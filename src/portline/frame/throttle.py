@@ -1,4 +1,4 @@
-"""Strict baudrate emulation: a stream passes no faster than characters fit on a line (mission 1.1).
+"""Strict baudrate emulation: a stream passes no faster than characters fit on a line.
 
 Theory of operation
 -------------------

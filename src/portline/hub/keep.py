@@ -1,4 +1,4 @@
-"""What the port delivers while nobody is connected (mission 1.5, "buffer size").
+"""What the port delivers while nobody is connected (the option ``buffer-size``).
 
 Theory of operation
 -------------------
@@ -21,8 +21,7 @@ So every byte goes to exactly one of: who was leaving, who comes next, ``discard
 =============  =================================================================================
 ``overflow``   what exceeds the limit
 =============  =================================================================================
-drop-newest    is discarded: "the data exceeding the size of the buffer will be discarded" (the
-               seed's page), and a peer that comes late can continue where the last one left
+drop-newest    is discarded, so that the next peer continues where the last one left
 drop-oldest    takes the place of the oldest, for who wants the latest state and no history
 hold           is not taken from the port, which is :attr:`Keep.full`; what was read then is kept
 =============  =================================================================================

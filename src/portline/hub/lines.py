@@ -1,4 +1,4 @@
-"""What the application of a virtual port reads from its signal lines (mission 1.6), pure.
+"""What the application of a virtual port reads from its signal lines, pure.
 
 Theory of operation
 -------------------

@@ -1,4 +1,4 @@
-"""Whom of several peers the port hears, who hears the port, and what they may do (mission 1.5)."""
+"""Whom of several peers the port hears, who hears the port, and what they may do."""
 
 from __future__ import annotations
 

@@ -115,6 +115,12 @@ class Listener:
         self._sockets.clear()
         self.error = None
 
+    def accept(self) -> None:
+        """Accept who has connected already, without waiting for the loop to tell."""
+        if self.error is None:
+            for sock in tuple(self._sockets):
+                self._acceptable(sock)
+
     def _try(self) -> None:
         self._timer = None
         if _is_literal(self.host):

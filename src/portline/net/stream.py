@@ -3,15 +3,18 @@
 Theory of operation
 -------------------
 The socket is used directly with the event loop's readiness callbacks, because a chunk has to reach
-the kernel in the callback that brought it (docs/explanation/performance.md).  A link keeps at most
-what the kernel did not take of its owner's writes: the owner asks for more by looking at what
-:meth:`StreamLink.write` returns and waiting for :meth:`LinkOwner.link_ready`.
+the kernel in the callback that brought it (docs/explanation/performance.md).  What the kernel does
+not take at once of a write, the link keeps.  There is no limit to that: an owner to whom
+:meth:`StreamLink.write` has returned False should wait for :meth:`LinkOwner.link_ready`.
 
-Ends::
-
-    open --peer sent FIN--> half closed (we may still send) --close--> closed
-     |                                                                   ^
-     +--- error, RST, finish(): sends the rest, then FIN, then waits ----+
+===========  ==============  ===============  ===================================================
+state        the peer sends  we send          leaves it by
+===========  ==============  ===============  ===================================================
+open         yes             yes              the peer's FIN, ``finish``, ``abort``, an error
+half closed  no              yes              ``finish``, ``abort``, an error
+finishing    is not heard    what waits, FIN  all said and acknowledged by both, an error, ``limit``
+closed       no              no
+===========  ==============  ===============  ===================================================
 
 Errors are reported from a later turn of the loop, never from within a call of the owner.
 
@@ -19,10 +22,15 @@ What the kernel has taken is not what the peer has got: a close waits, within th
 ``finish``, until the other machine has acknowledged everything, so that :attr:`StreamLink.lost` is
 what really was lost.  ``abort`` does not wait: it resets the connection if something is missing,
 because a peer that saw an ordinary end would believe that it has everything.
+
+What a peer has sent before a reset is still there to be read, but libuv watches a socket no longer
+once it has told of an error, even if the owner has read only a part.  So the error is taken off the
+socket after each read, and the socket is watched anew.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
@@ -77,6 +85,7 @@ class StreamLink:
         "_closed",
         "_closing",
         "_ended",
+        "_fault",
         "_fd",
         "_finish_timer",
         "_loop",
@@ -118,6 +127,7 @@ class StreamLink:
         self._writing = False
         self._paused = False
         self._ended = False
+        self._fault = ""  # why the connection has ended, known before the rest is read
         self._closing = False
         self._finish_timer: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
@@ -290,6 +300,8 @@ class StreamLink:
                 self._ended = True
                 self._set_reading(False)
                 self._end()
+            else:
+                self._read_on()
             return
         owner = self._owner
         if owner is None:
@@ -297,10 +309,24 @@ class StreamLink:
         if data:
             self.received += len(data)
             owner.link_data(data)
+            self._read_on()
+            return
+        if self._fault:
+            self._fail(self._fault)
             return
         self._ended = True
         self._set_reading(False)
         owner.link_eof()
+
+    def _read_on(self) -> None:
+        """Go on reading although the connection may have ended with an error meanwhile."""
+        if not self._reading:
+            return
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fault = _reason(OSError(code, os.strerror(code)))
+            self._set_reading(False)
+            self._set_reading(True)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -370,7 +396,7 @@ class StreamLink:
         owner = self._owner
         self.abort()
         if owner is not None:
-            owner.link_lost(reason)
+            owner.link_lost(self._fault or reason)
 
 
 def _reason(error: OSError) -> str:

@@ -11,6 +11,10 @@ of an hour.  The usual cure, TCP_USER_TIMEOUT, also cuts peers that are alive bu
 with Ctrl-S would be thrown out.  So :func:`is_dead` looks at the kernel's books instead: data that
 is not acknowledged, or window probes that are not answered, for as long as keepalive would wait.
 
+A machine may also answer without acknowledging anything, for minutes: one whose program was gone
+before the connection was made has it in TIME_WAIT, and says so each time the kernel tries again.
+:func:`stuck_at` tells where the data has stopped, although the window is open.
+
 For the books to be true in time the kernel has to try often enough.  It waits twice as long after
 each try, up to 120 s, also between the probes of a window that an answering peer keeps closed; so
 a peer that dies then is asked late.  Linux 6.15 and later have TCP_RTO_MAX_MS, which is set to a
@@ -35,6 +39,7 @@ __all__ = [
     "give_up",
     "has_left",
     "is_dead",
+    "stuck_at",
 ]
 
 KEEPALIVE_PROBES: Final = 3
@@ -54,6 +59,9 @@ _INFO: Final = struct.Struct("=8B24I")
 _ACKED: Final = struct.Struct("=120xQ")
 """tcpi_bytes_acked in struct tcp_info, since Linux 4.2.  Of a connection that was accepted it does
 not count our SYN; it counts our FIN."""
+
+_WINDOW: Final = struct.Struct("=228xI")
+"""tcpi_snd_wnd: what the peer has room for, in bytes (Linux 5.4)."""
 
 _FLIGHT: Final = struct.Struct("=BxB141xII")
 """tcpi_state, tcpi_retransmits, tcpi_notsent_bytes, tcpi_min_rtt in microseconds (Linux 4.6)."""
@@ -75,7 +83,8 @@ def death_time(interval: float, retry: float) -> float:
 def configure(sock: socket.socket, *, nodelay: bool, keepalive: float, retry: float) -> None:
     """Set the options of a connected socket.
 
-    ``keepalive`` and ``retry`` are in seconds; the kernel counts in whole ones, at least 1.
+    ``keepalive`` and ``retry`` are in seconds; the kernel counts in whole ones, at least 1, and the
+    options are in whole ones too.
     ``keepalive`` 0 turns it off.  Sockets that are not TCP are left alone.
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -104,6 +113,22 @@ def is_dead(sock: socket.socket, silence: float) -> bool:
         return True
     waiting = (info[_UNACKED] > 0 and info[_RETRANSMITS] >= 2) or info[_PROBES] >= 2
     return silence > 0 and waiting and info[_LAST_ACK_RECEIVED] >= silence * 1000
+
+
+def stuck_at(sock: socket.socket) -> int | None:
+    """Return how many bytes are acknowledged while the next ones, for which there is room, are not.
+
+    The kernel has sent those three times at least.  None if that is not so, or not known.
+    """
+    info = _info(sock)
+    if info is None or not info[_UNACKED] or info[_RETRANSMITS] < 2:
+        return None
+    try:
+        books = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WINDOW.size)
+        (window,) = _WINDOW.unpack(books)
+    except (OSError, struct.error):
+        return None
+    return acknowledged(sock) if window else None
 
 
 def has_left(sock: socket.socket) -> bool:

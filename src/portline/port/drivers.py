@@ -15,10 +15,16 @@ __all__ = ["driver_kind", "is_console", "is_controlling"]
 
 PROC: Final = Path("/proc")
 
+RESERVED: Final = {4: 64, 22: 0, 154: 0, 156: 0, 166: 0, 188: 0, 204: 0, 216: 0}
+"""Major number -> the lowest minor that the kernel reserves for serial devices
+(Documentation/admin-guide/devices.txt): ttyS, ttyD, ttySR, ttyACM, ttyUSB, low-density serial ports
+(ttyAMA and others), rfcomm.  A device file may be there before its driver is."""
+
 
 def driver_kind(device: int, proc: Path = PROC) -> str:
     """Return the kind of the driver for a device number, "" if it has no tty driver.
 
+    A number that is reserved for serial devices is "serial" also while there is no driver for it.
     Raises OSError when the kernel does not tell.
     """
     major, minor = os.major(device), os.minor(device)
@@ -29,7 +35,7 @@ def driver_kind(device: int, proc: Path = PROC) -> str:
             first, _, last = words[-2].partition("-")
             if int(first) <= minor <= int(last or first):
                 return words[-1]
-    return ""
+    return "serial" if minor >= RESERVED.get(major, minor + 1) else ""
 
 
 def is_console(device: int, proc: Path = PROC) -> bool:

@@ -31,7 +31,7 @@ from portline.port.lines_wire import Asked, Done, DrainFirst, Splitter, address,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portline.port.terminal import Told
+    from portline.port.terminal import Action
 
 __all__ = ["CONFIRM_LIMIT", "ServedTerminal", "ServedTerminals"]
 
@@ -84,7 +84,7 @@ class ServedTerminal:
         await _within(CONFIRM_LIMIT, [self._known])
         return self._told is not None and not self.gone
 
-    def tell(self, what: Told) -> None:
+    def tell(self, what: Action) -> None:
         """Let the serving side know what the application did."""
         match what:
             case SetLine():
@@ -121,7 +121,7 @@ class ServedTerminal:
     # --- the socket -----------------------------------------------------------------------------
 
     def _ask(
-        self, what: Told | DrainFirst, waiting: dict[int, asyncio.Future[None]]
+        self, what: Action | DrainFirst, waiting: dict[int, asyncio.Future[None]]
     ) -> asyncio.Future[None] | None:
         if self.gone:
             return None

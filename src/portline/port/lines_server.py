@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from portline.line import PortState
-    from portline.port.terminal import Told
+    from portline.port.terminal import Action
 
 __all__ = ["CLIENTS_MAX", "DRAINS_MAX", "DRAIN_POLL", "LinesPort", "LinesServer"]
 
@@ -66,7 +66,7 @@ class LinesPort(Protocol):
     def application_state(self) -> PortState:
         """What the application has set and drives, and in ``lines`` what it reads."""
 
-    def application_did(self, what: Told) -> None:
+    def application_did(self, what: Action) -> None:
         """Take over what a program did, after everything that it wrote before."""
 
     def all_read(self) -> bool:

@@ -52,7 +52,8 @@ FIFO_CHARACTERS: Final = 64
 FIFO_LIMIT: Final = 0.02
 """Seconds at most that are waited for an invisible FIFO: 64 characters at 38400 baud.
 
-Who runs a line slower than that mostly has an old UART with a small FIFO, or one that can tell."""
+Slower lines mostly belong to old UARTs, whose FIFO is small, or to drivers that tell when it is
+empty."""
 
 POLL_MIN: Final = 0.001
 """Seconds between two looks at a draining transmitter at least; the loop has other work."""

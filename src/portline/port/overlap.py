@@ -19,9 +19,11 @@ anything else that lies over it             refused: it is not ours, dead or ali
 a folder, a file, a block device            refused: only a device is ever hidden
 a console of the kernel, the terminal at    refused: somebody sits there
 which we were started
-a device whose driver is not "serial"       refused: /dev/null, /dev/tty, /dev/console, virtual
-                                            consoles, pseudo terminals
+a device that is no serial one              refused: /dev/null, /dev/tty, /dev/console, virtual
+                                            consoles
 a serial device, also one without a chip    the virtual port lies over it
+or a driver; another program's pseudo
+terminal, which stands for one
 ==========================================  ====================================================
 
 Taking away, at the end or later:
@@ -235,4 +237,4 @@ def _fault(found: os.stat_result) -> str:
         kind = driver_kind(found.st_rdev)
     except OSError as error:
         return f"cannot be told to be a serial device ({error.filename}: {error.strerror})"
-    return "" if kind == "serial" else "is no serial device"
+    return "" if kind in ("serial", "pty:slave") else "is no serial device"

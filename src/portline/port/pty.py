@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from portline.line import Report
     from portline.port.base import PortOwner
     from portline.port.outlet import Done
-    from portline.port.terminal import Told
+    from portline.port.terminal import Action
 
 __all__ = ["PtyPort"]
 
@@ -325,7 +325,7 @@ class PtyPort:
         """The application's side of the line, for programs that `portline run` has started."""
         return self.application.state
 
-    def application_did(self, what: Told) -> None:
+    def application_did(self, what: Action) -> None:
         """Take over what such a program did, after everything that it wrote before.
 
         With strict baudrate emulation what it wrote is still on the line.

@@ -1,4 +1,4 @@
-"""A serial port of this machine: anything that is a tty, opened as one of two programs can.
+"""A serial port of this machine: any tty that is there already.
 
 Theory of operation
 -------------------

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from portline.line import PortState, SetBreak, SetLine, SetModem
     from portline.port.calls import LineCounts
 
-__all__ = ["Terminal", "Terminals", "Told"]
+__all__ = ["Action", "Terminal", "Terminals"]
 
-Told: TypeAlias = "SetLine | SetModem | SetBreak"
+Action: TypeAlias = "SetLine | SetModem | SetBreak"
 """What an application does to its side of a line."""
 
 
@@ -33,7 +33,7 @@ class Terminal(Protocol):
     def counts(self) -> LineCounts:
         """How often the lines that the application reads have moved since it is known."""
 
-    def tell(self, what: Told) -> None:
+    def tell(self, what: Action) -> None:
         """Let the serving side know what the application did."""
 
     async def confirmed(self) -> None:

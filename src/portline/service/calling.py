@@ -103,6 +103,9 @@ class Calling:
         elif self._wanted:
             self._hanging_up = self._loop.call_later(HANG_UP, self._hang_up)
 
+    def accept(self) -> None:
+        """Do nothing: nobody connects to a client."""
+
     def close(self) -> None:
         """Dial no longer."""
         if self._hanging_up is not None:

@@ -280,6 +280,9 @@ class Connection:
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
+        if not self.hub.peers:
+            # Who has connected is connected, also before the loop has come to it.
+            self.network.accept()
         if self.packets is not None and self._occupied:
             self.packets.feed(data)
         else:

@@ -56,6 +56,11 @@ class Entrance:
             else:
                 listener.close()
 
+    def accept(self) -> None:
+        """Let those knock who have connected already, without waiting for the loop to tell."""
+        for listener in self.listeners:
+            listener.accept()
+
     def move(self, places: Iterable[Place], *, wanted: bool) -> None:
         """Listen at ``places`` instead, if that is ``wanted``; where it was done it goes on.
 

@@ -54,6 +54,9 @@ class NetworkSide(Protocol):
     def open(self, wanted: bool) -> None:
         """Let peers come to be from now on, or no longer; those who are there may stay."""
 
+    def accept(self) -> None:
+        """Let in who has connected already, without waiting for the loop to tell."""
+
     def close(self) -> None:
         """End everything that is not a peer yet; nothing is called afterwards."""
 

@@ -98,6 +98,10 @@ class Reception:
         """Listen, or no longer."""
         self.entrance.listen(wanted)
 
+    def accept(self) -> None:
+        """Let in who has connected already, without waiting for the loop to tell."""
+        self.entrance.accept()
+
     def close(self) -> None:
         """Listen no longer, and send away who waits."""
         self.entrance.listen(False)

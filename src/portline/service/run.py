@@ -11,6 +11,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import ConfigError, UsageError
+from portline.service.aside import aside
 from portline.service.gateway import Gateway
 from portline.service.limits import files_needed, raise_file_limit
 from portline.service.log import start_logging
@@ -80,6 +81,7 @@ class Service:
         self.gateway = Gateway(config)
         self._load = load
         self._loading = asyncio.Lock()
+        self._reading: asyncio.Future[GatewayConfig] | None = None
         self._ended = asyncio.Event()
         self._asked = asyncio.Event()
         self._terminals = [fd for fd in range(3) if os.isatty(fd)]
@@ -88,6 +90,8 @@ class Service:
         """Let :meth:`run` come to its end."""
         self._ended.set()
         self._asked.set()
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def reload(self) -> list[str]:
         """Read the configuration again and go on with it; returns a line for each change.
@@ -99,14 +103,25 @@ class Service:
             raise UsageError("this Portline has no configuration file that could be read again")
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
-            config = await asyncio.to_thread(self._load)
-            if self._ended.is_set():
+            config = None if self._ended.is_set() else await self._read(self._load)
+            if config is None or self._ended.is_set():
                 return []
             _prepare(config)
             lines = self.gateway.apply(config).lines()
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
+
+    async def _read(self, load: Callable[[], GatewayConfig]) -> GatewayConfig | None:
+        """Return the configuration, None when all ends first: it may be where nothing answers."""
+        self._reading = aside(load)
+        try:
+            return await self._reading
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._ended.is_set() and not (task and task.cancelling()):
+                return None
+            raise
 
     async def run(
         self,

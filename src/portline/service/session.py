@@ -9,7 +9,7 @@ does not take it does it go through the outbox.
 A byte from the peer: ``StreamLink`` -> :meth:`Session.link_data` -> the wire -> events, in order:
 data to the port if the hub lets this peer speak, requests to the port too, each answered by the
 wire with the state in force once the port has carried it out.  All answers of one turn leave in
-one segment, because some clients cannot put divided replies together (field notes on microcom).
+one segment, because some clients (microcom) cannot put divided replies together.
 
 Reading is paused while the port cannot take more, and while too many answers lie unsent: a peer
 that asks without listening holds back only itself.

@@ -1,7 +1,4 @@
-"""What a connection tells about itself: plain values, made when asked for.
-
-The words of :class:`State` are those that the users of the seed product know.
-"""
+"""What a connection tells about itself: plain values, made when asked for."""
 
 from __future__ import annotations
 
@@ -83,7 +80,7 @@ class ConnectionStatus:
     ``reason`` explains the state where that is not plain, and is empty otherwise.  ``places`` are
     where a server listens or a client connects, with what is spoken there.
 
-    ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the first peer.
+    ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of

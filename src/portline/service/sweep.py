@@ -45,6 +45,8 @@ class Sweep:
         self.silence = silence
         self.inactivity = inactivity
         self._timer: asyncio.TimerHandle | None = None
+        self._stuck: dict[Session, tuple[int, float]] = {}
+        """Where the data to a peer has stopped, and since when."""
 
     def schedule(self) -> None:
         """Look again in time, if there is anybody."""
@@ -67,12 +69,27 @@ class Sweep:
         self._timer = None
         now = self._loop.time()
         absent = self._absent_since()
+        self._look_who_is_stuck(now)
         for session in self._peers():
             session.tick(now)
-            if tcp.is_dead(session.link.socket, self.silence):
+            if self._is_dead(session, now):
                 session.abort("the peer does not answer any more")
             elif self.inactivity and now - session.active_at >= self.inactivity:
                 session.close(f"no activity for {self.inactivity:g} s")
             elif absent is not None and now - max(absent, session.connected_at) >= ABSENCE_LIMIT:
                 session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
         self.schedule()
+
+    def _look_who_is_stuck(self, now: float) -> None:
+        before, self._stuck = self._stuck, {}
+        for session in self._peers():
+            place = tcp.stuck_at(session.link.socket)
+            if place is not None:
+                known, since = before.get(session, (None, now))
+                self._stuck[session] = (place, since if known == place else now)
+
+    def _is_dead(self, session: Session, now: float) -> bool:
+        if tcp.is_dead(session.link.socket, self.silence):
+            return True
+        stuck = self._stuck.get(session)
+        return stuck is not None and 0 < self.silence <= now - stuck[1]

@@ -48,12 +48,27 @@ def test_a_connection_with_the_same_port_has_only_got_another_name() -> None:
     assert found.lines() == ["a: is called b now, with buffer-size changed"]
 
 
-def test_two_connections_may_swap_their_names() -> None:
+def test_connections_keep_their_ports_when_they_swap_names() -> None:
     found = changes(
         config(a={"port": "/dev/ttyX"}, b={"port": "/dev/ttyY"}),
         config(a={"port": "/dev/ttyY"}, b={"port": "/dev/ttyX"}),
     )
-    assert [change.remakes for change in found.changed] == [True, True]
+    assert found == Changes(changed=(Change("b", "a"), Change("a", "b")))
+
+
+def test_a_new_connection_may_get_the_name_of_one_that_is_renamed() -> None:
+    found = changes(
+        config(a={"port": "/dev/ttyX"}),
+        config(a={"port": "/dev/ttyY"}, b={"port": "/dev/ttyX"}),
+    )
+    assert found.lines() == ["a: is called b now", "a: added"]
+
+
+def test_a_connection_may_get_the_name_of_one_that_is_removed() -> None:
+    found = changes(
+        config(a={"port": "/dev/ttyX"}, b={"port": "/dev/ttyY"}), config(a={"port": "/dev/ttyY"})
+    )
+    assert found.lines() == ["a: removed", "b: is called a now"]
 
 
 @pytest.mark.parametrize(

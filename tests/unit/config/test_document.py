@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.config.document import DOCUMENT_LIMIT, check, load, parse
+from portline.config.document import DOCUMENT_LIMIT, check, load, load_again, parse
 from portline.errors import ConfigError
 
 GOOD = """\
@@ -110,6 +111,18 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (DOCUMENT_LIMIT + 1))
     assert refusal(path).startswith(": is larger than 4194304 bytes")
     assert "cannot be read: embedded null byte" in refusal(Path("a\0b"))
+
+
+def test_what_has_become_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text(GOOD)
+    assert load_again(path) == load(path)
+    path.unlink()
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_again(path)
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is not a file any more"):
+        load_again(path)
 
 
 # --- k planted mistakes are k told mistakes -------------------------------------------------------

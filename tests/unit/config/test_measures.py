@@ -77,6 +77,16 @@ def test_the_word_for_zero_is_read_too() -> None:
         Duration(1, 60).read("off")
 
 
+def test_a_part_of_a_second_is_refused_where_whole_seconds_count() -> None:
+    whole = Duration(1, 60, "off", whole=True)
+    assert [whole.read(value) for value in ("2s", "2000ms", 1, "1min", "off", 0)] == [
+        *(2.0, 2.0, 1.0, 60.0, 0.0, 0.0)
+    ]
+    for value in ("2500ms", 2.5):
+        with pytest.raises(ValueError, match=r"must be whole seconds, 1s to 1min, .* next is 3s"):
+            whole.read(value)
+
+
 def test_a_duration_out_of_range_names_the_range_and_the_nearest() -> None:
     with pytest.raises(ValueError, match="must be") as caught:
         Duration(1, 60, "off").read("2min")

@@ -39,7 +39,7 @@ def test_a_connection_is_made_of_values_as_people_write_them() -> None:
     assert (meter.is_virtual, meter.port_name) == (False, "/dev/ttyUSB0")
 
 
-def test_the_defaults_are_those_of_the_mission() -> None:
+def test_what_a_connection_is_that_says_nothing() -> None:
     meter = ServerConnection(virtual="ttyV0")
     assert meter.line_settings() == LineSettings()
     assert meter.places() == (Place("127.0.0.1", 4001, Protocol.RAW),)
@@ -51,6 +51,12 @@ def test_the_defaults_are_those_of_the_mission() -> None:
         "drop-oldest",
     )
     assert (meter.is_virtual, meter.port_name) == (True, "ttyV0")
+
+
+@pytest.mark.parametrize("option", ["keepalive", "keepalive-retry"])
+def test_keepalive_is_in_the_whole_seconds_that_the_kernel_counts(option: str) -> None:
+    told = mistakes({"connections": {"meter": {"port": "/dev/ttyUSB0", option: "2500ms"}}})
+    assert "must be whole seconds" in told[f"connections.meter.{option.replace('-', '_')}"]
 
 
 def test_a_model_cannot_be_changed() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from portline.config.rules import Fault, clashes, contradictions, folded, name_fault, unknown
 from portline.config.values import Protocol
+from portline.hub.policy import WhenFull
 
 FIELDS = ("port", "max_connections", "listen")
 
@@ -62,6 +63,31 @@ def test_a_port_is_needed_and_one_is_enough() -> None:
 def test_an_explicit_option_has_to_apply(table: dict[str, object], refused: str) -> None:
     told = texts([f for f in contradictions(table) if "does not apply" in f.text])
     assert (f"does not apply to {refused}, because" in told) if refused else told == ""
+
+
+@pytest.mark.parametrize("rule", ["replace-idle", "Replace_Idle", WhenFull.REPLACE_IDLE, "?"])
+def test_idle_after_goes_with_replace_idle_however_it_is_written(rule: object) -> None:
+    assert contradictions({"port": "/dev/x", "when_full": rule, "idle_after": 5}) == []
+
+
+@pytest.mark.parametrize("table", [{}, {"when_full": "refuse"}, {"when_full": WhenFull.REFUSE}])
+def test_idle_after_alone_is_a_mistake(table: dict[str, object]) -> None:
+    (fault,) = contradictions({"port": "/dev/x", "idle_after": 5, **table})
+    assert fault.location == ("idle_after",)
+    assert "replace-idle" in fault.text
+
+
+@pytest.mark.parametrize("off", ["off", "OFF", 0, "0s"])
+def test_a_second_probe_needs_a_first_one(off: object) -> None:
+    told = texts(contradictions({"port": "/dev/x", "keepalive": off, "keepalive_retry": 5}))
+    assert told.startswith("keepalive_retry: says when to probe again, but keepalive = off")
+
+
+@pytest.mark.parametrize(
+    "table", [{"keepalive_retry": 5}, {"keepalive": 9, "keepalive_retry": 5}, {"keepalive": "off"}]
+)
+def test_keepalive_may_be_set_in_part(table: dict[str, object]) -> None:
+    assert contradictions({"port": "/dev/x", **table}) == []
 
 
 @pytest.mark.parametrize("name", ["meter", "Waage 2", "öl", "a.b", "x" * 64])

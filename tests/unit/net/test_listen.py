@@ -40,6 +40,22 @@ class Place:
             link.abort()
 
 
+def test_it_accepts_at_once_when_it_is_told_to(run: Run) -> None:
+    async def scenario() -> None:
+        place = Place()
+        place.listener.accept()
+        place.listener.open()
+        place.listener.accept()
+        assert not place.links
+        with socket.create_connection(("127.0.0.1", place.port)):
+            place.listener.accept()
+            assert len(place.links) == 1
+            place.close()
+            place.listener.accept()
+
+    run(scenario())
+
+
 def test_it_accepts_until_it_is_closed(run: Run) -> None:
     async def scenario() -> None:
         place = Place()

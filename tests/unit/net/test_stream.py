@@ -143,6 +143,38 @@ def test_a_reset_is_told_with_its_reason(run: Run) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("read_size", [10, 1000])
+def test_a_reset_that_comes_with_data_is_told_when_all_of_it_is_read(
+    run: Run, read_size: int
+) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.read_size = read_size
+        link.start(owner)
+        far.send(bytes(range(100)))
+        reset(far)
+        await until(lambda: owner.events != [])
+        assert owner.data == bytes(range(100))
+        assert owner.events == ["connection reset by the peer"]
+        assert link.closed
+
+    run(scenario())
+
+
+def test_finishing_notes_a_reset_that_comes_with_data(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.read_size = 10
+        link.start(owner)
+        link.finish(limit=1000)
+        far.send(bytes(100))
+        reset(far)
+        await until(lambda: link.closed)
+        assert owner.events == []
+
+    run(scenario())
+
+
 def test_an_error_of_write_is_told_later_not_from_within(run: Run) -> None:
     async def scenario() -> None:
         link, far, owner = pair()

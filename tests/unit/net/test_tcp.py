@@ -109,6 +109,26 @@ def test_a_peer_that_owes_answers_for_too_long_is_dead() -> None:
     assert not dead(0, probes=3, last_ack=20_000)
 
 
+def stuck(*, unacked: int, retransmits: int, window: int, known: int = 256) -> int | None:
+    books = Books(state=1, unacked=unacked, retransmits=retransmits)
+    books.info = books.info.ljust(256, b"\0")
+    books.info = books.info[:120] + struct.pack("=Q", 7) + books.info[128:]
+    books.info = books.info[:228] + struct.pack("=I", window)
+    books.info = books.info[:known]
+    return tcp.stuck_at(books)  # type: ignore[arg-type]  # a stand-in
+
+
+def test_data_is_stuck_that_is_sent_in_vain_to_an_open_window() -> None:
+    assert stuck(unacked=1, retransmits=2, window=1) == 7
+    assert stuck(unacked=1, retransmits=1, window=1) is None
+    assert stuck(unacked=0, retransmits=2, window=1) is None
+    assert stuck(unacked=1, retransmits=2, window=0) is None
+    assert stuck(unacked=1, retransmits=2, window=1, known=228) is None
+    one, other = socket.socketpair()
+    with one, other:
+        assert tcp.stuck_at(one) is None
+
+
 def test_what_the_kernel_has_closed_is_dead() -> None:
     assert tcp.is_dead(Books(state=7), 0)  # type: ignore[arg-type]  # a stand-in
 

@@ -39,7 +39,8 @@ def proc(tmp_path: Path) -> Path:
     [
         (4, 64, "serial"),
         (4, 111, "serial"),
-        (4, 112, ""),
+        (4, 112, "serial"),
+        (204, 64, "serial"),
         (4, 63, "console"),
         (188, 3, "serial"),
         (136, 70000, "pty:slave"),

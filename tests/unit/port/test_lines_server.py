@@ -30,7 +30,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from portline.port.terminal import Told
+    from portline.port.terminal import Action
     from tests.conftest import Run
 
 
@@ -41,10 +41,10 @@ class Port:
 
     def __init__(self) -> None:
         self.application_state = PortState(LineSettings(115200), dtr=True, rts=True)
-        self.did: list[Told] = []
+        self.did: list[Action] = []
         self.read = True
 
-    def application_did(self, what: Told) -> None:
+    def application_did(self, what: Action) -> None:
         self.did.append(what)
         if isinstance(what, SetModem):
             self.application_state = what.applied_to(self.application_state)

@@ -183,7 +183,7 @@ def test_without_a_device(kernel: Kernel) -> None:
         (stat.S_IFDIR, "serial", False, False, "is a folder"),
         (stat.S_IFCHR, "serial", True, False, "is the console of this machine"),
         (stat.S_IFCHR, "serial", False, True, "is the terminal from which Portline was started"),
-        (stat.S_IFCHR, "pty:slave", False, False, "is no serial device"),
+        (stat.S_IFCHR, "console", False, False, "is no serial device"),
         (stat.S_IFCHR, "", False, False, "is no serial device"),
     ],
 )

@@ -49,6 +49,19 @@ def test_bytes_go_both_ways_to_and_from_everybody(run: Run, stage: Play) -> None
     run(scenario())
 
 
+def test_who_has_connected_hears_what_comes_before_the_loop_knows_of_it(
+    run: Run, stage: Play
+) -> None:
+    async def scenario() -> None:
+        async with stage() as meter:
+            peer = meter.knock()
+            meter.connection.port_data(b"21.5 C\r\n")
+            await peer.hears(b"21.5 C\r\n")
+            assert meter.connection.hub.keep.discarded == 0
+
+    run(scenario())
+
+
 def test_the_log_tells_a_life(run: Run, stage: Play, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         async with stage() as meter:

@@ -223,6 +223,27 @@ def test_a_connection_may_get_another_name(run: Run) -> None:
     run(scenario())
 
 
+def test_a_connection_goes_on_when_another_one_gets_its_name(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter"))
+        made.start()
+        meter = made.connections["meter"]
+        with peer_of(made) as peer:
+            await until(lambda: meter.hub.peers)
+            gauge = {"port": "/dev/ttymeter", "listen": "127.0.0.1:0"}
+            for name, other in (("gauge", "meter"), ("meter", "gauge")):  # back by a swap
+                tables = {other: gauge | {"port": "/dev/ttyother"}, name: gauge}
+                made.apply(GatewayConfig.model_validate({"connections": tables}))
+                assert made.connections[name] is meter
+                assert meter.name == name
+                await until(lambda: made.status()[0].state is State.LISTENING)
+                meter.port_data(b"x")
+                await peer.hears(b"x")
+        await made.stop()
+
+    run(scenario())
+
+
 def test_another_port_begins_when_the_old_one_is_closed(run: Run) -> None:
     async def scenario() -> None:
         made = Gateway(table("meter"))

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,34 @@ def test_a_hang_up_reads_the_configuration_again(run: Run, config: GatewayConfig
         assert told == [["scale: is called balance now"], []]
 
     run(scenario())
+
+
+def test_a_file_that_never_comes_keeps_nothing_from_ending(run: Run, config: GatewayConfig) -> None:
+    never = threading.Event()
+
+    async def scenario() -> None:
+        reading = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def load() -> GatewayConfig:
+            loop.call_soon_threadsafe(reading.set)
+            never.wait()
+            return config
+
+        async def end_then() -> None:
+            await reading.wait()
+            interrupt(signal.SIGTERM)
+
+        service = Service(config, load)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(end_then())
+            await service.run(started=lambda gateway: interrupt(signal.SIGHUP))
+        assert await service.reload() == []
+
+    try:
+        run(scenario())
+    finally:
+        never.set()
 
 
 def test_a_mistake_changes_nothing(

@@ -16,8 +16,10 @@ class Stage:
         self.clock = Clock()
         self.peers: list[Listener] = []
         self.dead: list[object] = []
+        self.stuck: dict[object, int] = {}
         self.absent: float | None = None
         monkeypatch.setattr(tcp, "is_dead", lambda sock, silence: sock in self.dead)
+        monkeypatch.setattr(tcp, "stuck_at", lambda sock: self.stuck.get(sock))
         self.sweep = Sweep(
             loop=cast("Any", self.clock),
             peers=lambda: cast("Sequence[Session]", tuple(self.peers)),
@@ -54,6 +56,25 @@ def test_who_is_dead_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.log == ["tick", "abort: the peer does not answer any more"]
     assert other.log == ["tick"]
     assert stage.clock.waiting == [PERIOD]
+
+
+def test_who_answers_and_takes_nothing_for_too_long_is_aborted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(monkeypatch)
+    stuck, slow, patient = stage.peer(), stage.peer(), stage.peer()
+    stage.stuck = {stuck: 5, slow: 7, patient: 9}
+    for number in range(20):
+        assert "abort: the peer does not answer any more" not in stuck.log
+        stage.stuck[slow] += number % 10 == 9
+        if number == 15:
+            del stage.stuck[patient]
+        stage.clock.pass_time(PERIOD)
+    assert stuck.log[-1] == "abort: the peer does not answer any more"
+    assert {slow.log[-1], patient.log[-1]} == {"tick"}
+    stage.sweep.silence = 0.0
+    stage.clock.pass_time(PERIOD * 40)
+    assert slow.log[-1] == "tick"
 
 
 def test_who_is_silent_is_sent_away_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
