@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portline.line import Item, Query, SetBreak, SetLine, SetModem, shown
+from portline.wire.profiles import UNKNOWN, profile_of
 from portline.wire.rfc2217_codes import settings_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class RemotePort:
         self._asked: dict[Item, object] = {}
         self._told: dict[Item, object] = {}
         self._complained: set[Item] = set()
+        self._profile = UNKNOWN
 
     @property
     def settings(self) -> tuple[RemoteSetting, ...]:
@@ -55,7 +57,11 @@ class RemotePort:
     def told(self, report: Told) -> str:
         """Note what the server tells; returns what is wrong with it, if that is news."""
         item = report.item
+        if item is Item.SIGNATURE:
+            self._profile = profile_of(None if report.value is None else str(report.value))
         if report.value is None:
+            if item in self._profile.unsaid:
+                return ""
             if report.request is None or isinstance(report.request, Query):
                 return ""
             return self._complain(item, "was asked for and not answered")

@@ -52,8 +52,11 @@ milliseconds.  It doubles with each turn that brought data, so that data comes a
 MANY: Final = 64
 """Events, or words of our own, in one turn that tell commands from data."""
 
-EVERY_LINE: Final = 0xFF
-"""The modem state mask for an access server (RFC 2217 section 3): every line, each change."""
+EVERY_LINE: Final = 0xFB
+"""The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
+
+Only the bit for RI's trailing edge is left out, which tells nothing that RI itself does not: 255
+would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
 
 NO_FAULT: Final = 0
 """The line state mask: a virtual port has no way to show an application what went wrong there."""

@@ -23,6 +23,7 @@ from portline.line import (
 )
 from portline.service.session import Session
 from portline.wire.base import RawWire, Wire
+from portline.wire.rfc2217 import Rfc2217Wire
 from tests.memory import MemoryLink
 
 
@@ -363,3 +364,11 @@ def test_data_that_only_waits_is_no_activity() -> None:
     clock.now = 2.0
     link.make_room(1000)
     assert session.active_at == 2.0
+
+
+def test_an_access_server_is_never_told_a_mask_that_has_to_be_doubled() -> None:
+    session, link, owner = make(Rfc2217Wire(serves=False, asks=True))
+    session.link_data(b"\xff\xfd\x2c")
+    assert owner.log == ["serves"]
+    assert b"\xff\xfa\x2c\x0b\xfb\xff\xf0" in link.sent_bytes
+    assert b"\xff\xff" not in link.sent_bytes
