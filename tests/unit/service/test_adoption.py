@@ -67,6 +67,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "notify": False,
     "allow_settings": False,
     "answers": "strict",
+    "cross_lines": True,
     "buffer_size": 100,
     "backlog_size": 100_000,
     "buffer_overflow": "drop-oldest",

@@ -12,6 +12,7 @@ from portline.line import (
     Item,
     LineChange,
     LineSettings,
+    ModemChange,
     ModemLines,
     Query,
     Request,
@@ -102,7 +103,8 @@ async def read(call: socket.socket, size: int) -> bytes:
 def stage_of(stage: Play, *hosts: Host, **options: object) -> Stage:
     places = [host.address for host in hosts]
     quick = {"retry": 0.05, "retry_max": 0.05}
-    return stage(kind="client", **({"virtual": "v", "connect": places} | quick | options))
+    table = {"virtual": "v", "connect": places} | quick | options
+    return stage(kind="client", **{key: value for key, value in table.items() if value is not None})
 
 
 def calling(play: Stage) -> Calling:
@@ -432,5 +434,29 @@ def test_a_host_that_is_not_called_any_more_is_left(run: Run, stage: Play) -> No
             await until(lambda: [each.name for each in play.sessions] == [two.address])
         one.close()
         two.close()
+
+    run(main())
+
+
+# --- two real ports -------------------------------------------------------------------------------
+
+
+def test_the_lines_of_two_real_ports_may_be_crossed(run: Run, stage: Play) -> None:
+    async def main() -> None:
+        host = Host()
+        real = {"virtual": None, "port": "/dev/ttyNONE0", "protocol": "rfc2217"}
+        async with stage_of(stage, host, **real, cross_lines=True) as play:
+            server = Server(await host.call())
+            server.starts()
+            await until(lambda: (server.look(), server.wire.serving)[1])
+            server.call.send(server.wire.report(ModemChange(ModemLines(cts=True)), 0.0))
+            await until(lambda: (play.port.state.rts, play.port.state.dtr) == (True, False))
+            server.call.send(server.wire.report(ModemChange(ModemLines(dsr=True)), 0.0))
+            await until(lambda: (play.port.state.rts, play.port.state.dtr) == (False, True))
+            host.socket.close()
+            server.call.close()
+            await until(lambda: not play.port.state.dtr)
+            assert not any(isinstance(each, SetLine) for each in server.heard)
+        host.close()
 
     run(main())
