@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -91,6 +92,30 @@ def share(place: Place, command: Command, words: list[str]) -> None:
         assert ("port absent, trying again" in running.said()) == absent
 
 
+def attach(place: Place, command: Command, words: list[str]) -> None:
+    """Run it with a host of this machine; see that it connects, directly or to its proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        here = f"127.0.0.1:{host.getsockname()[1]}"
+        arguments = [re.sub(r"192\.0\.2\.\d+:\d+", here, word) for word in words]
+        # Several hosts of the page are one here, of which one is enough.
+        again = [at for at, word in enumerate(arguments) if word == here][1:]
+        arguments = [word for at, word in enumerate(arguments) if at not in again]
+        if "--virtual" in words:
+            name = arguments.index("--virtual") + 1
+            arguments[name] = f"./{Path(arguments[name]).name}"
+        else:
+            device = arguments.index("--port") + 1
+            arguments[device] = place.device(arguments[device])
+        with place.start("attach", *arguments) as running:
+            running.says(" to ")
+            host.settimeout(PATIENCE)
+            if "--connect-when-open" in words:
+                with (place.folder / arguments[name]).open("rb", buffering=0):
+                    host.accept()[0].close()
+            else:
+                host.accept()[0].close()
+
+
 def configured(place: Place, command: Command) -> Path:
     """Write the configuration that the page shows (else the tutorial's)."""
     shown = [*blocks(command.page), *blocks("docs/tutorial.md")]
@@ -172,6 +197,7 @@ def run(place: Place, command: Command, words: list[str]) -> None:
 
 SUBCOMMANDS: Final = {
     "share": share,
+    "attach": attach,
     "serve": serve,
     "check": check,
     "ports": ports,

@@ -197,6 +197,10 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
             _real("peers ask it, and it asks none", "leave it out, or use a virtual port"),
             _raw("a peer has no words to answer"),
         ),
+        "cross_lines": (
+            _virtual("what its application reads is told by allow-cts and its like"),
+            _NO_WORDS,
+        ),
         "allow_dtr": (_NO_WORDS,),
         "allow_rts": (_NO_WORDS,),
         "allow_break": (_NO_WORDS,),

@@ -75,6 +75,16 @@ class LineOptions(BaseModel):
     allow_dcd: Annotated[bool, _take_over("DCD")] = True
     allow_ri: Annotated[bool, _take_over("RI")] = True
 
+    cross_lines: Annotated[
+        bool,
+        Option(
+            Group.LINES,
+            Switch(),
+            "Between two real ports: drive RTS as CTS is at the other one, and DTR as DSR is there",
+            "many boards reset when these lines move",
+        ),
+    ] = False
+
     dtr_connected: Annotated[Level, _drive("DTR", _CONNECTED)] = Level.LEAVE
     rts_connected: Annotated[Level, _drive("RTS", _CONNECTED)] = Level.LEAVE
     dtr_disconnected: Annotated[Level, _drive("DTR", _DISCONNECTED)] = Level.LEAVE

@@ -11,6 +11,8 @@ of an event loop, and is given :class:`_Steps` for one, which mends two things:
 
 from __future__ import annotations
 
+from contextlib import suppress
+from socket import MSG_PEEK
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from portline.net.proxy import Proxy, ProxyKind
@@ -97,7 +99,16 @@ class _Steps:
             if not byte:
                 break
             head += byte
+            _read_on(sock, head)
         return bytes(head)
+
+
+def _read_on(sock: socket.socket, head: bytearray) -> None:
+    """Add to a head what the kernel has of it, and leave what follows it there."""
+    with suppress(BlockingIOError):
+        whole = head + sock.recv(HEAD_LIMIT, MSG_PEEK)
+        end = whole.find(_HEAD_END)
+        head += sock.recv((len(whole) if end < 0 else end + len(_HEAD_END)) - len(head))
 
 
 def _explain(proxy: Proxy, code: int | None, text: str) -> str:

@@ -7,6 +7,10 @@ everything that the application has in force - rate, format, flow control, DTR, 
 connection that was lost and made again finds the remote port as the application left it.  From then
 on it is asked for each change.
 
+Of two real ports neither is asked for anything.  Each tells its lines, and with ``cross_lines``
+they are driven here as through a cable that crosses them: RTS as CTS is there, DTR as DSR; both low
+when that end has gone.
+
 Nothing waits for the answers.  What they say is remembered and compared
 (:mod:`portline.service.remote`); with ``answers = "strict"`` a difference ends the session.
 """
@@ -16,13 +20,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portline.config.transfer import Answers
-from portline.line import Item, Query, SetBreak, SetLine, Told
+from portline.line import Item, ModemChange, Query, SetBreak, SetLine, SetModem, Told
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
 
-    from portline.line import Report, Request
+    from portline.config.models import ConnectionConfig
+    from portline.line import PortState, Report, Request
     from portline.port.base import SerialPort
     from portline.service.inputs import Inputs
     from portline.service.session import Session
@@ -35,7 +40,7 @@ _WHO: Final = Query(Item.SIGNATURE)
 class Asking:
     """Speaks to the access servers among the peers of one connection.
 
-    ``answers`` returns how exactly theirs are taken.
+    ``config`` returns the configuration in force.
     """
 
     def __init__(
@@ -43,12 +48,12 @@ class Asking:
         port: SerialPort,
         inputs: Inputs,
         log: logging.LoggerAdapter[logging.Logger],
-        answers: Callable[[], Answers],
+        config: Callable[[], ConnectionConfig],
     ) -> None:
         self._port = port
         self._inputs = inputs
         self._log = log
-        self._answers = answers
+        self._config = config
 
     def serves(self, session: Session) -> None:
         """Ask one that turns out to be an access server for everything that is in force."""
@@ -82,8 +87,27 @@ class Asking:
         """Note what an access server tells."""
         self._log.info("peer tells peer=%s %s", session.name, report)
         self._inputs.told(session, report)
+        if isinstance(report, ModemChange):
+            self._cross(rts=report.lines.cts, dtr=report.lines.dsr)
         wrong = session.remote.told(report) if isinstance(report, Told) else ""
         if wrong:
             self._log.warning("peer=%s the remote port differs: %s", session.name, wrong)
-            if self._answers() is Answers.STRICT:
+            if self._config().answers is Answers.STRICT:
                 session.close(f"{wrong} (answers = strict)")
+
+    def left(self, session: Session) -> None:
+        """Note that a peer has gone, and its end of the cable with it."""
+        if session.protocol != "raw":
+            self._cross(rts=False, dtr=False)
+
+    def _cross(self, *, rts: bool, dtr: bool) -> None:
+        config = self._config()
+        if config.cross_lines:
+            lines = SetModem(
+                rts=rts if config.allow_rts else None, dtr=dtr if config.allow_dtr else None
+            )
+            self._port.submit(lines, _ignore)
+
+
+def _ignore(state: PortState) -> None:
+    """Nobody asked for the answer."""

@@ -90,7 +90,7 @@ class Connection:
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config.answers)
+        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config)
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
@@ -264,6 +264,7 @@ class Connection:
         if session in self.hub.peers:
             self.hub.leave(session)
             self.inputs.left(session, connected=self._occupied)
+            self.asking.left(session)
             self.pace.update()
             self.peer_watches()
             if session.protocol != "raw":

@@ -277,6 +277,13 @@ class Rfc2217Wire:
             return _BREAK
         return self._client.ask(request, now) if self.asking else b""
 
+    def waits(self, request: Request) -> bool:
+        """Tell whether an answer to this very request of ours may still come.
+
+        Not any more: it has come, or came without a value, or was given up.
+        """
+        return self._client.waits(request)
+
     def set_masks(self, modem: int, line: int, now: float) -> bytes:
         """Tell the access server what to notify: RFC 2217's bits of modem state and line state.
 

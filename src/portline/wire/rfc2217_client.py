@@ -130,6 +130,10 @@ class ComPortClient:
         self._pending.append(_Pending(item, request, now))
         return command(code, payload)
 
+    def waits(self, request: Request) -> bool:
+        """Tell whether an answer to this very request (not to one like it) may still come."""
+        return any(pending.request is request for pending in self._pending)
+
     # --- time -----------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:

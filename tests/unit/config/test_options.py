@@ -34,7 +34,7 @@ TABLE = {
         "ri-disconnected"
     ),
     (False, True, False, True): "notify allow-dtr allow-rts allow-break",
-    (False, True, False, False): "allow-settings",
+    (False, True, False, False): "allow-settings cross-lines",
     (False, False, False, True): "answers allow-cts allow-dsr allow-dcd allow-ri",
 }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from portline.cli.demo import free_port
 from portline.config.changes import REMAKES, changes
-from portline.config.models import GatewayConfig, ServerConnection, options
+from portline.config.models import ConnectionConfig, GatewayConfig, ServerConnection, options
 from portline.line import LineSettings, PortState, SetLine, SetModem
 from portline.service import adoption
 from portline.service.connection import Connection
@@ -28,13 +28,13 @@ def adopt(stage: Stage, **options: object) -> None:
     """Give the connection another configuration, as a reload does."""
     before = stage.config
     table = {name: getattr(before, name) for name in before.model_fields_set} | options
-    stage.config = ServerConnection.model_validate(table)
+    stage.config = type(before).model_validate(table)
     for change in changes(only(NAME, before), only(NAME, stage.config)).changed:
         assert not change.remakes
         adoption.adopt(stage.connection, change.name, stage.config, change.fields)
 
 
-def only(name: str, connection: ServerConnection) -> GatewayConfig:
+def only(name: str, connection: ConnectionConfig) -> GatewayConfig:
     return GatewayConfig(connections={name: connection})
 
 
@@ -67,6 +67,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "notify": False,
     "allow_settings": False,
     "answers": "strict",
+    "cross_lines": True,
     "buffer_size": 100,
     "backlog_size": 100_000,
     "buffer_overflow": "drop-oldest",

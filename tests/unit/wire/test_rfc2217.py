@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portline.line import (
     BREAK_PULSE,
@@ -441,3 +443,30 @@ def test_two_access_servers_agree_that_neither_asks():
 def test_a_local_change_is_not_reported_to_an_access_server(pair):
     change = LineChange(LineSettings.parse("300-8N1"))
     assert pair.client.wire.report(change, 0.0) == b""
+
+
+# --- what was said and did not arrive -----------------------------------------------------------
+
+SAID = st.lists(
+    st.one_of(
+        st.binary(min_size=1, max_size=6),
+        st.sampled_from([SetLine(baudrate=0xFF00FF), SetBreak(True), Query(Item.SIGNATURE)]),
+        st.lists(st.just(255), min_size=1, max_size=4).map(bytes),
+    ),
+    max_size=6,
+)
+
+
+@given(SAID, st.integers(0, 200))
+def test_the_data_that_did_not_arrive_is_found_among_the_words(
+    said: list[bytes | SetLine | SetBreak | Query], arrived: int
+) -> None:
+    wire = port_client()
+    wire.feed(say((DO, 44)), 0.0)
+    parts = [wire.encode(x) if isinstance(x, bytes) else wire.ask(x, 0.0) for x in said]
+    sent = b"".join(parts)
+    data = b"".join(x for x in said if isinstance(x, bytes))
+    reader = access_server()
+    heard = [event for event in reader.feed(sent[:arrived], 0.0) if isinstance(event, bytes)]
+    got = b"".join(heard)
+    assert got + wire.decoded(sent, arrived) == data

@@ -212,6 +212,17 @@ def test_a_server_that_does_not_answer_is_counted(client):
     assert client.deadline() is None
 
 
+def test_it_knows_which_of_two_equal_requests_waits(client):
+    first, second = SetModem(dtr=True), SetModem(dtr=True)
+    client.ask(first, 0.0)
+    client.ask(second, 1.0)
+    assert (client.waits(first), client.waits(second)) == (True, True)
+    told(client, 5, 8)
+    assert (client.waits(first), client.waits(second)) == (False, True)
+    client.tick(1.0 + ANSWER_TIMEOUT)
+    assert not client.waits(second)
+
+
 def test_what_waits_is_bounded(client):
     for _ in range(PENDING_LIMIT + 3):
         client.ask(Query(Item.DTR), 0.0)
