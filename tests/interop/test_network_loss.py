@@ -379,7 +379,7 @@ def waits(client: Client) -> None:
 
 
 @protocols
-@times(4, 16)
+@times(4, 10)
 def test_the_server_is_killed(
     device: Device,
     share: Callable[..., Server],
