@@ -19,7 +19,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from portline.errors import NetworkError, PeerError, PortlineError, SettingRefused, UsageError
-from portline.line import LineSettings, ModemLines, Purge, SendBreak, SetBreak, SetModem
+from portline.line import (
+    Item,
+    LineSettings,
+    ModemLines,
+    Purge,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetModem,
+)
 from portline.net import tcp
 from portline.net.stream import FINISH_LIMIT
 from portline.remote.bell import Bell
@@ -43,6 +52,9 @@ RECEIVE_LIMIT: Final = 256 * 1024
 
 AGREEMENT: Final = 3.0
 """Seconds that a server has to agree to RFC 2217; as in pyserial."""
+
+GRACE: Final = 0.25
+"""Seconds that an answer may come after one that was asked for later."""
 
 MODEM_MASK: Final = 0xFF
 LINE_MASK: Final = 0x1E
@@ -260,22 +272,31 @@ class RemotePort:
     async def ask(self, *requests: Request) -> None:
         """Send requests, all at once, and wait for the answers.
 
+        A question that every server answers comes last: what is still open shortly after its answer
+        will not be answered (ser2net is silent about lines that a port does not have).
         SettingRefused with ``strict``, for the first value that was not confirmed.
         """
         known = self._known
         self._check()
         said, pending = b"", []
-        for request in requests:
+        for request in (*requests, Query(Item.BAUDRATE)):
             words, asked = known.ask(request, self._loop.time())
             said += words
             pending.append(asked)
-        if said:
-            self._link.write(said)
+        self._link.write(said)
         self._watch()
         self._asking += 1
         self._link.resume()
+        last = pending.pop()
+
+        def settled() -> bool:
+            return self._ended or all(asked.done for asked in pending)
+
         try:
-            await self._bell.until(lambda: all(asked.done for asked in pending) or self._ended)
+            await self._bell.until(lambda: settled() or last.done)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE):
+                    await self._bell.until(settled)
         finally:
             self._asking -= 1
             self._hold_back()

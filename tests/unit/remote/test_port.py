@@ -15,6 +15,7 @@ from portline.line import (
     ModemLines,
     Parity,
     Purge,
+    Query,
     SendBreak,
     SetBreak,
     SetLine,
@@ -68,7 +69,7 @@ def test_settings_are_asked_for_and_known(run: Run) -> None:
             assert (port.dtr, server.state.break_on) == (True, True)
             await port.set_break(False)
             await port.send_break()
-            await until(lambda: isinstance(server.asked[-1], SendBreak))
+            await until(lambda: isinstance(server.done[-1], SendBreak))
             assert server.done[-2] == SetBreak(False)
 
     run(scenario())
@@ -100,18 +101,24 @@ def test_what_is_not_confirmed_is_a_warning(run: Run, caplog: pytest.LogCaptureF
     assert "data-bits is now 8, asked for 5; check what the port can do" in caplog.text
 
 
+@pytest.mark.parametrize("queries", [True, False])
 def test_what_is_not_answered_is_a_warning_after_a_while(
-    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, queries: bool
 ) -> None:
+    silent = (SetModem,) if queries else (SetModem, Query)
+
     async def scenario() -> None:
         async with (
-            Played(answers=lambda request: not isinstance(request, SetModem)) as server,
+            Played(answers=lambda request: not isinstance(request, silent)) as server,
             open_port(server.url) as port,
         ):
             await port.set_lines(dtr=True)
             await port.set(baudrate=300)
 
-    monkeypatch.setattr("portline.wire.rfc2217_client.ANSWER_TIMEOUT", 0.1)
+    if queries:
+        monkeypatch.setattr(module, "GRACE", 0.05)
+    else:
+        monkeypatch.setattr("portline.wire.rfc2217_client.ANSWER_TIMEOUT", 0.1)
     run(scenario())
     assert "dtr was not confirmed, asked for True" in caplog.text
 
