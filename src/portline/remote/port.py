@@ -22,7 +22,6 @@ from portline.errors import NetworkError, PeerError, PortlineError, SettingRefus
 from portline.line import (
     Item,
     LineSettings,
-    ModemLines,
     Purge,
     Query,
     SendBreak,
@@ -34,6 +33,7 @@ from portline.net.stream import FINISH_LIMIT
 from portline.remote.bell import Bell
 from portline.remote.cable import Cable
 from portline.remote.events import Events
+from portline.remote.knowledge import Knowledge
 from portline.remote.place import wanted
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ FAREWELL: Final = 200
 _log = logging.getLogger("portline.remote")
 
 
-class RemotePort:
+class RemotePort(Knowledge):
     """A serial port of another machine; made by :func:`portline.open`.
 
     ``strict``: a setting that the server does not confirm is an error, not a warning in the log
@@ -82,14 +82,12 @@ class RemotePort:
         *,
         strict: bool = False,
     ) -> None:
-        self.name = name
-        """The URL."""
+        super().__init__(name, None if wire is None else Cable(wire))
         self.happened: Callable[[], object] = lambda: None
         """Called each time something has happened."""
         self._loop = loop
         self._link = link
         self._strict = strict
-        self._cable = None if wire is None else Cable(wire)
         self._received = bytearray()
         self._held: list[bytes] = []
         self._paused = False
@@ -102,56 +100,6 @@ class RemotePort:
         self._events: list[Events] = []
 
     # --- what is known --------------------------------------------------------------------------
-
-    @property
-    def raw(self) -> bool:
-        """Tell whether it carries data only: no settings, no lines."""
-        return self._cable is None
-
-    @property
-    def settings(self) -> LineSettings:
-        """The settings in force, as the server told them; the default ones where it did not."""
-        return self._known.state.settings
-
-    @property
-    def lines(self) -> ModemLines:
-        """The lines that the port reads, as the server told them last."""
-        return self._known.state.lines
-
-    @property
-    def cts(self) -> bool:
-        """Clear to send."""
-        return self.lines.cts
-
-    @property
-    def dsr(self) -> bool:
-        """Data set ready."""
-        return self.lines.dsr
-
-    @property
-    def dcd(self) -> bool:
-        """Data carrier detected."""
-        return self.lines.dcd
-
-    @property
-    def ri(self) -> bool:
-        """Ring indicator."""
-        return self.lines.ri
-
-    @property
-    def dtr(self) -> bool:
-        """Data terminal ready, as the server told it last; see :meth:`set_lines`."""
-        return self._known.state.dtr
-
-    @property
-    def rts(self) -> bool:
-        """Request to send, as the server told it last; see :meth:`set_lines`."""
-        return self._known.state.rts
-
-    @property
-    def signature(self) -> str:
-        """Who the server says it is; "" if it does not."""
-        return "" if self._cable is None else self._cable.wire.peer_signature
 
     @property
     def waiting(self) -> int:
@@ -172,12 +120,6 @@ class RemotePort:
     def error(self) -> PortlineError | None:
         """Why it has ended; None while it has not, and after an orderly end."""
         return self._error
-
-    @property
-    def _known(self) -> Cable:
-        if self._cable is None:
-            raise UsageError(f"{self.name}: raw:// carries data only; open it as rfc2217://")
-        return self._cable
 
     # --- data -----------------------------------------------------------------------------------
 

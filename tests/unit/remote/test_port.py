@@ -135,18 +135,6 @@ def test_if_strict_it_is_an_error(run: Run) -> None:
     run(scenario())
 
 
-def test_a_raw_port_has_no_settings(run: Run) -> None:
-    async def scenario() -> None:
-        async with Played(raw=True) as server, open_port(server.url) as port:
-            with pytest.raises(UsageError, match="open it as rfc2217://"):
-                await port.set(baudrate=300)
-            with pytest.raises(UsageError, match="open it as rfc2217://"):
-                _ = port.cts
-            assert port.signature == ""
-
-    run(scenario())
-
-
 def test_events_come_to_each_who_wants_them(run: Run) -> None:
     async def scenario() -> None:
         async with Played() as server:
@@ -305,5 +293,31 @@ def test_the_kernel_taking_more_is_no_news_of_the_end(run: Run) -> None:
             server.link.resume()
             await task
             await until(lambda: len(server.received) == size)
+
+    run(scenario())
+
+
+def test_a_socket_that_the_kernel_has_closed_is_watched_anew(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See that what comes with a reset is read, and the reset too (uvloop tells only once)."""
+
+    async def scenario() -> None:
+        async with Played() as server, open_port(server.url) as port:
+            monkeypatch.setattr(module.tcp, "is_dead", lambda sock, silence: True)
+            server.say(b"before")
+            assert await port.read_exactly(6) == b"before"
+            server.say(b"after")
+            assert await port.read_exactly(5) == b"after"
+            monkeypatch.undo()
+
+    run(scenario())
+
+
+def test_a_server_that_asks_whether_we_are_there_is_answered(run: Run) -> None:
+    async def scenario() -> None:
+        async with Played() as server, open_port(server.url):
+            server.link.write(b"\xff\xf6")
+            await until(lambda: server.received == b"\r\n[Yes]\r\n")
 
     run(scenario())
