@@ -19,12 +19,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from portline.errors import NetworkError, PeerError, PortlineError, SettingRefused, UsageError
-from portline.line import LineSettings, ModemLines, Purge, SendBreak, SetBreak, SetModem
+from portline.line import (
+    Item,
+    LineSettings,
+    Purge,
+    Query,
+    SendBreak,
+    SetBreak,
+    SetModem,
+)
 from portline.net import tcp
 from portline.net.stream import FINISH_LIMIT
 from portline.remote.bell import Bell
 from portline.remote.cable import Cable
 from portline.remote.events import Events
+from portline.remote.knowledge import Knowledge
 from portline.remote.place import wanted
 
 if TYPE_CHECKING:
@@ -44,6 +53,9 @@ RECEIVE_LIMIT: Final = 256 * 1024
 AGREEMENT: Final = 3.0
 """Seconds that a server has to agree to RFC 2217; as in pyserial."""
 
+GRACE: Final = 0.25
+"""Seconds that an answer may come after one that was asked for later."""
+
 MODEM_MASK: Final = 0xFF
 LINE_MASK: Final = 0x1E
 """What the server is asked to notify: every change of a line; break, framing, parity, overrun."""
@@ -54,7 +66,7 @@ FAREWELL: Final = 200
 _log = logging.getLogger("portline.remote")
 
 
-class RemotePort:
+class RemotePort(Knowledge):
     """A serial port of another machine; made by :func:`portline.open`.
 
     ``strict``: a setting that the server does not confirm is an error, not a warning in the log
@@ -70,14 +82,12 @@ class RemotePort:
         *,
         strict: bool = False,
     ) -> None:
-        self.name = name
-        """The URL."""
+        super().__init__(name, None if wire is None else Cable(wire))
         self.happened: Callable[[], object] = lambda: None
         """Called each time something has happened."""
         self._loop = loop
         self._link = link
         self._strict = strict
-        self._cable = None if wire is None else Cable(wire)
         self._received = bytearray()
         self._held: list[bytes] = []
         self._paused = False
@@ -90,56 +100,6 @@ class RemotePort:
         self._events: list[Events] = []
 
     # --- what is known --------------------------------------------------------------------------
-
-    @property
-    def raw(self) -> bool:
-        """Tell whether it carries data only: no settings, no lines."""
-        return self._cable is None
-
-    @property
-    def settings(self) -> LineSettings:
-        """The settings in force, as the server told them; the default ones where it did not."""
-        return self._known.state.settings
-
-    @property
-    def lines(self) -> ModemLines:
-        """The lines that the port reads, as the server told them last."""
-        return self._known.state.lines
-
-    @property
-    def cts(self) -> bool:
-        """Clear to send."""
-        return self.lines.cts
-
-    @property
-    def dsr(self) -> bool:
-        """Data set ready."""
-        return self.lines.dsr
-
-    @property
-    def dcd(self) -> bool:
-        """Data carrier detected."""
-        return self.lines.dcd
-
-    @property
-    def ri(self) -> bool:
-        """Ring indicator."""
-        return self.lines.ri
-
-    @property
-    def dtr(self) -> bool:
-        """Data terminal ready, as the server told it last; see :meth:`set_lines`."""
-        return self._known.state.dtr
-
-    @property
-    def rts(self) -> bool:
-        """Request to send, as the server told it last; see :meth:`set_lines`."""
-        return self._known.state.rts
-
-    @property
-    def signature(self) -> str:
-        """Who the server says it is; "" if it does not."""
-        return "" if self._cable is None else self._cable.wire.peer_signature
 
     @property
     def waiting(self) -> int:
@@ -160,12 +120,6 @@ class RemotePort:
     def error(self) -> PortlineError | None:
         """Why it has ended; None while it has not, and after an orderly end."""
         return self._error
-
-    @property
-    def _known(self) -> Cable:
-        if self._cable is None:
-            raise UsageError(f"{self.name}: raw:// carries data only; open it as rfc2217://")
-        return self._cable
 
     # --- data -----------------------------------------------------------------------------------
 
@@ -260,22 +214,31 @@ class RemotePort:
     async def ask(self, *requests: Request) -> None:
         """Send requests, all at once, and wait for the answers.
 
+        A question that every server answers comes last: what is still open shortly after its answer
+        will not be answered (ser2net is silent about lines that a port does not have).
         SettingRefused with ``strict``, for the first value that was not confirmed.
         """
         known = self._known
         self._check()
         said, pending = b"", []
-        for request in requests:
+        for request in (*requests, Query(Item.BAUDRATE)):
             words, asked = known.ask(request, self._loop.time())
             said += words
             pending.append(asked)
-        if said:
-            self._link.write(said)
+        self._link.write(said)
         self._watch()
         self._asking += 1
         self._link.resume()
+        last = pending.pop()
+
+        def settled() -> bool:
+            return self._ended or all(asked.done for asked in pending)
+
         try:
-            await self._bell.until(lambda: all(asked.done for asked in pending) or self._ended)
+            await self._bell.until(lambda: settled() or last.done)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE):
+                    await self._bell.until(settled)
         finally:
             self._asking -= 1
             self._hold_back()

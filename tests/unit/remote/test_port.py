@@ -15,6 +15,7 @@ from portline.line import (
     ModemLines,
     Parity,
     Purge,
+    Query,
     SendBreak,
     SetBreak,
     SetLine,
@@ -68,7 +69,7 @@ def test_settings_are_asked_for_and_known(run: Run) -> None:
             assert (port.dtr, server.state.break_on) == (True, True)
             await port.set_break(False)
             await port.send_break()
-            await until(lambda: isinstance(server.asked[-1], SendBreak))
+            await until(lambda: isinstance(server.done[-1], SendBreak))
             assert server.done[-2] == SetBreak(False)
 
     run(scenario())
@@ -100,18 +101,24 @@ def test_what_is_not_confirmed_is_a_warning(run: Run, caplog: pytest.LogCaptureF
     assert "data-bits is now 8, asked for 5; check what the port can do" in caplog.text
 
 
+@pytest.mark.parametrize("queries", [True, False])
 def test_what_is_not_answered_is_a_warning_after_a_while(
-    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, queries: bool
 ) -> None:
+    silent = (SetModem,) if queries else (SetModem, Query)
+
     async def scenario() -> None:
         async with (
-            Played(answers=lambda request: not isinstance(request, SetModem)) as server,
+            Played(answers=lambda request: not isinstance(request, silent)) as server,
             open_port(server.url) as port,
         ):
             await port.set_lines(dtr=True)
             await port.set(baudrate=300)
 
-    monkeypatch.setattr("portline.wire.rfc2217_client.ANSWER_TIMEOUT", 0.1)
+    if queries:
+        monkeypatch.setattr(module, "GRACE", 0.05)
+    else:
+        monkeypatch.setattr("portline.wire.rfc2217_client.ANSWER_TIMEOUT", 0.1)
     run(scenario())
     assert "dtr was not confirmed, asked for True" in caplog.text
 
@@ -124,18 +131,6 @@ def test_if_strict_it_is_an_error(run: Run) -> None:
             assert (refused.value.port, refused.value.setting) == (server.url, "baudrate")
             assert refused.value.value == 300
             await until(lambda: server.link.closed)
-
-    run(scenario())
-
-
-def test_a_raw_port_has_no_settings(run: Run) -> None:
-    async def scenario() -> None:
-        async with Played(raw=True) as server, open_port(server.url) as port:
-            with pytest.raises(UsageError, match="open it as rfc2217://"):
-                await port.set(baudrate=300)
-            with pytest.raises(UsageError, match="open it as rfc2217://"):
-                _ = port.cts
-            assert port.signature == ""
 
     run(scenario())
 
@@ -298,5 +293,31 @@ def test_the_kernel_taking_more_is_no_news_of_the_end(run: Run) -> None:
             server.link.resume()
             await task
             await until(lambda: len(server.received) == size)
+
+    run(scenario())
+
+
+def test_a_socket_that_the_kernel_has_closed_is_watched_anew(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See that what comes with a reset is read, and the reset too (uvloop tells only once)."""
+
+    async def scenario() -> None:
+        async with Played() as server, open_port(server.url) as port:
+            monkeypatch.setattr(module.tcp, "is_dead", lambda sock, silence: True)
+            server.say(b"before")
+            assert await port.read_exactly(6) == b"before"
+            server.say(b"after")
+            assert await port.read_exactly(5) == b"after"
+            monkeypatch.undo()
+
+    run(scenario())
+
+
+def test_a_server_that_asks_whether_we_are_there_is_answered(run: Run) -> None:
+    async def scenario() -> None:
+        async with Played() as server, open_port(server.url):
+            server.link.write(b"\xff\xf6")
+            await until(lambda: server.received == b"\r\n[Yes]\r\n")
 
     run(scenario())
