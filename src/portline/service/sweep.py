@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portline.net import tcp
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
@@ -27,7 +25,8 @@ class Sweep:
 
     ``silence`` is the time after which a peer that owes an answer is dead, ``inactivity`` the time
     without data after which it is disconnected, both in seconds, 0 for never.  ``absent_since``
-    returns since when the device is away, None while it is there.
+    returns since when the device is away, None while it is there; ``lasting`` peers stay however
+    long that is.
     """
 
     def __init__(
@@ -38,12 +37,14 @@ class Sweep:
         absent_since: Callable[[], float | None],
         silence: float,
         inactivity: float,
+        lasting: bool = False,
     ) -> None:
         self._loop = loop
         self._peers = peers
         self._absent_since = absent_since
         self.silence = silence
         self.inactivity = inactivity
+        self._lasting = lasting
         self._timer: asyncio.TimerHandle | None = None
 
     def schedule(self) -> None:
@@ -69,10 +70,15 @@ class Sweep:
         absent = self._absent_since()
         for session in self._peers():
             session.tick(now)
-            if tcp.is_dead(session.link.socket, self.silence):
+            if session.link.dead(self.silence):
                 session.abort("the peer does not answer any more")
             elif self.inactivity and now - session.active_at >= self.inactivity:
                 session.close(f"no activity for {self.inactivity:g} s")
-            elif absent is not None and now - max(absent, session.connected_at) >= ABSENCE_LIMIT:
+            elif self._waits_in_vain(session, absent, now):
                 session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
         self.schedule()
+
+    def _waits_in_vain(self, session: Session, absent: float | None, now: float) -> bool:
+        if absent is None or self._lasting:
+            return False
+        return now - max(absent, session.connected_at) >= ABSENCE_LIMIT
