@@ -16,8 +16,10 @@ __all__ = [
     "AdmissionOptions",
     "Answers",
     "BufferOptions",
+    "KeepOptions",
     "LivenessOptions",
     "OpeningOptions",
+    "SelectionOptions",
     "TransferOptions",
 ]
 
@@ -136,8 +138,8 @@ class OpeningOptions(BaseModel):
     ] = False
 
 
-class TransferOptions(BaseModel):
-    """Data transfer (mission 1.5)."""
+class SelectionOptions(BaseModel):
+    """Who is heard and who hears (mission 1.5)."""
 
     receive_from: Annotated[
         Selection,
@@ -157,6 +159,11 @@ class TransferOptions(BaseModel):
             "as if all were wired to the port",
         ),
     ] = Selection.ALL
+
+
+class TransferOptions(SelectionOptions):
+    """Data transfer, with peers that know settings (mission 1.5)."""
+
     notify: Annotated[
         bool,
         Option(
@@ -187,8 +194,8 @@ class TransferOptions(BaseModel):
     ] = Answers.LENIENT
 
 
-class BufferOptions(BaseModel):
-    """Data buffer (mission 1.5)."""
+class KeepOptions(BaseModel):
+    """What waits for whom (mission 1.5)."""
 
     buffer_size: Annotated[
         int,
@@ -209,6 +216,11 @@ class BufferOptions(BaseModel):
             "20 seconds at 115200 bit/s",
         ),
     ] = 256 * 1024
+
+
+class BufferOptions(KeepOptions):
+    """Data buffer of peers that are connected (mission 1.5)."""
+
     overflow: Annotated[
         Overflow,
         Option(
