@@ -16,7 +16,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from portline.config.models import ClientConnection
+from portline.config.models import ClientConnection, UdpConnection
 from portline.config.transfer import Answers
 from portline.hub.core import Hub
 from portline.line import (
@@ -109,6 +109,7 @@ class Connection:
             absent_since=lambda: self._absent_since if self.keeper.error is not None else None,
             silence=tcp.death_time(config.keepalive, config.keepalive_retry),
             inactivity=config.inactivity,
+            lasting=config.kind == "udp",
         )
         self.packets = self._packet_flow()
 
@@ -161,6 +162,15 @@ class Connection:
         return in_use or not self.config.only_when_open
 
     def _network_side(self) -> NetworkSide:
+        if isinstance(self.config, UdpConnection):
+            from portline.service.datagrams import Datagrams
+
+            return Datagrams(
+                self.config,
+                loop=self._loop,
+                enter=self._enter,
+                changed=self.news.endpoint_changed,
+            )
         if isinstance(self.config, ClientConnection):
             from portline.service.calling import Calling
 

@@ -106,8 +106,9 @@ def clogged(link: DatagramLink, monkeypatch: pytest.MonkeyPatch, *errors: OSErro
     """Put a socket in the way of a link that fails with ``errors``, one for each datagram."""
 
     class Socket:
-        real = link.way.sock  # type: ignore[union-attr]
-        left = list(errors)
+        def __init__(self, real: socket.socket) -> None:
+            self.real = real
+            self.left = list(errors)
 
         def sendto(self, data: bytes, address: Any) -> int:
             error = self.left.pop(0) if self.left else None
@@ -118,7 +119,8 @@ def clogged(link: DatagramLink, monkeypatch: pytest.MonkeyPatch, *errors: OSErro
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
 
-    made = Socket()
+    assert link.way is not None
+    made = Socket(link.way.sock)
     monkeypatch.setattr(link.way, "sock", made)
     return made
 
