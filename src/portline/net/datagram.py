@@ -395,10 +395,16 @@ class Endpoint:
             if lost := udp.overrun(ancillary):
                 self.counts.overrun += lost - way.overrun
                 way.overrun = lost
-            if any(source[1] == each.port and udp.is_own(each.sock, source) for each in self.ways):
+            if self._is_echo(source, way.family):
                 self.counts.echoes += 1
             else:
                 self._heard(data, source, way)
+
+    def _is_echo(self, source: Sockaddr, family: int) -> bool:
+        return any(
+            way.port == source[1] and way.family == family and udp.is_own(way.sock, source)
+            for way in self.ways
+        )
 
     def _close_sockets(self) -> None:
         if self._open_links:

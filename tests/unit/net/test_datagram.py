@@ -413,6 +413,19 @@ def test_every_address_means_ipv4_and_ipv6(run: Run) -> None:
     run(scenario())
 
 
+def test_one_family_is_no_echo_of_the_other(run: Run) -> None:
+    async def scenario() -> None:
+        with Near(listen=[("*", 0)]) as near:
+            v4, v6 = near.endpoint.ways
+            v4.sock.sendto(b"own", ("127.0.0.1", v4.port))
+            v6.sock.sendto(b"own", ("::1", v6.port))
+            await until(lambda: near.endpoint.counts.echoes == 2)
+            assert not near.endpoint._is_echo(("2001:db8::2", v4.port, 0, 0), v6.family)
+            assert near.heard == []
+
+    run(scenario())
+
+
 def test_who_cannot_be_sent_to_from_there_is_sent_to_from_elsewhere(run: Run) -> None:
     async def scenario() -> None:
         hosts = [("192.0.2.7", 9), ("127.0.0.1", 9), ("192.0.2.8", 9)]
