@@ -410,9 +410,7 @@ class Endpoint:
         if self._open_links:
             return
         for way in self.ways:
-            if way.waiting:
-                self.loop.remove_writer(way.sock.fileno())
-            way.sock.close()
+            way.sock.close()  # no link is left that could wait for it
         self._bound.clear()
         self._senders.clear()
         self.hosts.clear()

@@ -413,6 +413,22 @@ def test_every_address_means_ipv4_and_ipv6(run: Run) -> None:
     run(scenario())
 
 
+def test_who_is_woken_for_nothing_looks_for_errors(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        with Near(("127.0.0.1", free_port())) as near:
+            link, _ = near.link()
+            told = Returned(link.address or (), errno.EHOSTUNREACH, 0, sent=True)
+            monkeypatch.setattr(udp, "returned", lambda sock: [told])
+            near.endpoint._readable(near.endpoint.ways[0])
+            assert (near.endpoint.counts.returned, link.trouble) == (1, "No route to host")
+            link.finish()
+            assert link.closed
+
+    run(scenario())
+
+
 def test_one_family_is_no_echo_of_the_other(run: Run) -> None:
     async def scenario() -> None:
         with Near(listen=[("*", 0)]) as near:

@@ -133,6 +133,7 @@ def test_who_stands_for_many() -> None:
     assert udp.covers_many(socket.AF_INET6, ("ff02::1", 9))
     assert udp.covers_many(socket.AF_INET, ("127.255.255.255", 9))
     assert not udp.covers_many(socket.AF_INET, ("127.0.0.1", 9))
+    assert not udp.covers_many(socket.AF_INET6, ("fe80::1", 9))  # which network?
     assert not udp.covers_many(socket.AF_INET, ("0.0.0.1", 9))
 
 
