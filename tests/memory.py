@@ -121,6 +121,8 @@ class MemoryLink:
         self.received = 0
         self.lost = 0
         self.read_size = 65536
+        self.gather = 65536
+        self.hears = True
         self.paused = False
         self.ended: str | None = None
         self.owner: LinkOwner | None = None

@@ -18,7 +18,7 @@ from tests.docs.pages import ROOT, Command, blocks, commands
 from tests.docs.program import PATIENCE, Place, environment
 from tests.filtered import unavailable
 from tests.interop.conftest import lacking
-from tests.namespace import Namespace, Unavailable
+from tests.namespace import Namespace, Network, Unavailable
 
 FOREIGN: Final = {
     "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
@@ -195,9 +195,27 @@ def run(place: Place, command: Command, words: list[str]) -> None:
         assert "cs8" in place.run("run", *words)
 
 
+def udp(place: Place, command: Command, words: list[str]) -> None:
+    """Run it in a network of its own, which leads nowhere; see it announce where datagrams go."""
+    try:
+        network = Network()
+    except Unavailable as error:
+        lacking(str(error))
+        raise
+    place.prefix = network.prefix
+    arguments = [place.device(word) if word.startswith("/dev/") else word for word in words]
+    if "--virtual" in arguments:
+        number = arguments.index("--virtual") + 1
+        arguments[number] = f"./{arguments[number]}"
+    with network, place.start("udp", *arguments) as running:
+        running.says("(udp)")
+        assert "error" not in running.said()
+
+
 SUBCOMMANDS: Final = {
     "share": share,
     "attach": attach,
+    "udp": udp,
     "serve": serve,
     "check": check,
     "ports": ports,

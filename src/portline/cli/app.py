@@ -32,6 +32,7 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "share": ("portline.cli.share:share", "Share one serial port, described on the command line."),
     "attach": ("portline.cli.attach:attach", "Bring a remote serial port here."),
+    "udp": ("portline.cli.udp:udp", "Exchange a port's data with other machines as datagrams."),
     "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
     "status": ("portline.cli.status:status", "Show what the running connections do."),
     "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),

@@ -45,7 +45,7 @@ def shown(key: str, value: object) -> str:
     option = _options().get(key)
     if option is None or value is None:
         return "none" if value is None else clean(value)
-    text = option.kind.show(option.kind.read(value))
+    text = option.kind.show(option.kind.read(value) if value != [] else ())
     return clean(text)
 
 

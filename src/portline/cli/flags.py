@@ -112,7 +112,7 @@ def _help(field: str, option: Option, model: type[BaseModel]) -> str:
     """Return the sentence of an option with its range and default."""
     default = model.model_fields[field].default
     notes = []
-    if not option.kind.choices and field not in {"listen", "port", "proxy", "virtual"}:
+    if not option.kind.choices and field not in {"interface", "listen", "port", "proxy", "virtual"}:
         notes.append(option.kind.allowed)
     if option.many:
         notes.append("may be given several times")

@@ -30,6 +30,11 @@ NUMBERS: Final[Mapping[str, str]] = {
     "dropped": "{bytes} dropped for peers that read too slowly or went",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
+    "divided": "{count} packets sent as several datagrams",
+    "returned": "{count} datagrams did not arrive (ICMP)",
+    "strangers": "{count} datagrams of strangers not taken (accept)",
+    "echoes": "{count} datagrams of our own came back",
+    "overrun": "{count} datagrams came faster than they were read",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away, or purged)",
     "refused": "{count} requests that the driver refused",
@@ -40,7 +45,7 @@ One that is not in here is shown by its name, so that none is hidden."""
 
 TRAFFIC: Final = ("heard", "spoken")
 
-_NETWORK: Final = {"server": "listens", "client": "calls"}
+_NETWORK: Final = {"server": "listens", "client": "calls", "udp": "datagrams"}
 """The label of where a kind of connection meets its peers."""
 
 _OUT: Final = ("dtr", "rts")

@@ -35,16 +35,20 @@ KIND: Final = Option(
     Group.NETWORK,
     Choice({word: word for word in KINDS}),
     "What sort of connection this is: a server waits for peers to connect, a client connects to "
-    "them",
+    "them, udp exchanges datagrams with them",
 )
 
 
-class Common(BaseModel):
+class Kindred(BaseModel):
+    """What is one of several kinds."""
+
+    kind: Annotated[str, KIND] = "server"
+
+
+class Common(SerialOptions, PortOptions, Kindred):
     """Any connection.  Each kind adds its groups of options, and its own default of ``kind``."""
 
     model_config = ConfigDict(frozen=True)
-
-    kind: Annotated[str, KIND] = "server"
 
     @model_validator(mode="wrap")
     @classmethod
@@ -59,22 +63,6 @@ class Common(BaseModel):
         if table.get("kind", own) != own and table["kind"] in KINDS:
             faults.append(Fault(("kind",), f"{quoted(table['kind'])} is not what this is: {own}"))
         return collected(table, [*faults, *contradictions({"kind": own, **table})], handler)
-
-
-class StreamOptions(
-    # Pydantic puts the fields of the last base first, and mistakes are told in the order of fields.
-    LineOptions,
-    BufferOptions,
-    TransferOptions,
-    OpeningOptions,
-    LivenessOptions,
-    PacketOptions,
-    SerialOptions,
-    ProtocolOptions,
-    PortOptions,
-    Common,
-):
-    """A local port whose peers are reached by TCP, whoever connects to whom."""
 
     @property
     def is_virtual(self) -> bool:
@@ -105,6 +93,20 @@ class StreamOptions(
     @abstractmethod
     def only_when_open(self) -> bool:
         """Tell whether the network is left alone while no application has the virtual port open."""
+
+
+class StreamOptions(
+    # Pydantic puts the fields of the last base first, and mistakes are told in the order of fields.
+    LineOptions,
+    BufferOptions,
+    TransferOptions,
+    OpeningOptions,
+    LivenessOptions,
+    PacketOptions,
+    ProtocolOptions,
+    Common,
+):
+    """A local port whose peers are reached by TCP, whoever connects to whom."""
 
     def places(self) -> tuple[Place, ...]:
         """Return where to listen or to connect and what to speak there, in the order written."""

@@ -34,7 +34,7 @@ class Attempt(Enum):
 
 
 class DialOptions(BaseModel):
-    """Who is connected to ."""
+    """Who is connected to."""
 
     connect: Annotated[
         tuple[Address, ...],

@@ -33,7 +33,7 @@ _FLOWS: Final = Choice(
 
 
 class PortOptions(BaseModel):
-    """The local port ."""
+    """The local port."""
 
     port: Annotated[
         str | None,
@@ -65,7 +65,7 @@ class PortOptions(BaseModel):
 
 
 class ListenOptions(BaseModel):
-    """Where a server is reached ."""
+    """Where a server is reached."""
 
     listen: Annotated[
         tuple[Address, ...],
@@ -81,7 +81,7 @@ class ListenOptions(BaseModel):
 
 
 class ProtocolOptions(BaseModel):
-    """What is spoken on the network ."""
+    """What is spoken on the network."""
 
     protocol: Annotated[
         Protocol,

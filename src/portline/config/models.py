@@ -21,6 +21,7 @@ from pydantic import (
 
 from portline.config.client import ClientConnection
 from portline.config.connection import options
+from portline.config.datagram import UdpConnection
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, clashes, folded, name_fault, unknown
 from portline.config.server import DEFAULT_LISTEN, ServerConnection
@@ -38,18 +39,20 @@ __all__ = [
     "Place",
     "Protocol",
     "ServerConnection",
+    "UdpConnection",
     "options",
 ]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-ConnectionConfig: TypeAlias = ServerConnection | ClientConnection
+ConnectionConfig: TypeAlias = ServerConnection | ClientConnection | UdpConnection
 """A connection of any kind."""
 
 MODELS: Mapping[str, type[ConnectionConfig]] = {
     "server": ServerConnection,
     "client": ClientConnection,
+    "udp": UdpConnection,
 }
 """``kind`` -> the model of such a connection."""
 
@@ -104,7 +107,9 @@ class GatewayConfig(BaseModel):
                 {
                     str(name): _written(connection)
                     for name, connection in connections.items()
-                    if isinstance(connection, Mapping | ServerConnection | ClientConnection)
+                    if isinstance(
+                        connection, Mapping | ServerConnection | ClientConnection | UdpConnection
+                    )
                 }
             )
         ]

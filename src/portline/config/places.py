@@ -13,7 +13,7 @@ from portline.net.proxy import Proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Device", "HostAddresses", "ListenAddresses", "ProxyAddress", "VirtualName"]
+__all__ = ["Device", "HostAddresses", "Interface", "ListenAddresses", "ProxyAddress", "VirtualName"]
 
 LISTENERS_MAX: Final = 16
 """Addresses of one connection: one per interface of a large machine, in two protocols."""
@@ -32,6 +32,10 @@ _USB: Final = re.compile(
     r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::([^/:]{0,126}))?(?::([0-9A-Fa-f]{2}))?"
 )
 """The serial number may be missing where the interface tells the ports of one adapter apart."""
+
+
+_INTERFACE: Final = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+"""IFNAMSIZ is 16 with the zero at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +146,8 @@ class ListenAddresses:
         return tuple(found)
 
     def show(self, value: object) -> str:
-        """Write the addresses with commas."""
-        return ", ".join(str(address) for address in self.read(value))
+        """Write the addresses with commas; none where nothing was written."""
+        return ", ".join(str(address) for address in self.read(value)) if value else "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,8 @@ class HostAddresses:
         return tuple(found)
 
     def show(self, value: object) -> str:
-        """Write the addresses with commas."""
-        return ", ".join(str(address) for address in self.read(value))
+        """Write the addresses with commas; none where nothing was written."""
+        return ", ".join(str(address) for address in self.read(value)) if value else "none"
 
 
 def _addresses(value: object, limit: int, wrong: list[str]) -> Iterator[Address]:
@@ -246,6 +250,36 @@ class ProxyAddress:
 
     def show(self, value: object) -> str:
         """Write it without the password: what is shown must not tell it."""
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The name of a network interface."""
+
+    @property
+    def metavar(self) -> str:
+        """A name."""
+        return "NAME"
+
+    @property
+    def allowed(self) -> str:
+        """What a name may be."""
+        return "the name of a network interface, like eth0"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: interfaces come and go."""
+        return ()
+
+    def read(self, value: object) -> str:
+        """Return the name: any that the kernel allows (dev_valid_name in net/core/dev.c)."""
+        if isinstance(value, str) and _INTERFACE.fullmatch(text := value.strip()):
+            return text
+        raise ValueError(f"{quoted(value)} must be {self.allowed}")
+
+    def show(self, value: object) -> str:
+        """Write it as it is."""
         return str(value)
 
 

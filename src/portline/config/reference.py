@@ -26,7 +26,8 @@ _HEAD: Final = """\
 <!-- Made by `python -m portline.config.reference`; change the models, not this page. -->
 
 A configuration is a TOML file with one table for each connection; the table's name is the name of
-the connection. A *server* waits for peers to connect, a *client* connects to them:
+the connection. A *server* waits for peers to connect, a *client* connects to them, and *udp*
+exchanges datagrams with them:
 
 ```toml
 [connections.meter]
@@ -39,17 +40,25 @@ keepalive = "30s"
 kind = "client"
 virtual = "ttyV0"
 connect = "rfc2217://192.0.2.7:4001"
+
+[connections.display]
+kind = "udp"
+port = "/dev/ttyUSB1"
+connect = ["192.0.2.8:5000", "239.1.2.3:5000"]
+listen = "*:5000"
 ```
 
-`portline check` names every mistake in it. On the command line of `portline share` (a server)
-and `portline attach` (a client) each option is a flag of the same name (`--baudrate 115200`,
-`--no-nodelay`); what comes first is the port to share, or the host to connect to.
+`portline check` names every mistake in it. On the command line of `portline share` (a server),
+`portline attach` (a client) and `portline udp` each option is a flag of the same name
+(`--baudrate 115200`, `--no-nodelay`); what comes first is the port to share, or the host to connect
+or send to.
 
 - A connection has either `port` or `virtual`; all other options may be left out.
 - A *time* is a number of seconds, or text like `"500ms"`, `"10s"`, `"5min"`, `"1h"`.
 - A *size* is a number of bytes, or text like `"64kB"` (1000), `"64KiB"` (1024), `"1MB"`, `"1MiB"`.
-- An *address* is a TCP port (then on 127.0.0.1), or `"HOST:PORT"`, where HOST is an IPv4 address,
-  an IPv6 address in brackets, a host name, or `*` for every address of the machine, IPv4 and IPv6.
+- An *address* is a TCP port, of udp a UDP port (then on 127.0.0.1), or `"HOST:PORT"`, where HOST is
+  an IPv4 address, an IPv6 address in brackets, a host name, or `*` for every address of the
+  machine, IPv4 and IPv6.
   `raw://` or `rfc2217://` before it sets the protocol of that one listener. Port 0 takes any port
   that is free.
 - `max_connections` is read like `max-connections`.
@@ -58,7 +67,8 @@ and `portline attach` (a client) each option is a flag of the same name (`--baud
 _MARKS: Final = {True: "yes", False: "no"}
 
 _NEEDED: Final = {
-    "connect": "none; at least one is needed",
+    "connect": "none; at least one is needed, but not of a udp that has `listen`",
+    "interface": "none: the system knows which way a host is",
     "port": "none; exactly one of `port` and `virtual` is needed",
     "virtual": "none; exactly one of `port` and `virtual` is needed",
     "proxy": "none; hosts are connected to directly",
@@ -96,7 +106,7 @@ def _entry(field: str, models: Mapping[str, type[ConnectionConfig]]) -> Iterator
     option = _option(models, field)
     yield f"### `{key_of(field)}`"
     yield ""
-    yield f"{option.text}."
+    yield from _texts(field, models)
     yield ""
     if len(models) < len(MODELS):
         yield f"- Only of a {' or a '.join(models)}"
@@ -108,6 +118,17 @@ def _entry(field: str, models: Mapping[str, type[ConnectionConfig]]) -> Iterator
     for item in EXCLUSIONS.get(field, ()):
         yield f"- Not with {item.where}: {item.reason}"
     yield ""
+
+
+def _texts(field: str, models: Mapping[str, type[ConnectionConfig]]) -> Iterator[str]:
+    """Tell what an option does, of each kind where that differs."""
+    texts: dict[str, list[str]] = {}
+    for kind, model in models.items():
+        texts.setdefault(f"{options(model)[field].text}.", []).append(kind)
+    for number, (text, kinds) in enumerate(texts.items()):
+        if number:
+            yield ""
+        yield text if len(texts) == 1 else f"Of a {' or a '.join(kinds)}: {text}"
 
 
 def _defaults(field: str, models: Mapping[str, type[ConnectionConfig]]) -> Iterator[str]:

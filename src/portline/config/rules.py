@@ -26,15 +26,18 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
 
-KINDS: Final = ("server", "client")
+KINDS: Final = ("server", "client", "udp")
 """What a connection may be."""
 
 CONNECTION_NAME_LIMIT: Final = 64
 """Characters in the name of a connection: it stands in every line of the log."""
 
+_TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
+
 _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
+_ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
 _DELAYS: Final = Duration(0, 1e9)
 _WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
 _NO_TIME: Final = Duration(0, 0, "off")
@@ -100,6 +103,8 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
         faults.append(Fault(("overlap",), text))
     if table.get("kind") == "client":
         faults += _client_contradictions(table)
+    if table.get("kind") == "udp":
+        faults += _udp_contradictions(table)
     when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
     if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
@@ -132,6 +137,31 @@ def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
         )
 
 
+def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    accept = _read(_ACCEPT, table.get("accept", "known"))
+    hosts = _read(HostAddresses(), table.get("connect")) if "connect" in table else ()
+    doors = _read(ListenAddresses(), table.get("listen")) if "listen" in table else ()
+    if "connect" not in table and "listen" not in table:
+        yield Fault((), 'needs a host to send to, like connect = "HOST:PORT", or listen = PORT')
+    elif accept == "known" and "connect" not in table:
+        text = 'known are the hosts in connect, and there are none; write accept = "learn" or "any"'
+        yield Fault(("accept" if "accept" in table else "listen",), text)
+    for field, addresses in (("connect", hosts), ("listen", doors)):
+        for address in addresses if isinstance(addresses, tuple) else ():
+            if address.protocol is Protocol.RFC2217:
+                text = f"{address}: there is no RFC 2217 in datagrams; leave rfc2217:// out"
+                yield Fault((field,), text)
+    for field in ("max_learned", "forget_after"):
+        if field in table and accept in ("known", "any"):
+            yield Fault((field,), "is about peers that are learned; give accept = learn too")
+    known = [*hosts, *doors] if isinstance(hosts, tuple) and isinstance(doors, tuple) else None
+    if known is not None and not any(address.may_be_group for address in known):
+        for field in ("multicast_ttl", "multicast_loop"):
+            if field in table:
+                text = "is about multicast groups, and none is sent to; leave it out"
+                yield Fault((field,), text)
+
+
 def _combinations(table: Mapping[str, object]) -> set[Combination]:
     """Return the combinations in use; all that may be meant where something is wrong."""
     virtual = {"virtual" in table} if ("port" in table) != ("virtual" in table) else {True, False}
@@ -146,6 +176,8 @@ def _protocols(table: Mapping[str, object]) -> set[Protocol]:
         if not isinstance(table["protocol"], Protocol):
             return set(Protocol)
         common = table["protocol"]
+    if table.get("kind") == "udp":
+        return {Protocol.RAW}
     if table.get("kind") == "client":
         addresses = _read(HostAddresses(), table.get("connect"))
     else:
@@ -188,8 +220,20 @@ def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
         *_shared(connections, "port", Device()),
         *_shared(connections, "virtual", VirtualName()),
         *_hidden(connections),
-        *_same_addresses(connections),
+        *_same_addresses(connections, "server", _DEFAULT_LISTEN),
+        *_same_addresses(connections, "udp", None),
     ]
+
+
+def _shares(table: Mapping[str, object]) -> bool:
+    """Tell whether an address is one that others may listen on too: that of a group."""
+    if table.get("kind") != "udp":
+        return False
+    found = (
+        _read(HostAddresses(), table.get("connect")),
+        _read(ListenAddresses(), table.get("listen")),
+    )
+    return any(each.is_group for some in found if isinstance(some, tuple) for each in some)
 
 
 def _shared(
@@ -227,12 +271,15 @@ def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
             yield Fault((name, "overlap"), text)
 
 
-def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
+def _same_addresses(
+    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: str | None
+) -> Iterable[Fault]:
+    """Return the addresses that two connections of a kind listen on."""
     taken: list[tuple[Address, str]] = []
     for name, table in connections.items():
-        if table.get("kind", "server") != "server":
+        if table.get("kind", "server") != kind or _shares(table):
             continue
-        mine = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+        mine = _read(ListenAddresses(), table.get("listen", default_listen))
         if not isinstance(mine, tuple):
             continue
         default = "" if "listen" in table else " (the default)"
@@ -241,7 +288,7 @@ def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable
                 if address.overlaps(other):
                     text = (
                         f"{address}{default} is already listened on by connections.{owner}, "
-                        f"as {other}; choose another TCP port"
+                        f"as {other}; choose another {_TRANSPORTS[kind]} port"
                     )
                     yield Fault((name, "listen"), text)
                     break

@@ -16,8 +16,10 @@ __all__ = [
     "AdmissionOptions",
     "Answers",
     "BufferOptions",
+    "KeepOptions",
     "LivenessOptions",
     "OpeningOptions",
+    "SelectionOptions",
     "TransferOptions",
 ]
 
@@ -47,7 +49,7 @@ class Answers(Enum):
 
 
 class LivenessOptions(BaseModel):
-    """How long a peer stays that says nothing ."""
+    """How long a peer stays that says nothing."""
 
     keepalive: Annotated[
         float,
@@ -79,7 +81,7 @@ class LivenessOptions(BaseModel):
 
 
 class AdmissionOptions(BaseModel):
-    """Who is let in, and when ."""
+    """Who is let in, and when."""
 
     max_connections: Annotated[
         int,
@@ -122,7 +124,7 @@ class AdmissionOptions(BaseModel):
 
 
 class OpeningOptions(BaseModel):
-    """When the local port is opened ."""
+    """When the local port is opened."""
 
     open_when_connected: Annotated[
         bool,
@@ -136,8 +138,8 @@ class OpeningOptions(BaseModel):
     ] = False
 
 
-class TransferOptions(BaseModel):
-    """Data transfer."""
+class SelectionOptions(BaseModel):
+    """Who is heard and who hears."""
 
     receive_from: Annotated[
         Selection,
@@ -157,6 +159,11 @@ class TransferOptions(BaseModel):
             "as if all were wired to the port",
         ),
     ] = Selection.ALL
+
+
+class TransferOptions(SelectionOptions):
+    """Data transfer, with peers that know settings."""
+
     notify: Annotated[
         bool,
         Option(
@@ -187,8 +194,8 @@ class TransferOptions(BaseModel):
     ] = Answers.LENIENT
 
 
-class BufferOptions(BaseModel):
-    """Data buffer."""
+class KeepOptions(BaseModel):
+    """What waits for whom."""
 
     buffer_size: Annotated[
         int,
@@ -219,6 +226,11 @@ class BufferOptions(BaseModel):
             "20 seconds at 115200 bit/s",
         ),
     ] = 256 * 1024
+
+
+class BufferOptions(KeepOptions):
+    """Data buffer of peers that are connected."""
+
     overflow: Annotated[
         Overflow,
         Option(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -85,6 +86,20 @@ class Address:
             return False
         mine, theirs = _reach(self.host), _reach(other.host)
         return bool(mine & theirs) or _covers(mine, theirs) or _covers(theirs, mine)
+
+    @property
+    def is_group(self) -> bool:
+        """Tell whether the host is the literal address of a multicast group."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_multicast
+        return False
+
+    @property
+    def may_be_group(self) -> bool:
+        """Tell whether the host may be a multicast group, as far as its text tells."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_multicast
+        return self.host != EVERY_ADDRESS
 
     def __str__(self) -> str:
         """Write it so that :meth:`parse` reads it back."""

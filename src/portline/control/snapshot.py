@@ -30,14 +30,18 @@ def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dic
     ``rates`` are bytes per second from and to the port.  Numbers of the connection as a whole are
     under ``counters``, in bytes where :class:`ConnectionStatus` does not say otherwise.
     """
-    facts = {f.name: getattr(status, f.name) for f in fields(status) if f.name != "config"}
+    facts = {
+        f.name: getattr(status, f.name)
+        for f in fields(status)
+        if f.name not in ("config", "counts")
+    }
     counters = {name: value for name, value in facts.items() if isinstance(value, int)}
     rest = {name: plain(value) for name, value in facts.items() if name not in counters}
     heard, spoken = (None, None) if rates is None else (round(rate, 1) for rate in rates)
     return {
         **rest,
         "rates": {"heard": heard, "spoken": spoken},
-        "counters": counters,
+        "counters": counters | dict(status.counts),
         "options": option_values(status.config),
         "not_applicable": _not_applicable(type(status.config), combinations(status.config)),
     }

@@ -78,6 +78,7 @@ class Hub(Generic[P]):
         self._speakers: frozenset[P] = frozenset()
         self._waited: dict[P, float] = {}
         self._left: set[P] = set()
+        self._deaf: set[P] = set()
 
     def choose(self, *, receive_from: Selection, send_to: Selection) -> None:
         """Apply other policies to who is connected, from the next chunk on."""
@@ -87,9 +88,11 @@ class Hub(Generic[P]):
 
     # --- membership -----------------------------------------------------------------------------
 
-    def join(self, peer: P) -> None:
-        """Add a peer at the end of the order."""
+    def join(self, peer: P, *, hears: bool = True) -> None:
+        """Add a peer at the end of the order; one that cannot hear is never chosen to."""
         self.peers = (*self.peers, peer)
+        if not hears:
+            self._deaf.add(peer)
         self._choose()
 
     def leave(self, peer: P) -> None:
@@ -99,10 +102,13 @@ class Hub(Generic[P]):
             self._activity.remove(peer)
         self._waited.pop(peer, None)
         self._left.discard(peer)
+        self._deaf.discard(peer)
         self._choose()
 
     def _choose(self) -> None:
-        self.listeners = select(self.send_to, self.peers, self._activity)
+        hearing = [peer for peer in self.peers if peer not in self._deaf]
+        active = [peer for peer in self._activity if peer not in self._deaf]
+        self.listeners = select(self.send_to, hearing, active)
         self._speakers = frozenset(select(self.receive_from, self.peers, self._activity))
 
     # --- data -----------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.net import tcp
@@ -51,6 +52,8 @@ FINISH_LIMIT: Final = 1.0
 """Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
 close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
 
+GATHER: Final = 64 * 1024
+"""Bytes put together into one write of what has waited."""
 
 RETAIN_LOOK: Final = 64 * 1024
 """Bytes written between two looks at what is acknowledged and need not be retained any more."""
@@ -140,6 +143,16 @@ class StreamLink:
         self._closed: Callable[[], object] | None = None
 
     @property
+    def hears(self) -> bool:
+        """Whether the peer can be sent anything at all: yes."""
+        return True
+
+    @property
+    def gather(self) -> int:
+        """Bytes of waiting packets that may be put together: a stream knows no packets."""
+        return GATHER
+
+    @property
     def socket(self) -> socket.socket:
         """The socket, for its options; not for reading or writing."""
         return self._sock
@@ -169,6 +182,23 @@ class StreamLink:
         """
         arrived = None if self._fd < 0 else tcp.arrived(self._sock, self.sent, quiet)
         return self.acked if arrived is None else arrived
+
+    def configure(self, *, nodelay: bool, keepalive: float, retry: float) -> None:
+        """Set the TCP options; see :func:`portline.net.tcp.configure`."""
+        with suppress(OSError):  # the peer may be gone already; reading will tell
+            tcp.configure(self._sock, nodelay=nodelay, keepalive=keepalive, retry=retry)
+
+    def dead(self, silence: float) -> bool:
+        """Tell whether the peer owes an answer for ``silence`` seconds; 0 does not ask for one."""
+        return tcp.is_dead(self._sock, silence)
+
+    def stuck_at(self) -> int | None:
+        """Return where the data stands that the peer answers and does not take; None if it does."""
+        return tcp.stuck_at(self._sock)
+
+    def has_left(self) -> bool:
+        """Tell whether the peer has closed its end, even if what it sent before is not read yet."""
+        return tcp.has_left(self._sock)
 
     def when_closed(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once, when the socket is closed; at once if it is already."""

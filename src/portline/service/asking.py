@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from portline.config.connection import StreamOptions
 from portline.config.transfer import Answers
 from portline.line import Item, ModemChange, Query, SetBreak, SetLine, SetModem, Told
 
@@ -102,7 +103,7 @@ class Asking:
 
     def _cross(self, *, rts: bool, dtr: bool) -> None:
         config = self._config()
-        if config.cross_lines:
+        if isinstance(config, StreamOptions) and config.cross_lines:
             lines = SetModem(
                 rts=rts if config.allow_rts else None, dtr=dtr if config.allow_dtr else None
             )

@@ -17,6 +17,7 @@ look at it first.
 from __future__ import annotations
 
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from portline.config.client import ClientConnection
@@ -26,7 +27,7 @@ from portline.service.status import State
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from portline.config.models import ConnectionConfig
     from portline.config.values import Place
@@ -50,6 +51,7 @@ class Calling:
     turned_away = 0
     replaced = 0
     error = ""
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,

@@ -13,11 +13,10 @@ is away, are states with a reason and a retry (``Listener``, ``PortKeeper``).
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from portline.config.models import ClientConnection
+from portline.config.models import ClientConnection, UdpConnection
 from portline.hub.core import Hub
 from portline.line import (
     BreakChange,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.line import LineSettings, PortState, Report, Request
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
     from portline.service.network import NetworkSide
 
 __all__ = ["Connection"]
@@ -109,6 +108,7 @@ class Connection:
             absent_since=lambda: self._absent_since if self.keeper.error is not None else None,
             silence=tcp.death_time(config.keepalive, config.keepalive_retry),
             inactivity=config.inactivity,
+            lasting=config.kind == "udp",
         )
         self.packets = self._packet_flow()
 
@@ -123,7 +123,7 @@ class Connection:
         if self.network_wanted:
             self.network.open(True)
 
-    def stop(self, limit: float) -> list[StreamLink]:
+    def stop(self, limit: float) -> list[Link]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
 
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
@@ -162,6 +162,15 @@ class Connection:
         return in_use or not self.config.only_when_open
 
     def _network_side(self) -> NetworkSide:
+        if isinstance(self.config, UdpConnection):
+            from portline.service.datagrams import Datagrams
+
+            return Datagrams(
+                self.config,
+                loop=self._loop,
+                enter=self._enter,
+                changed=self.news.endpoint_changed,
+            )
         if isinstance(self.config, ClientConnection):
             from portline.service.calling import Calling
 
@@ -190,7 +199,7 @@ class Connection:
 
     # --- peers come and go ----------------------------------------------------------------------
 
-    def _enter(self, link: StreamLink, protocol: str) -> Session:
+    def _enter(self, link: Link, protocol: str) -> Session:
         self.set_link(link)
         self._number += 1
         session = Session(
@@ -211,7 +220,7 @@ class Connection:
         self._lingering.settle()
         if self.packets is not None and not self.hub.peers:
             self.hub.hear(self.packets.rest())  # gathered for one who lingers: it is too late
-        self.hub.join(session)
+        self.hub.join(session, hears=link.hears)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
         session.start()
@@ -220,15 +229,12 @@ class Connection:
         self.sweep.schedule()
         return session
 
-    def set_link(self, link: StreamLink) -> None:
+    def set_link(self, link: Link) -> None:
         """Give a link the TCP options of the configuration."""
-        with suppress(OSError):  # the peer may be gone already; reading will tell
-            tcp.configure(
-                link.socket,
-                nodelay=self.config.nodelay,
-                keepalive=self.config.keepalive,
-                retry=self.config.keepalive_retry,
-            )
+        config = self.config
+        link.configure(
+            nodelay=config.nodelay, keepalive=config.keepalive, retry=config.keepalive_retry
+        )
 
     @property
     def settings(self) -> LineSettings:

@@ -131,9 +131,10 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
         unspoken=hub.unspoken,
-        dropped=connection.departures.dropped + sum(peer.outbox.dropped for peer in hub.peers),
+        dropped=connection.departures.dropped + sum(map(_dropped, hub.peers)),
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
+        counts=connection.network.counts,
     )
 
 
@@ -175,9 +176,13 @@ def _peer(session: Session, now: float) -> PeerStatus:
         received=session.link.received,
         sent=session.link.sent,
         waiting=session.outbox.waiting + session.link.unsent,
-        dropped=session.outbox.dropped,
+        dropped=_dropped(session),
         malformed=session.wire.malformed,
         signature=session.wire.peer_signature,
         unanswered=session.wire.unanswered,
         remote=session.remote.settings,
     )
+
+
+def _dropped(session: Session) -> int:
+    return session.outbox.dropped + session.link.lost

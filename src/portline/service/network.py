@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from portline.config.models import ConnectionConfig
     from portline.service.session import Session
     from portline.service.status import State
@@ -38,6 +40,10 @@ class NetworkSide(Protocol):
     @property
     def replaced(self) -> int:
         """Peers that gave way to a newcomer, since the start."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What else is counted here, by names that are no others of the status."""
 
     @property
     def places(self) -> tuple[str, ...]:

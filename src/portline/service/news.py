@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.hub.keep import Keep
+    from portline.net.datagram import Endpoint
     from portline.net.dial import Dialer
     from portline.net.listen import Listener
     from portline.port.base import SerialPort
@@ -31,6 +32,7 @@ class News:
         self._log = log
         self._trouble: type[PortError] | None = None
         self._troubled: set[Listener] = set()
+        self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
 
@@ -76,6 +78,15 @@ class News:
         """Tell that no host answers, and why; that one does is told with the peer."""
         if dialer.error is not None:
             self._log.warning("%s; trying again", dialer.error)
+
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
+        """Tell that datagrams cannot be received or sent somewhere, and when that is over."""
+        if endpoint.error is not None:
+            self._endpoint_troubled = True
+            self._log.warning("%s; trying again", endpoint.error)
+        elif self._endpoint_troubled:
+            self._endpoint_troubled = False
+            self._log.warning("datagrams are sent and received as they should be")
 
     def kept(self, keep: Keep) -> None:
         """Tell how much of what came while nobody was connected did not fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from portline.config.server import ServerConnection
@@ -12,7 +13,7 @@ from portline.service.status import State
 if TYPE_CHECKING:
     import asyncio
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from portline.config.models import ConnectionConfig
     from portline.net.listen import Listener
@@ -32,6 +33,7 @@ class Reception:
     lingers = True
     calls = False
     retains = False
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,

@@ -45,14 +45,17 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+_WHERE: Final = {"server": "on ", "client": "to ", "udp": ""}
+"""What stands before the places of a kind; those of udp tell themselves."""
+
+
 def announcement(gateway: Gateway) -> list[str]:
     """Return one line for each connection: what is shared, and where."""
     lines = []
     for status in gateway.status():
         port = status.port
         what = f"{port.name} ({port.path})" if port.path not in (None, port.name) else port.name
-        kind = "on" if status.config.kind == "server" else "to"
-        where = f"{kind} {', '.join(status.places)}"
+        where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
         settings = f" {port.settings}" if port.in_use is None else ""
         lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
     return lines

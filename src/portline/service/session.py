@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.line import Event, PortState, Report, Request
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
     from portline.wire.base import Wire
 
 __all__ = ["Pause", "Session", "SessionOwner"]
@@ -123,7 +123,7 @@ class Session:
     def __init__(
         self,
         owner: SessionOwner,
-        link: StreamLink,
+        link: Link,
         wire: Wire,
         *,
         number: int,
@@ -235,7 +235,7 @@ class Session:
         outbox = self.outbox
         before = outbox.size
         while outbox:
-            if not self.link.write(outbox.take()):
+            if not self.link.write(outbox.take(self.link.gather)):
                 break
         else:
             self._clear = not outbox.suspended
@@ -393,6 +393,7 @@ class Session:
         self.closed = True
         self._clear = False
         self.outbox.suspended = self._held = False
-        rest = b"".join(iter(self.outbox.take, b""))
-        self.link.finish(rest, limit)
+        while self.outbox:
+            self.link.write(self.outbox.take(self.link.gather))
+        self.link.finish(limit=limit)
         self._owner.peer_gone(self, reason)

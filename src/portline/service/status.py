@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
     from portline.service.remote import RemoteSetting
@@ -85,7 +87,7 @@ class ConnectionStatus:
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of
     the protocol), ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way
-    to a newcomer.
+    to a newcomer.  ``counts`` are what only this kind of connection counts.
     """
 
     name: str
@@ -104,3 +106,4 @@ class ConnectionStatus:
     dropped: int
     turned_away: int
     replaced: int
+    counts: Mapping[str, int] = field(default_factory=dict)

@@ -382,3 +382,17 @@ def test_a_dialled_connection_counts_from_its_first_byte(run: Run) -> None:
         far.close()
 
     run(main())
+
+
+def test_a_link_answers_for_its_socket(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, _owner = pair()
+        link.configure(nodelay=True, keepalive=20, retry=5)
+        assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+        assert (link.hears, link.dead(19), link.has_left()) == (True, False, False)
+        far.close()
+        await until(link.has_left)
+        link.abort()
+        link.configure(nodelay=True, keepalive=20, retry=5)  # it is too late, and no matter
+
+    run(scenario())

@@ -70,10 +70,17 @@ class Listener:
         self.log: list[str] = []
         self.active_at = self.connected_at = now
         self.link = self
-        self.socket = self
         self.outbox = self
         self.size = 0
+        self.owes = False
+        self.stuck: int | None = None
         self.left: Callable[[], object] = lambda: None
+
+    def stuck_at(self) -> int | None:
+        return self.stuck
+
+    def dead(self, silence: float) -> bool:
+        return self.owes
 
     def shrink(self) -> None:
         self.log.append("shrink")

@@ -75,6 +75,19 @@ def test_each_connection_is_announced_with_what_and_where(
     run(scenario())
 
 
+def test_where_datagrams_go_is_announced(run: Run, tmp_path: Path) -> None:
+    table = {"kind": "udp", "virtual": str(tmp_path / "v"), "connect": "127.0.0.1:9"}
+    config = GatewayConfig.model_validate({"connections": {"sign": table}})
+
+    async def scenario() -> None:
+        gateway = Gateway(config)
+        gateway.start()
+        assert announcement(gateway) == [f"sign: {tmp_path / 'v'} to 127.0.0.1:9 (udp)"]
+        await gateway.stop()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_a_signal_comes(
     run: Run, config: GatewayConfig, tmp_path: Path, how: int
