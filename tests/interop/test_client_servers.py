@@ -340,6 +340,48 @@ def test_a_server_that_answers_nothing(
         assert client.errors().count(f"differs: {item} was asked for and not answered") == 1
 
 
+# --- a server that has no place ------------------------------------------------------------------
+
+
+def refused(
+    device: Device, attach: Callable[..., Client], port: int, says: str, tmp_path: Path
+) -> None:
+    """The second client gets no word of the refusal to its application, and a place afterwards."""
+    first = attach(port)
+    first.connected()
+    eventually(lambda: peer(first)["signature"], "it is not served")
+    second = attach(port, "rfc2217", "--retry-max", "0.5", path=tmp_path / "ttySECOND")
+    application = open_port(second.path, 19200)
+    try:
+        os.write(application, b"precious")
+        eventually(lambda: says in status(second)["reason"], f"{status(second)}")
+        assert not select.select([application], [], [], 0)[0]
+        first.stop()
+        assert device.read(8) == b"precious"
+        device.write(b"at last")
+        assert select.select([application], [], [], PATIENCE)[0]
+        assert os.read(application, 7) == b"at last"
+    finally:
+        os.close(application)
+
+
+def test_our_server_has_no_place(
+    device: Device, share: Callable[..., Server], attach: Callable[..., Client], tmp_path: Path
+) -> None:
+    refused(device, attach, share().port, "is in use by", tmp_path)
+
+
+def test_ser2net_has_no_place(
+    device: Device,
+    foreign: Callable[..., Foreign],
+    attach: Callable[..., Client],
+    require: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    server = foreign(ser2net(device, tmp_path, require("ser2net")))
+    refused(device, attach, server.port, "Port already in use", tmp_path)
+
+
 # --- ours, and the client of gensio --------------------------------------------------------------
 
 
