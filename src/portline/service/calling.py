@@ -123,7 +123,7 @@ class Calling:
                 call.refusal = session.refusal
                 if self._wanted:
                     call.dialer.open()  # one that has taken over a peer has not dialled yet
-                    call.dialer.again()
+                    call.dialer.again(refused=bool(call.refusal))
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Connect to other hosts, or in another way; a peer that is still among them stays."""
