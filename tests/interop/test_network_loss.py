@@ -46,7 +46,7 @@ PIECE = 12
 PAUSE = 0.002
 """Seconds between two pieces: some 20 kB a second, with which the buffer lasts for seconds."""
 
-RETRY_MAX = 0.5
+RETRY_MAX = 0.2
 """Seconds."""
 
 RETRY = ("--retry", "50ms", "--retry-max", str(RETRY_MAX))
