@@ -415,6 +415,8 @@ def test_gensiot_and_our_server(
     address = f"telnet(rfc2217),tcp,127.0.0.1,{server.port}"
     data = bytes(set(EVERY_OCTET) - {0x1C}) * 4
     with running([gensiot, "-e", "-1", "-i", "stdio(self,raw)", address]) as (_, terminal):
+        os.write(terminal, b"!")
+        assert device.read(1) == b"!"  # it is connected
         device.write(b"here")
         assert shows(terminal, b"here").endswith(b"here")
         os.write(terminal, data)
