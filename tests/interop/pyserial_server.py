@@ -12,7 +12,6 @@ import contextlib
 import socket
 import sys
 import threading
-import time
 
 import serial
 import serial.rfc2217
@@ -44,14 +43,14 @@ class Redirector:
         self.port = port
         self.peer = peer
         self.lock = threading.Lock()
-        self.alive = True
+        self.ended = threading.Event()
         self.manager = manager(port, self)
         threads = [threading.Thread(target=each) for each in (self.read, self.poll)]
         for thread in threads:
             thread.start()
         with contextlib.suppress(OSError):
             self.write_port()
-        self.alive = False
+        self.ended.set()
         for thread in threads:
             thread.join()
 
@@ -61,13 +60,12 @@ class Redirector:
             self.peer.sendall(data)
 
     def read(self) -> None:
-        while self.alive:
+        while not self.ended.is_set():
             if data := self.port.read(self.port.in_waiting or 1):
                 self.write(b"".join(self.manager.escape(data)))
 
     def poll(self) -> None:
-        while self.alive:
-            time.sleep(1)
+        while not self.ended.wait(1):
             with contextlib.suppress(OSError):
                 self.manager.check_modem_lines()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.interop.device import PATIENCE
+from tests.interop.device import PATIENCE, Device
 from tests.interop.pair import Client, eventually, open_port, set_port, status
 from tests.interop.server import SUT, Server, free_port
 from tests.interop.telnet_client import COM_PORT, DO, TelnetClient, command, option
@@ -27,11 +27,12 @@ from tests.interop.test_programs import running, shows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.interop.device import Device
 
 pytestmark = pytest.mark.skipif(SUT != "portline", reason="the client is Portline's")
 
 EVERY_OCTET = bytes(range(256))
+
+RETRY = ("--retry", "50ms", "--retry-max", "500ms")
 
 LINE = ("baudrate", "data-bits", "parity", "stop-bits", "flow-control")
 OUTPUTS = ("dtr", "rts")
@@ -340,6 +341,68 @@ def test_a_server_that_answers_nothing(
         assert client.errors().count(f"differs: {item} was asked for and not answered") == 1
 
 
+# --- a server that has no place ------------------------------------------------------------------
+
+
+def refused(
+    device: Device, attach: Callable[..., Client], port: int, says: str, tmp_path: Path
+) -> None:
+    """The second client gets no word of the refusal to its application, and a place afterwards."""
+    first = attach(port)
+    first.connected()
+    eventually(lambda: peer(first)["signature"], "it is not served")
+    second = attach(port, "rfc2217", *RETRY, path=tmp_path / "ttySECOND")
+    application = open_port(second.path, 19200)
+    try:
+        os.write(application, b"precious")
+        eventually(lambda: says in status(second)["reason"], f"{status(second)}")
+        assert not select.select([application], [], [], 0)[0]
+        first.stop()
+        assert device.read(8) == b"precious"
+        device.write(b"at last")
+        assert select.select([application], [], [], PATIENCE)[0]
+        assert os.read(application, 7) == b"at last"
+    finally:
+        os.close(application)
+
+
+def test_our_server_has_no_place(
+    device: Device, share: Callable[..., Server], attach: Callable[..., Client], tmp_path: Path
+) -> None:
+    refused(device, attach, share().port, "is in use by", tmp_path)
+
+
+def test_another_host_is_tried_where_the_first_has_no_place(
+    device: Device, share: Callable[..., Server], attach: Callable[..., Client], tmp_path: Path
+) -> None:
+    busy = share()
+    other = Device(tmp_path / "ttyOTHER")
+    try:
+        free = share(device=other.path)
+        first = attach(busy.port)
+        first.connected()
+        eventually(lambda: peer(first)["signature"], "it is not served")
+        hosts = [f"127.0.0.1:{each.port}" for each in (busy, free)]
+        second = attach(hosts[0], "rfc2217", *RETRY, hosts[1], path=tmp_path / "ttySECOND")
+        application = open_port(second.path, 19200)
+        os.write(application, b"precious")
+        assert other.read(8) == b"precious"
+        os.close(application)
+    finally:
+        other.unplug()
+
+
+def test_ser2net_has_no_place(
+    device: Device,
+    foreign: Callable[..., Foreign],
+    attach: Callable[..., Client],
+    require: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    server = foreign(ser2net(device, tmp_path, require("ser2net")))
+    refused(device, attach, server.port, "Port already in use", tmp_path)
+
+
 # --- ours, and the client of gensio --------------------------------------------------------------
 
 
@@ -352,6 +415,8 @@ def test_gensiot_and_our_server(
     address = f"telnet(rfc2217),tcp,127.0.0.1,{server.port}"
     data = bytes(set(EVERY_OCTET) - {0x1C}) * 4
     with running([gensiot, "-e", "-1", "-i", "stdio(self,raw)", address]) as (_, terminal):
+        os.write(terminal, b"!")
+        assert device.read(1) == b"!"  # it is connected
         device.write(b"here")
         assert shows(terminal, b"here").endswith(b"here")
         os.write(terminal, data)

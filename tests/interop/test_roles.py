@@ -51,17 +51,20 @@ def other(tmp_path: Path) -> Iterator[Device]:
     made.unplug()
 
 
+def in_force(device: Device) -> tuple[int, int]:
+    now = device.in_force()
+    return now.baudrate, now.stop_size
+
+
 def commands(device: Device, application: int) -> None:
     """See that an application sets a device, and that data passes in both directions."""
-    eventually(lambda: device.in_force().baudrate == 19200, "the first speed does not arrive")
-    assert device.in_force().stop_size == 2
+    eventually(lambda: in_force(device) == (19200, 2), "the first settings do not arrive")
     os.write(application, DATA)
     assert device.read(len(DATA)) == DATA
     device.write(DATA)
     assert reads(application, len(DATA)) == DATA
     set_port(application, 57600)
-    eventually(lambda: device.in_force().baudrate == 57600, "the second speed does not arrive")
-    assert device.in_force().stop_size == 1
+    eventually(lambda: in_force(device) == (57600, 1), "the second settings do not arrive")
 
 
 def test_a_real_port_at_the_server_and_a_virtual_one_at_the_client(
@@ -154,7 +157,6 @@ def test_two_real_ports_keep_their_settings(
     for here, there in ((device, other), (other, device)):
         here.write(DATA)
         assert there.read(len(DATA)) == DATA
-    assert (device.in_force().baudrate, device.in_force().stop_size) == (57600, 2)
-    assert (other.in_force().baudrate, other.in_force().stop_size) == (19200, 1)
+    assert (in_force(device), in_force(other)) == ((57600, 2), (19200, 1))
     assert "remote port differs" not in client.errors()
     assert "does not share" not in client.errors()

@@ -9,9 +9,9 @@ Theory of operation
                       |   +--nobody answers--> resting <--------+
                       +------------------------+
 
-One *round* tries all places in order.  A round that fails is a state with a reason and a next time,
-never an exit.  What is handed over belongs to whoever was called; it says when it has ended by
-:meth:`Dialer.again`.
+One *round* tries all places in order, but those that have just answered and refused at the end.  A
+round that fails is a state with a reason and a next time, never an exit.  What is handed over
+belongs to whoever was called; it says when it has ended by :meth:`Dialer.again`.
 
 The delays begin anew only after a link that has lasted for longer than the longest of them: a
 server that accepts and closes at once is not hammered.
@@ -76,6 +76,8 @@ class Dialer:
         self._changed = changed
         self._lookups = Lookups(loop)
         self._wanted = False
+        self._first = 0  # the place at which the next round begins
+        self._reached = 0
         self._handed_over_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[_Found] | None = None
@@ -107,16 +109,18 @@ class Dialer:
             self._task.cancel()
             self._task = None
         self._handed_over_at = self.next_at = self.error = None
-        self.attempt = 0
+        self.attempt = self._first = 0
         self._backoff.reset()
 
-    def again(self) -> None:
+    def again(self, *, refused: bool = False) -> None:
         """Dial again after a while, because the link that was handed over has ended.
 
-        Without one, or after a close, this does nothing.
+        Where it was ``refused`` there, the next round begins behind that place, which comes last.
+        Without a link, or after a close, this does nothing.
         """
         if self._handed_over_at is None:
             return
+        self._first = self._reached + 1 if refused else 0
         if self._loop.time() - self._handed_over_at > self._backoff.highest:
             self._backoff.reset()
         self._handed_over_at = None
@@ -137,7 +141,9 @@ class Dialer:
     async def _round(self) -> _Found:
         """Return what the first place that answers gives; raise NetworkError if none does."""
         faults: list[NetworkError] = []
-        for index, (host, port) in enumerate(self.places):
+        count = len(self.places)
+        for index in (place % count for place in range(self._first, self._first + count)):
+            host, port = self.places[index]
             try:
                 sock, name = await reach(
                     self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
@@ -169,6 +175,7 @@ class Dialer:
             self._hand_over(*found)
 
     def _hand_over(self, sock: socket.socket, name: str, index: int) -> None:
+        self._reached = index
         self.attempt = 0
         handed_over_at = self._handed_over_at = self._loop.time()
         self._tell(None)

@@ -122,9 +122,10 @@ class Calling:
         for call in self._calls:
             if call.session is session:
                 call.session = None
+                call.refusal = session.refusal
                 if self._wanted:
                     call.dialer.open()  # one that has taken over a peer has not dialled yet
-                    call.dialer.again()
+                    call.dialer.again(refused=bool(call.refusal))
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Connect to other hosts, or in another way; a peer that is still among them stays."""
@@ -186,8 +187,8 @@ class Calling:
         if dialer.next_at is not None:
             wait = max(0.0, dialer.next_at - self._loop.time())
             parts.append(f"next in {wait:.1f} s")
-        if dialer.error is not None:
-            return f"{', '.join(parts)}: {dialer.error}"
+        if trouble := call.refusal if dialer.error is None else str(dialer.error):
+            return f"{', '.join(parts)}: {trouble}"
         return ", ".join(parts)
 
 
@@ -200,6 +201,8 @@ class _Call:
         self.hosts = hosts
         self.host: Place | None = None
         self.session: Session | None = None
+        self.refusal = ""
+        """What the last peer said instead of serving."""
 
     def takes(self, other: _Call) -> bool:
         """Tell whether the peer of another call can be the peer of this one."""

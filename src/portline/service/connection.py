@@ -248,7 +248,7 @@ class Connection:
 
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
-        reason = "the peer closed the connection"
+        reason = session.refusal or "the peer closed the connection"
         if not self.network.lingers:
             session.abort(reason)
             return

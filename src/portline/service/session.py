@@ -64,6 +64,12 @@ NO_FAULT: Final = 0
 HOLD_LIMIT: Final = 3.0
 """Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
 
+EARLY_LIMIT: Final = 4 * 1024
+"""Bytes that a peer may say before it turns out to be an access server or none; more is data."""
+
+REFUSAL_SHOWN: Final = 200
+"""Characters that are shown of what a peer said instead of serving."""
+
 WORD: Final = 3
 """Bytes of the shortest word that we say: IAC WONT and an option."""
 
@@ -116,8 +122,10 @@ class Session:
 
     What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
 
-    While it is ``held``, data waits: until the peer turns out to be an access server and has been
-    asked for the settings that the data is for, says that it is none, or HOLD_LIMIT is over.
+    While it is ``held``, data waits in both directions: until the peer turns out to be an access
+    server, has been asked for the settings that the data is for and has told something of its port,
+    says that it is none, or HOLD_LIMIT is over.  To agree is not enough: ser2net does so before it
+    says in plain text that the port is in use.
     """
 
     def __init__(
@@ -156,7 +164,9 @@ class Session:
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
+        self._early = b""
         self._serves = False
+        self._told = False
         self.outbox.suspended = held
         self._retains = retains
         self.undelivered: bytes | None = None
@@ -278,7 +288,8 @@ class Session:
             words = b"".join(self._collected)
             self._collected = None
             self._say(words)
-        if self._held and (self._serves or wire.refuses):
+        told = self._serves and self._told
+        if self._held and (told or wire.refuses or len(self._early) > EARLY_LIMIT):
             self._release()
 
     def _size_reads(self, events: int) -> None:
@@ -295,6 +306,8 @@ class Session:
 
     def _take(self, event: Event) -> None:
         match event:
+            case bytes() if self._held:
+                self._early += event
             case bytes():
                 self.active_at = self._clock()
                 self._owner.peer_data(self, event)
@@ -310,6 +323,7 @@ class Session:
             ):
                 self._owner.peer_request(self, event)
             case _:
+                self._told = True
                 self._owner.peer_report(self, event)
 
     def _suspend(self, suspended: bool) -> None:
@@ -326,6 +340,20 @@ class Session:
         if not self._serves:
             self._owner.peer_does_not_serve(self)
         self._suspend(self._suspended)
+        early, self._early = self._early, b""
+        if early:
+            self._take(early)
+
+    @property
+    def refusal(self) -> str:
+        """What a peer said that did not serve; "" unless it said something while it was held.
+
+        A server that has no place says so in plain text and closes the connection.  No device said
+        that, so no application must read it.
+        """
+        text = self._early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
+        shown = "".join(each if each.isprintable() else "?" for each in text)
+        return shown and f'the peer does not serve us: "{shown}"'
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
@@ -336,7 +364,7 @@ class Session:
         self.closed = True
         self._clear = False
         self._give_up()
-        self._owner.peer_gone(self, reason)
+        self._owner.peer_gone(self, self.refusal or reason)
 
     def _give_up(self) -> None:
         """Forget what waits, or have it ready for the next peer."""

@@ -195,6 +195,23 @@ def test_when_a_link_has_ended_it_dials_again(run: Run) -> None:
     run(scenario())
 
 
+def test_after_a_refusal_the_others_come_first(run: Run) -> None:
+    async def scenario() -> None:
+        with Place(Server(), Server(), Server(listens=False)) as place:
+            place.dialer.open()
+            for number, (refused, reached) in enumerate(
+                [(True, 0), (True, 1), (False, 0), (False, 0), (True, 0), (True, 1)], 1
+            ):
+                await until(lambda number=number: len(place.links) == number)
+                assert place.links[-1][1] == reached
+                place.links[-1][0].abort()
+                place.dialer.again(refused=refused)
+            await until(lambda: len(place.links) == 7)
+            assert place.links[-1][1] == 0  # the third does not answer
+
+    run(scenario())
+
+
 def test_only_a_link_that_has_lasted_makes_the_delays_short_again(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
