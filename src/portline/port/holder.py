@@ -48,6 +48,14 @@ class Holder:
         """Write ``pid 812 (ser2net)``."""
         return f"pid {self.pid} ({self.program})" if self.program else f"pid {self.pid}"
 
+    def is_portline(self, proc: Path = PROC) -> bool:
+        """Tell whether this may be a Portline: its command line says so, or cannot be read."""
+        try:
+            words = (proc / str(self.pid) / "cmdline").read_bytes().split(b"\0")
+            return any(os.path.basename(word) == b"portline" for word in words)
+        except OSError:
+            return True
+
     @classmethod
     def of(cls, pid: int, proc: Path = PROC) -> Holder:
         """Look up the name of the program that runs as ``pid``."""

@@ -11,6 +11,8 @@ under the name                              done
 nothing                                     the link is made
 a link to a pseudo terminal that is gone,   left over from a crash: the link is replaced in one
 or that is another port of this process     step, so that no application finds nothing
+a link that is older than the terminal of   left over from a crash, and the number has been given
+a program that is no Portline               to another terminal since: the link is replaced
 a link to somebody's pseudo terminal        refused: it is another program's virtual port
 anything else                               refused: never is a file or device replaced
 ==========================================  ====================================================
@@ -128,9 +130,11 @@ class Place:
                 f"{self._subject(path)}is another virtual port of this program; "
                 "choose another name",
             )
-        if owner is None and (os.path.exists(path) or not target.startswith(PTS)):
-            raise self._foreign(path, target)
-        return True
+        if owner is not None or (target.startswith(PTS) and not os.path.exists(path)):
+            return True
+        if target.startswith(PTS) and _was_given_away(path, target):
+            return True
+        raise self._foreign(path, target)
 
     def _foreign(self, path: str, target: str) -> PortBusy:
         """Return what to say of a link to something that this process does not serve."""
@@ -224,3 +228,17 @@ def _target(path: str) -> str | None:
         return os.readlink(path)
     except OSError:
         return None
+
+
+def _was_given_away(path: str, terminal: str) -> bool:
+    """Tell whether the terminal is not the one that the link was made for.
+
+    The kernel makes the file of a terminal before anybody can link to it, so one that is younger is
+    another one.  It also looks younger after a chmod; hence its program is looked at, too.
+    """
+    try:
+        younger = os.stat(terminal).st_ctime_ns > os.lstat(path).st_ctime_ns
+    except OSError:
+        return False
+    holder = terminal_holder(terminal) if younger else None
+    return holder is not None and not holder.is_portline()

@@ -25,8 +25,8 @@ TABLE = {
         "kind protocol packet-size packet-delimiter packet-strip packet-wait packet-idle "
         "packet-pause keepalive keepalive-retry inactivity when-full idle-after buffer-size "
         "buffer-overflow backlog-size overflow nodelay listen connect connect-to proxy "
-        "connect-timeout retry retry-max interface multicast-ttl multicast-loop datagram-size accept "
-        "max-learned forget-after"
+        "connect-timeout retry retry-max interface multicast-ttl multicast-loop datagram-size "
+        "accept max-learned forget-after"
     ),
     (True, False, True, False): "max-connections receive-from send-to",
     (False, False, True, True): (
