@@ -13,13 +13,13 @@ Nothing waits for the answers.  What they say is remembered and compared
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from portline.config.transfer import Answers
 from portline.line import Item, Query, SetBreak, SetLine, Told
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterable
 
     from portline.line import Report, Request
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 _WHO: Final = Query(Item.SIGNATURE)
+
+_IDLE: Final = Query(Item.LINE_STATE)
+"""Asked before any data, when a transmitter is mostly empty: whether this one tells so."""
 
 
 class Asking:
@@ -53,6 +56,7 @@ class Asking:
     def serves(self, session: Session) -> None:
         """Ask one that turns out to be an access server for everything that is in force."""
         session.ask(_WHO)
+        session.ask(_IDLE)
         self.settings((session,))
         self._inputs.serves(session)
         application = self._port.application
@@ -80,10 +84,21 @@ class Asking:
 
     def told(self, session: Session, report: Report) -> None:
         """Note what an access server tells."""
-        self._log.info("peer tells peer=%s %s", session.name, report)
+        level = logging.DEBUG if _is_polled(report) else logging.INFO
+        self._log.log(level, "peer tells peer=%s %s", session.name, report)
         self._inputs.told(session, report)
         wrong = session.remote.told(report) if isinstance(report, Told) else ""
         if wrong:
             self._log.warning("peer=%s the remote port differs: %s", session.name, wrong)
             if self._answers() is Answers.STRICT:
                 session.close(f"{wrong} (answers = strict)")
+
+
+def _is_polled(report: Report) -> bool:
+    """Return whether a drain has asked for this, again and again."""
+    return (
+        isinstance(report, Told)
+        and isinstance(report.request, Query)
+        and report.request.item in (Item.LINE_STATE, Item.BAUDRATE)
+        and report.request is not _IDLE
+    )
