@@ -94,6 +94,12 @@ class PortOwner(Protocol):
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened (True) or closed (False) a virtual port."""
 
+    def port_drain(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when what a virtual port has brought has left on the other side.
+
+        As far as that can be known; within a bounded time, maybe from within this call.
+        """
+
     def port_full(self, full: bool) -> None:
         """Stop (True) or resume (False) writing."""
 

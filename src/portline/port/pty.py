@@ -110,6 +110,8 @@ class PtyPort:
         self._strict = strict
         self._lines = LinesServer(self, loop)
         self._place = Overlap(name, TERMINALS) if overlap else Place(name, TERMINALS, directory)
+        self.taken = 0
+        """Bytes that were read from applications, since the start."""
         self._sent = 0
         self._paused = False
         self._heard = False  # somebody is there to read what is written
@@ -348,12 +350,17 @@ class PtyPort:
         """Return whether everything that programs have written has been taken over."""
         return self._pair is None or not self._pair.master.look()[1]
 
+    def drain(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when what was taken over has left on the other side."""
+        self._owner.port_drain(done)
+
     # --- what the inlet tells -------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Pass on what the application wrote, after the settings that it made before."""
         pair = self._pair
         self._check_settings()
+        self.taken += len(data)
         if self._pair is pair:
             self._owner.port_data(data)
 

@@ -17,6 +17,7 @@ Nothing waits for the answers.  What they say is remembered and compared
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from portline.config.connection import StreamOptions
@@ -24,7 +25,6 @@ from portline.config.transfer import Answers
 from portline.line import Item, ModemChange, Query, SetBreak, SetLine, SetModem, Told
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterable
 
     from portline.config.models import ConnectionConfig
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 _WHO: Final = Query(Item.SIGNATURE)
+
+_IDLE: Final = Query(Item.LINE_STATE)
+"""Asked before any data, when a transmitter is mostly empty: whether this one tells so."""
 
 
 class Asking:
@@ -59,6 +62,7 @@ class Asking:
     def serves(self, session: Session) -> None:
         """Ask one that turns out to be an access server for everything that is in force."""
         session.ask(_WHO)
+        session.ask(_IDLE)
         self.settings((session,))
         self._inputs.serves(session)
         application = self._port.application
@@ -86,7 +90,8 @@ class Asking:
 
     def told(self, session: Session, report: Report) -> None:
         """Note what an access server tells."""
-        self._log.info("peer tells peer=%s %s", session.name, report)
+        level = logging.DEBUG if _is_polled(report) else logging.INFO
+        self._log.log(level, "peer tells peer=%s %s", session.name, report)
         self._inputs.told(session, report)
         if isinstance(report, ModemChange):
             self._cross(rts=report.lines.cts, dtr=report.lines.dsr)
@@ -112,3 +117,13 @@ class Asking:
 
 def _ignore(state: PortState) -> None:
     """Nobody asked for the answer."""
+
+
+def _is_polled(report: Report) -> bool:
+    """Return whether a drain has asked for this, again and again."""
+    return (
+        isinstance(report, Told)
+        and isinstance(report.request, Query)
+        and report.request.item in (Item.LINE_STATE, Item.BAUDRATE)
+        and report.request is not _IDLE
+    )

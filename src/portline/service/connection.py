@@ -29,11 +29,13 @@ from portline.line import (
     SetBreak,
     SetLine,
     SetModem,
+    Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH
 from portline.service.asking import Asking
 from portline.service.departures import Departures
+from portline.service.draining import Draining
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.linger import Lingering
@@ -48,6 +50,7 @@ from portline.service.tenancy import Tenancy
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
@@ -111,6 +114,12 @@ class Connection:
             lasting=config.kind == "udp",
         )
         self.packets = self._packet_flow()
+        self.draining = Draining(
+            loop=loop,
+            peers=lambda: self.hub.listeners,
+            gathering=lambda: self.packets is not None and self.packets.coming,
+            character_time=lambda: self.settings.character_time,
+        )
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -138,6 +147,7 @@ class Connection:
         self._lingering.stop()
         self.pace.stop()
         self.sweep.stop()
+        self.draining.stop()
         self.keeper.want(False)
 
     def repack(self) -> None:
@@ -334,6 +344,10 @@ class Connection:
         if in_use:
             self.asking.settings(self.hub.peers)
 
+    def port_drain(self, done: Callable[[], None]) -> None:
+        """Call back when what the application wrote has left, as far as the peers tell."""
+        self.draining.wait(done)
+
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
         self._full = full
@@ -411,6 +425,8 @@ class Connection:
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""
         self.asking.told(session, report)
+        if isinstance(report, Told):
+            self.draining.told(session, report)
 
     def peer_watches(self) -> None:
         """Have the port watch what at least one peer wants to be told of."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from portline.hub.drain import Transmitter
 from portline.line import Item, Query, SetBreak, SetLine, SetModem, shown
 from portline.wire.profiles import UNKNOWN, profile_of
 from portline.wire.rfc2217_codes import settings_of
@@ -37,6 +38,7 @@ class RemotePort:
     """What is known of the port of one access server."""
 
     def __init__(self) -> None:
+        self.transmitter = Transmitter()
         self._asked: dict[Item, object] = {}
         self._told: dict[Item, object] = {}
         self._complained: set[Item] = set()
@@ -66,6 +68,8 @@ class RemotePort:
                 return ""
             return self._complain(item, "was asked for and not answered")
         self._told[item] = report.value
+        if item is Item.LINE_STATE and isinstance(report.value, int):
+            self.transmitter.told(report.value)
         asked = dict(settings_of(report.request)).get(item) if report.request else None
         if asked is None or _fits(asked, report.value):
             self._complained.discard(item)

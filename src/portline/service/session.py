@@ -297,9 +297,12 @@ class Session:
         size = self.link.read_size
         self.link.read_size = COMMANDS_READ if events > MANY else min(2 * size, READ_SIZE)
 
-    def ask(self, request: Request) -> None:
-        """Ask the peer, if it is an access server, to do what the request says."""
-        words = self.wire.ask(request, self._clock())
+    def ask(self, request: Request, *, patience: float = 0.0) -> None:
+        """Ask the peer, if it is an access server, to do what the request says.
+
+        It may take ``patience`` seconds longer than usual to answer.
+        """
+        words = self.wire.ask(request, self._clock() + patience)
         if words:
             self.remote.asks(request)
             self._say(words)

@@ -33,6 +33,9 @@ class Clock:
     def call_later(self, wait: float, call: Callable[..., object], *arguments: Any) -> Timer:
         return self.call_at(self.now + wait, call, *arguments)
 
+    def call_soon(self, call: Callable[..., object], *arguments: Any) -> Timer:
+        return self.call_at(self.now, call, *arguments)
+
     @property
     def waiting(self) -> list[float]:
         return sorted(timer.when - self.now for timer in self.timers)

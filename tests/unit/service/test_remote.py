@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from portline.hub.drain import Answering
 from portline.line import FlowControl, Item, Parity, Query, SetLine, SetModem, Told
 from portline.service.remote import RemotePort, RemoteSetting
 
@@ -41,6 +42,14 @@ def test_what_was_asked_stands_beside_what_is_in_force() -> None:
 )
 def test_a_difference_is_named(told: Told, wrong: str) -> None:
     assert RemotePort().told(told) == wrong
+
+
+def test_a_transmitter_that_says_it_is_empty_is_remembered() -> None:
+    port = RemotePort()
+    for value, answering in ((0, Answering.UNKNOWN), (0x60, Answering.EMPTY), (0, Answering.EMPTY)):
+        assert port.told(Told(Item.LINE_STATE, value, Query(Item.LINE_STATE))) == ""
+        assert port.transmitter.answering is answering
+    assert port.settings == ()
 
 
 def test_a_difference_is_told_once_and_again_after_it_was_gone() -> None:
