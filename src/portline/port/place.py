@@ -41,6 +41,10 @@ DEV: Final = Path("/dev")
 PTS: Final = "/dev/pts/"
 FOLDER: Final = "portline"
 
+CLOCKS: Final = 1.0
+"""Seconds by which the clocks of processes and files may differ: the first counts in hundredths,
+and the second may have been set meanwhile."""
+
 
 class Place:
     """The path of one virtual port; ``terminals`` says where this process' own terminals are.
@@ -233,12 +237,17 @@ def _target(path: str) -> str | None:
 def _was_given_away(path: str, terminal: str) -> bool:
     """Tell whether the terminal is not the one that the link was made for.
 
-    The kernel makes the file of a terminal before anybody can link to it, so one that is younger is
-    another one.  It also looks younger after a chmod; hence its program is looked at, too.
+    A program that began after the link was made did not make it.  Nor did one that is no Portline
+    and whose terminal is younger than the link: the kernel makes the file of a terminal before
+    anybody can link to it (it looks younger after a chmod, too).
     """
     try:
-        younger = os.stat(terminal).st_ctime_ns > os.lstat(path).st_ctime_ns
+        linked = os.lstat(path).st_ctime
+        younger = os.stat(terminal).st_ctime > linked
     except OSError:
         return False
     holder = terminal_holder(terminal) if younger else None
-    return holder is not None and not holder.is_portline()
+    if holder is None:
+        return False
+    begun = holder.begun()
+    return not holder.is_portline() or (begun is not None and begun > linked + CLOCKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,17 @@ def test_who_may_be_a_portline(tmp_path: Path, words: list[str] | None, ours: bo
         (tmp_path / "7").mkdir()
         (tmp_path / "7/cmdline").write_text("\0".join([*words, ""]))
     assert Holder(7).is_portline(tmp_path) is ours
+
+
+def test_when_a_process_began(tmp_path: Path) -> None:
+    begun = Holder(os.getpid()).begun()
+    assert begun is not None
+    assert begun < time.time()
+    assert Holder(7).begun(tmp_path) is None
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_text("7 (a ) b) S " + " ".join(map(str, range(3, 25))))
+    later = Holder(7).begun(tmp_path)
+    (tmp_path / "7/stat").write_text("7 (x) S")
+    assert Holder(7).begun(tmp_path) is None
+    assert later is not None
+    assert later <= begun
