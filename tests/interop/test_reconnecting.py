@@ -40,7 +40,7 @@ COUNT = 1 << 19
 PIECE = 24
 """Numbers that the device sends at once, and about how many each millisecond."""
 
-LAST_LOOK = 20 * 4 * PIECE
+LAST_LOOK = 60 * 4 * PIECE
 """Bytes; some milliseconds, where a machine is slow, in some of the 200 times."""
 
 RESET = struct.pack("ii", 1, 0)
