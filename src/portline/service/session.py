@@ -274,20 +274,26 @@ class Session:
         try:
             events = wire.feed(data, now)
             said = wire.outgoing()
-            self._collected.append(said)
+            if said:
+                self._collected.append(said)
             self._size_reads(max(len(events), len(said) // WORD))
             for event in events:
                 if self.closed:
                     return
-                self._take(event)
-            if wire.asking and not self._serves:
+                if isinstance(event, bytes) and not self._held:
+                    self.active_at = now
+                    self._owner.peer_data(self, event)
+                else:
+                    self._take(event)
+            if not self._serves and wire.asking:
                 self._serves = True
                 self._say(wire.set_masks(EVERY_LINE, NO_FAULT, now))
                 self._owner.peer_serves(self)
         finally:
-            words = b"".join(self._collected)
+            words = self._collected
             self._collected = None
-            self._say(words)
+            if words:
+                self._say(b"".join(words))
         told = self._serves and self._told
         if self._held and (told or wire.refuses or len(self._early) > EARLY_LIMIT):
             self._release()

@@ -165,8 +165,11 @@ class Rfc2217Wire:
 
     def feed(self, data: bytes, now: float) -> Sequence[Event]:
         """Take bytes from the network and return what they say."""
+        tokens = self._reader.feed(data)
+        if len(tokens) == 1 and tokens[0] is data and not self._pads:
+            return [data]  # nothing else, the usual case
         events: list[Event] = []
-        for token in self._reader.feed(data):
+        for token in tokens:
             if isinstance(token, bytes):
                 text = self._without_padding(token) if self._pads else token
                 if text:
@@ -178,6 +181,8 @@ class Rfc2217Wire:
 
     def outgoing(self) -> bytes:
         """Return what the wire itself wants to say."""
+        if not self._outgoing:
+            return b""
         said = bytes(self._outgoing)
         self._outgoing.clear()
         return said
