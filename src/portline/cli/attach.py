@@ -7,17 +7,14 @@ from typing import Any, Final
 import click
 
 from portline.cli.app import verbose_option, verbosity
-from portline.cli.flags import GroupedCommand, connection_options, described
+from portline.cli.flags import EITHER_PORT, GroupedCommand, connection_options, described
 
 __all__ = ["attach"]
 
 ARGUMENTS: Final = {"connect": "HOST"}
 
 WORDING: Final = {
-    "(option port)": "(--port PATH)",
-    "port and virtual exclude": "--port and --virtual exclude",
-    'needs a port: write port = "/dev/ttyUSB0" for a real one, or virtual = "ttyV0" for one that '
-    "Portline makes": "a port is missing: --virtual NAME makes one, --port PATH takes a real one",
+    **EITHER_PORT,
     'needs a host to connect to: write connect = "HOST:PORT"': "a host is missing: write it first, "
     "like 192.0.2.7:4001",
 }

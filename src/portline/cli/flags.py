@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from portline.config.rules import Fault
 
-__all__ = ["GroupedCommand", "connection_options", "described"]
+__all__ = ["EITHER_PORT", "GroupedCommand", "connection_options", "described"]
 
 WORDING: Final = {
     "(option virtual)": "(--virtual NAME)",
@@ -40,6 +40,14 @@ WORDING: Final = {
     "write one like --name meter",
 }
 """Words of the messages on files -> what they are called on any command line."""
+
+EITHER_PORT: Final = {
+    "(option port)": "(--port PATH)",
+    "port and virtual exclude": "--port and --virtual exclude",
+    'needs a port: write port = "/dev/ttyUSB0" for a real one, or virtual = "ttyV0" for one that '
+    "Portline makes": "a port is missing: --virtual NAME makes one, --port PATH takes a real one",
+}
+"""The same for a command whose port may be a real or a virtual one, by a flag."""
 
 
 class GroupedOption(click.Option):

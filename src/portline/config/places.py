@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from portline.config.values import EVERY_ADDRESS, Address
 from portline.config.wording import quoted
 from portline.net.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Device", "HostAddresses", "Interface", "ListenAddresses", "ProxyAddress", "VirtualName"]
 
@@ -112,8 +113,43 @@ class VirtualName:
 
 
 @dataclass(frozen=True, slots=True)
-class ListenAddresses:
+class _Addresses(ABC):
+    """One address, or a list of them."""
+
+    limit: ClassVar[int]
+    """Addresses in a list."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: an address is not listed."""
+        return ()
+
+    @abstractmethod
+    def fault(self, address: Address, others: Sequence[Address]) -> str:
+        """Say why an address cannot be used beside those before it; "" where it can."""
+
+    def read(self, value: object) -> tuple[Address, ...]:
+        """Return the addresses; a ValueError tells of every one that cannot be used."""
+        found: list[Address] = []
+        wrong: list[str] = []
+        for address in _addresses(value, self.limit, wrong):
+            if fault := self.fault(address, found):
+                wrong.append(fault)
+            found.append(address)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return tuple(found)
+
+    def show(self, value: object) -> str:
+        """Write the addresses with commas; none where nothing was written."""
+        return ", ".join(str(address) for address in self.read(value)) if value else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddresses(_Addresses):
     """One place to listen on, or a list of them."""
+
+    limit = LISTENERS_MAX
 
     @property
     def metavar(self) -> str:
@@ -128,31 +164,17 @@ class ListenAddresses:
             f"with raw:// or rfc2217:// before it; or a list of 1 to {LISTENERS_MAX} of them"
         )
 
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """None: an address is not listed."""
-        return ()
-
-    def read(self, value: object) -> tuple[Address, ...]:
-        """Return the addresses; a ValueError tells of every one that cannot be used."""
-        found: list[Address] = []
-        wrong: list[str] = []
-        for address in _addresses(value, LISTENERS_MAX, wrong):
-            if other := next((each for each in found if address.overlaps(each)), None):
-                wrong.append(_overlap(address, other))
-            found.append(address)
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return tuple(found)
-
-    def show(self, value: object) -> str:
-        """Write the addresses with commas; none where nothing was written."""
-        return ", ".join(str(address) for address in self.read(value)) if value else "none"
+    def fault(self, address: Address, others: Sequence[Address]) -> str:
+        """Say with which of the others an address cannot be listened on."""
+        other = next((each for each in others if address.overlaps(each)), None)
+        return "" if other is None else _overlap(address, other)
 
 
 @dataclass(frozen=True, slots=True)
-class HostAddresses:
+class HostAddresses(_Addresses):
     """One host to connect to, or a list of them."""
+
+    limit = HOSTS_MAX
 
     @property
     def metavar(self) -> str:
@@ -167,30 +189,11 @@ class HostAddresses:
             f"{HOSTS_MAX} of them"
         )
 
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """None: an address is not listed."""
-        return ()
-
-    def read(self, value: object) -> tuple[Address, ...]:
-        """Return the addresses; a ValueError tells of every one that cannot be used."""
-        found: list[Address] = []
-        wrong: list[str] = []
-        for address in _addresses(value, HOSTS_MAX, wrong):
-            if address.host == EVERY_ADDRESS or not address.port:
-                wrong.append(
-                    f"{quoted(str(address))} is no host to connect to; name one and a port"
-                )
-            elif address in found:
-                wrong.append(f"{address} is listed twice")
-            found.append(address)
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return tuple(found)
-
-    def show(self, value: object) -> str:
-        """Write the addresses with commas; none where nothing was written."""
-        return ", ".join(str(address) for address in self.read(value)) if value else "none"
+    def fault(self, address: Address, others: Sequence[Address]) -> str:
+        """Say why an address is no host, or none that is not listed yet."""
+        if address.host == EVERY_ADDRESS or not address.port:
+            return f"{quoted(str(address))} is no host to connect to; name one and a port"
+        return f"{address} is listed twice" if address in others else ""
 
 
 def _addresses(value: object, limit: int, wrong: list[str]) -> Iterator[Address]:

@@ -32,11 +32,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.net import tcp
+from portline.net.retained import Retained
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,9 +54,6 @@ close while unread bytes lie in the kernel would send RST and destroy what is st
 
 GATHER: Final = 64 * 1024
 """Bytes put together into one write of what has waited."""
-
-RETAIN_LOOK: Final = 64 * 1024
-"""Bytes written between two looks at what is acknowledged and need not be retained any more."""
 
 ACK_POLL: Final = 0.01
 """Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
@@ -97,9 +94,6 @@ class StreamLink:
         "_reading",
         "_rest",
         "_retained",
-        "_retained_at",
-        "_retained_look",
-        "_retained_size",
         "_sock",
         "_writing",
         "lost",
@@ -136,10 +130,7 @@ class StreamLink:
         self._ack_timer: asyncio.TimerHandle | None = None
         self._acked = 0
         self._acked_before = tcp.acknowledged(sock) or 0  # our SYN, what was said to a proxy
-        self._retained: deque[bytes] | None = None
-        self._retained_at = 0  # the place of the first one in what was written
-        self._retained_size = 0
-        self._retained_look = RETAIN_LOOK
+        self._retained: Retained | None = None
         self._closed: Callable[[], object] | None = None
 
     @property
@@ -213,30 +204,15 @@ class StreamLink:
         Call it before the first write.  That is at most what the kernel takes for one connection
         (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.
         """
-        self._retained = deque()
+        self._retained = Retained()
 
     def unacknowledged(self) -> tuple[bytes, int]:
         """Return the end of what was written, and how many bytes at its beginning were got.
 
         It begins where a write began.  Only for a link that retains.
         """
-        self._forget_acknowledged()
-        return b"".join(self._retained or ()), self.acked - self._retained_at
-
-    def _retain(self, data: bytes) -> None:
         assert self._retained is not None
-        self._retained.append(data)
-        self._retained_size += len(data)
-        if self._retained_size >= self._retained_look:
-            self._forget_acknowledged()
-            self._retained_look = self._retained_size + RETAIN_LOOK
-
-    def _forget_acknowledged(self) -> None:
-        acked = self.acked
-        while self._retained and self._retained_at + len(self._retained[0]) <= acked:
-            size = len(self._retained.popleft())
-            self._retained_at += size
-            self._retained_size -= size
+        return self._retained.rest(self.acked)
 
     def start(self, owner: LinkOwner) -> None:
         """Begin to read."""
@@ -251,8 +227,8 @@ class StreamLink:
         Returns True when all of it went.  After False the owner should wait for ``link_ready``;
         what it writes nevertheless is kept in order.
         """
-        if self._retained is not None:
-            self._retain(data)
+        if self._retained is not None and self._retained.add(data):
+            self._retained.forget(self.acked)
         if self._rest:
             self._rest.append(data)
             return False

@@ -57,6 +57,7 @@ __all__ = [
     "REQUEST_COST",
     "PortOwner",
     "SerialPort",
+    "unanswered",
 ]
 
 READ_LIMIT: Final = 64 * 1024
@@ -77,6 +78,10 @@ DRAIN_LIMIT: Final = 1.0
 """Seconds without progress after which a request no longer waits for the data before it.
 
 A line held by XOFF or CTS would otherwise hold the answers for ever; ser2net gives up as well."""
+
+
+def unanswered(state: PortState) -> None:
+    """Take the answer to a request of which nobody wants to know it."""
 
 
 class PortOwner(Protocol):
@@ -154,7 +159,7 @@ class SerialPort(Protocol):
     def write(self, data: bytes) -> None:
         """Send data, after everything written or submitted before it."""
 
-    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         """Carry a request out in its turn, then call ``done`` with what is in force.
 
         ``done`` may be called before this returns.

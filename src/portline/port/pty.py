@@ -53,6 +53,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.application import Application
+from portline.port.base import unanswered
 from portline.port.lines_server import LinesServer
 from portline.port.master import TERMINALS
 from portline.port.overlap import Overlap
@@ -174,7 +175,7 @@ class PtyPort:
         else:
             self._pair.outlet.write(data)
 
-    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         """Remember what is asked, after everything before it, then call ``done``."""
         if self._pair is None or isinstance(request, SetInputs):
             self.carry_out(request)

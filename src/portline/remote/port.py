@@ -28,7 +28,6 @@ from portline.line import (
     SetBreak,
     SetModem,
 )
-from portline.net import tcp
 from portline.net.stream import FINISH_LIMIT
 from portline.remote.bell import Bell
 from portline.remote.cable import Cable
@@ -360,11 +359,6 @@ class RemotePort(Knowledge):
                 self._link.write(words)
             self._send()
             self._watch()
-        if tcp.is_dead(self._link.socket, 0):
-            # libuv watches a socket no more after an error, also when data came before it, which is
-            # what has just been read: have it watched anew, or the end is never heard of.
-            self._link.pause()
-            self._link.resume()
         self._hold_back()
         self._ring()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from portline.config.models import ConnectionConfig
-    from portline.line import PortState, Report, Request
+    from portline.line import Report, Request
     from portline.port.base import SerialPort
     from portline.service.inputs import Inputs
     from portline.service.session import Session
@@ -112,11 +112,7 @@ class Asking:
             lines = SetModem(
                 rts=rts if config.allow_rts else None, dtr=dtr if config.allow_dtr else None
             )
-            self._port.submit(lines, _ignore)
-
-
-def _ignore(state: PortState) -> None:
-    """Nobody asked for the answer."""
+            self._port.submit(lines)
 
 
 def _is_polled(report: Report) -> bool:

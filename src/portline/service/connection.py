@@ -7,7 +7,7 @@ meet: the port calls ``port_*``, sessions call ``peer_*``, the network side call
 Everything happens in callbacks of one event loop, so nothing needs a lock, and no callback blocks.
 
 A connection never ends because something is wrong with it: an address that is taken, a device that
-is away, are states with a reason and a retry (``Listener``, ``PortKeeper``).
+is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.config.datagram import Accept, UdpConnection
 from portline.net.address import display
-from portline.net.datagram import Counts, DatagramLink, Endpoint
+from portline.net.endpoint import Counts, Endpoint
 from portline.net.udp import Settings
 from portline.service.status import State
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portline.config.models import ConnectionConfig
-    from portline.net.datagram import Host, Way
+    from portline.net.datagram import DatagramLink
+    from portline.net.way import Host, Way
     from portline.service.session import Session
 
 __all__ = ["ANYBODY", "HANG_UP", "Datagrams"]
@@ -82,7 +83,7 @@ class Datagrams:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of datagrams, see :class:`portline.net.datagram.Counts`."""
+        """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""
         return asdict(self.counted)
 
     @property

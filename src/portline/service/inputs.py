@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from portline.config.models import ConnectionConfig
-    from portline.line import PortState, Report
+    from portline.line import Report
     from portline.port.base import SerialPort
     from portline.service.session import Session
 
@@ -121,8 +121,4 @@ class Inputs:
         lines = self._rules.decided(situation, self.lines)
         if lines != self.lines:
             self.lines = lines
-            self._port.submit(SetInputs(lines), _ignore)
-
-
-def _ignore(state: PortState) -> None:
-    """Nobody asked for the answer."""
+            self._port.submit(SetInputs(lines))

@@ -1,7 +1,8 @@
 """The network side of a connection: how peers come to be, and what is told of that.
 
-The three kinds of connection differ in nothing else.  A network side hands each new link to the
-connection, is told when that peer has gone, and knows why there is nobody.
+Servers have a ``Reception``, clients a ``Calling``, udp connections ``Datagrams``; the connection
+behind them is the same.  A network side hands each new link to the connection, is told when that
+peer has gone, and knows why there is nobody.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.hub.keep import Keep
-    from portline.net.datagram import Endpoint
     from portline.net.dial import Dialer
+    from portline.net.endpoint import Endpoint
     from portline.net.listen import Listener
     from portline.port.base import SerialPort
 

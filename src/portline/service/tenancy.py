@@ -98,16 +98,16 @@ class Tenancy:
         unknown = self._port.queued > 0
         state = self._port.state
         if unknown or state.break_on:
-            self._port.submit(SetBreak(False), _ignore)
+            self._port.submit(SetBreak(False))
         if self._config.virtual is not None:
             if unknown or state.dtr or state.rts:
-                self._port.submit(SetModem(dtr=False, rts=False), _ignore)
+                self._port.submit(SetModem(dtr=False, rts=False))
             return
         if self._occupied():
             self._drive_lines(connected=True)
         configured = self._config.line_settings()
         if unknown or state.settings != configured:
-            self._port.submit(SetLine.everything(configured), _ignore)
+            self._port.submit(SetLine.everything(configured))
 
     def ends(self) -> None:
         """Note that the last peer has gone."""
@@ -132,7 +132,7 @@ class Tenancy:
         self._inputs.moment(connected=connected)
         change = _levels(self._config, connected=connected)
         if change != SetModem():
-            self._port.submit(change, _ignore)
+            self._port.submit(change)
 
 
 def _levels(config: ConnectionConfig, *, connected: bool) -> SetModem:
@@ -143,7 +143,3 @@ def _levels(config: ConnectionConfig, *, connected: bool) -> SetModem:
         else (config.dtr_disconnected, config.rts_disconnected)
     )
     return SetModem(dtr=dtr.driven, rts=rts.driven)
-
-
-def _ignore(state: PortState) -> None:
-    """Nobody asked for the answer."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from struct import pack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -297,19 +299,19 @@ def test_the_kernel_taking_more_is_no_news_of_the_end(run: Run) -> None:
     run(scenario())
 
 
-def test_a_socket_that_the_kernel_has_closed_is_watched_anew(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """See that what comes with a reset is read, and the reset too (uvloop tells only once)."""
-
+def test_what_comes_with_a_reset_is_read_and_then_the_reset(run: Run) -> None:
     async def scenario() -> None:
         async with Played() as server, open_port(server.url) as port:
-            monkeypatch.setattr(module.tcp, "is_dead", lambda sock, silence: True)
+            port._link.pause()
             server.say(b"before")
+            await until(lambda: server.link.acked == server.link.sent)
+            server.link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+            server.link.abort()
+            await until(lambda: port._link.dead(0))
+            port._link.resume()
             assert await port.read_exactly(6) == b"before"
-            server.say(b"after")
-            assert await port.read_exactly(5) == b"after"
-            monkeypatch.undo()
+            with pytest.raises(NetworkError, match="connection reset by the peer"):
+                await port.read()
 
     run(scenario())
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from portline.config.models import GatewayConfig, UdpConnection
 from portline.line import PortState
-from portline.net.datagram import Endpoint
+from portline.net.endpoint import Endpoint
 from portline.service import adoption, datagrams
 from portline.service import connection as module
 from portline.service.connection import Connection
@@ -301,7 +301,7 @@ def test_a_host_that_is_not_there_is_told_and_stays(run: Run) -> None:
 def test_a_port_that_is_taken_is_an_error_with_a_reason(
     run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portline.net.datagram.RETRY", 0.01)
+    monkeypatch.setattr("portline.net.endpoint.RETRY", 0.01)
 
     async def scenario() -> None:
         holder = Far()
