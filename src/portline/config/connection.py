@@ -58,8 +58,8 @@ class Common(SerialOptions, PortOptions, Kindred):
             if isinstance(data, cls):
                 return handler(data)
             raise refusal([Fault((), f"must be a table of options, not {quoted(data)}")])
-        table, faults = folded(data, cls.model_fields)
         own = cls.model_fields["kind"].default
+        table, faults = folded(data, cls.model_fields, own, _kinds_by_field())
         if table.get("kind", own) != own and table["kind"] in KINDS:
             faults.append(Fault(("kind",), f"{quoted(table['kind'])} is not what this is: {own}"))
         return collected(table, [*faults, *contradictions({"kind": own, **table})], handler)
@@ -115,6 +115,19 @@ class StreamOptions(
     def protocols(self) -> frozenset[Protocol]:
         """Return what is spoken at these places."""
         return frozenset(place.protocol for place in self.places())
+
+
+def _kinds_by_field() -> dict[str, list[str]]:
+    """Return which kinds of connection have each option: those of the models without heirs."""
+    found: dict[str, list[str]] = {}
+    waiting: list[type[BaseModel]] = [Common]
+    while waiting:
+        model = waiting.pop()
+        heirs = model.__subclasses__()
+        waiting += heirs
+        for field in () if heirs else model.model_fields:
+            found.setdefault(field, []).append(model.model_fields["kind"].default)
+    return {field: sorted(set(kinds), key=KINDS.index) for field, kinds in found.items()}
 
 
 def options(model: type[BaseModel]) -> dict[str, Option]:

@@ -20,7 +20,7 @@ from portline.config.wording import nearest, quoted
 from portline.hub.policy import WhenFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from portline.config.kinds import Kind
 
@@ -60,12 +60,16 @@ def unknown(key: str, known: Iterable[str]) -> str:
 
 
 def folded(
-    table: Mapping[object, object], fields: Iterable[str]
+    table: Mapping[object, object],
+    fields: Iterable[str],
+    own: str = "",
+    kinds: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, object], list[Fault]]:
     """Return the table with the names of ``fields`` as keys, and what was wrong with the keys.
 
     ``max-connections`` and ``max_connections`` are both accepted; both at once is a mistake, and
-    so is a key that is no field.
+    so is a key that is no field.  ``own`` is the kind of the connection, and ``kinds`` says which
+    kinds have a field, for a key that another kind has.
     """
     known = list(fields)
     result: dict[str, object] = {}
@@ -73,7 +77,13 @@ def folded(
     for key, value in table.items():
         field = str(key).replace("-", "_")
         if field not in known:
-            text = unknown(str(key), [key_of(name) for name in known])
+            others = (kinds or {}).get(field)
+            text = (
+                f"is an option of kind {' or '.join(others)}, and this is of kind {own}; "
+                "take it out, or write another kind"
+                if others
+                else unknown(str(key), [key_of(name) for name in known])
+            )
             faults.append(Fault((str(key),), text))
         elif field in result:
             text = f'written twice, as "{key_of(field)}" and as "{field}"; keep one'

@@ -51,7 +51,10 @@ def test_the_same_host_may_be_called_by_several() -> None:
         ({"connect": "h:0"}, 'connect: "h:0" is no host to connect to; name one and a port'),
         ({"connect": ["h:1", "h:1"]}, "connect: h:1 is listed twice"),
         ({"connect": 7}, None),
-        ({"listen": 1}, "listen: unknown option; take it out"),
+        (
+            {"listen": 1},
+            "listen: is an option of kind server or udp, and this is of kind client; take it out",
+        ),
         (
             {"retry": 2, "retry_max": 1},
             "retry_max: retry 2 s is longer than retry-max 1 s; make it shorter",
