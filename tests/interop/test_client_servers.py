@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-pytestmark = pytest.mark.skipif(SUT != "portline", reason="the client is Portline's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SUT != "portline", reason="the client is Portline's"),
+]
 
 EVERY_OCTET = bytes(range(256))
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from tests.interop.device import Device
 
-pytestmark = pytest.mark.skipif(SUT != "portline", reason="this is a command of Portline")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SUT != "portline", reason="this is a command of Portline"),
+]
 
 MUCH = 100_000
 """Bytes; more than a pseudo terminal takes (20 kB), so a device that does not read holds them."""

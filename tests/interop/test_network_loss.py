@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(SUT != "portline", reason="the client is Portline's"),
     pytest.mark.timeout(300),
 ]

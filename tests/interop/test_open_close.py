@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.interop.server import Server
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(SUT != "portline", reason="the client is Portline's"),
     pytest.mark.timeout(120),
 ]

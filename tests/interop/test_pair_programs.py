@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
     from tests.interop.server import Server
 
-pytestmark = pytest.mark.skipif(SUT != "portline", reason="the client is Portline's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SUT != "portline", reason="the client is Portline's"),
+]
 
 PROTOCOLS = ["raw", "rfc2217"]
 

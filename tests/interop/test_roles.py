@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
     from tests.interop.server import Server
 
-pytestmark = pytest.mark.skipif(SUT != "portline", reason="the client is Portline's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SUT != "portline", reason="the client is Portline's"),
+]
 
 DATA = bytes(range(256)) * 4
 
