@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.bridges import BRIDGES, Bridge, portline_by
 from bench.compile import compile_program
-from bench.goals import GOALS, IMPORTS, MEASURES
+from bench.goals import GENSIO, GOALS, IMPORTS, MEASURES, SOCATS
 from bench.process import BridgeError
 from bench.report import judge, render, summary
 from bench.works import WORKS, Effort, Figures, Work, imports
@@ -32,7 +32,7 @@ __all__ = ["main"]
 ROUNDS: Final = 3
 FULL: Final = Effort(transfer=1.0, trip=0.4, busy=3.0)
 QUICK: Final = Effort(transfer=0.25, trip=0.15, busy=1.0)
-QUICK_BRIDGES: Final = ("portline", "C relay", "ser2net tuned")
+QUICK_BRIDGES: Final = ("portline", "C relay", "ser2net tuned", SOCATS, GENSIO)
 """The ones that the goals speak of."""
 
 

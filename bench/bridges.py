@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.compile import compile_program
@@ -14,7 +16,6 @@ from bench.process import BridgeError, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = ["BRIDGES", "PORTLINE", "Bridge", "Kind", "Task", "portline_by"]
 
@@ -35,6 +36,8 @@ class Kind(Enum):
     TELNET = "telnet with RFC 2217"
     FAN_OUT = "several peers"
     MANY = "several ports in one process"
+    PAIR = "a virtual port, raw TCP, and a server"
+    PAIR_TELNET = "a virtual port, telnet with RFC 2217, and a server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,11 @@ class Task:
     service: bool = False
     """Start it as the service with a configuration file, also for one port."""
 
+    @property
+    def virtual(self) -> Path:
+        """Where the client of a pair is to put its virtual port."""
+        return self.folder / "virtual"
+
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
@@ -60,6 +68,8 @@ class Bridge:
     command: Callable[[Task], list[str]]
     missing: Callable[[], str]
     """Why it cannot be run here; an empty string when it can."""
+    client: Callable[[Task], list[str]] | None = None
+    """What makes a virtual port and connects it to the one that ``command`` serves."""
 
     def start(self, task: Task) -> Process:
         """Start it and wait until it listens; raises :class:`BridgeError`."""
@@ -71,8 +81,22 @@ class Bridge:
             raise
         return process
 
+    def start_client(self, task: Task) -> Process:
+        """Start the other half of a pair, and wait until the virtual port is there."""
+        if self.client is None:
+            raise BridgeError("has no client")
+        process = Process(self.client(task), task.folder / "client.log")
+        try:
+            process.wait_path(task.virtual)
+        except BaseException:
+            process.stop()
+            raise
+        return process
 
-ALL: Final = frozenset(Kind)
+
+PAIRS: Final = frozenset({Kind.PAIR, Kind.PAIR_TELNET})
+ALL: Final = frozenset(Kind) - PAIRS
+"""What one bridge by itself can do."""
 
 
 def portline_by(program: list[str]) -> Bridge:
@@ -97,6 +121,11 @@ def portline_by(program: list[str]) -> Bridge:
         )
         return [*program, "serve", "--config", str(config)]
 
+    def client(task: Task) -> list[str]:
+        protocol = "rfc2217" if task.telnet else "raw"
+        virtual = str(task.virtual)
+        return [*program, "attach", _peer(task), "--virtual", virtual, "--protocol", protocol]
+
     def missing() -> str:
         argv = [*program, "--help"]
         try:
@@ -108,7 +137,11 @@ def portline_by(program: list[str]) -> Bridge:
         words = done.stderr.strip().splitlines() or ["it does not start"]
         return words[-1] if done.returncode else ""
 
-    return Bridge("portline", ALL, command, missing)
+    return Bridge("portline", ALL | PAIRS, command, missing, client)
+
+
+def _peer(task: Task) -> str:
+    return f"127.0.0.1:{task.lines[0][1]}"
 
 
 def _relay(task: Task) -> list[str]:
@@ -127,6 +160,35 @@ def _relay_missing() -> str:
 def _socat(task: Task) -> list[str]:
     tty, port = task.lines[0]
     return ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,nodelay", f"FILE:{tty},b115200,rawer"]
+
+
+def _socat_client(task: Task) -> list[str]:
+    # Without wait-slave the pty counts as closed before the application has opened it.
+    pty = f"PTY,link={task.virtual},rawer,wait-slave,pty-interval=0.05"
+    return ["socat", pty, f"TCP:{_peer(task)},nodelay"]
+
+
+def _gensiot(task: Task) -> list[str]:
+    address = _peer(task).replace(":", ",")
+    stack = "telnet(rfc2217)," if task.telnet else ""
+    pty = f"pty(readbuf=65536,raw,link={task.virtual})"
+    return ["gensiot", "-i", pty, f"{stack}tcp(readbuf=65536,nodelay),{address}"]
+
+
+REDIRECTOR: Final = (sys.executable, str(Path(__file__).with_name("redirector.py")))
+
+
+def _redirector(task: Task) -> list[str]:
+    tty, port = task.lines[0]
+    return [*REDIRECTOR, tty, "--listen", str(port)]
+
+
+def _redirector_client(task: Task) -> list[str]:
+    return [*REDIRECTOR, str(task.virtual), "--connect", str(task.lines[0][1])]
+
+
+def _redirector_missing() -> str:
+    return "" if importlib.util.find_spec("serial") else "pyserial is not installed"
 
 
 def _ser2net(options: str) -> Callable[[Task], list[str]]:
@@ -154,8 +216,12 @@ def _find(program: str) -> str:
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin") or ""
 
 
-def _not_found(program: str) -> Callable[[], str]:
-    return lambda: "" if _find(program) else "not installed"
+def _not_found(*programs: str) -> Callable[[], str]:
+    def missing() -> str:
+        absent = [program for program in programs if not _find(program)]
+        return f"{' and '.join(absent)} not installed" if absent else ""
+
+    return missing
 
 
 PORTLINE: Final = portline_by([sys.executable, "-m", "portline"])
@@ -165,5 +231,14 @@ BRIDGES: Final = (
     Bridge("ser2net tuned", ALL, _ser2net(TUNED), _not_found("ser2net")),
     Bridge("ser2net default", ALL, _ser2net(""), _not_found("ser2net")),
     Bridge("socat", frozenset({Kind.RAW}), _socat, _not_found("socat")),
+    Bridge("two socats", frozenset({Kind.PAIR}), _socat, _not_found("socat"), _socat_client),
+    Bridge("ser2net, gensiot", PAIRS, _ser2net(TUNED), _not_found("ser2net", "gensiot"), _gensiot),
+    Bridge(
+        "two redirectors",
+        frozenset({Kind.PAIR}),
+        _redirector,
+        _redirector_missing,
+        _redirector_client,
+    ),
 )
 """In the order in which each round runs them; ratios are those of the first one."""

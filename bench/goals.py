@@ -10,6 +10,8 @@ __all__ = ["GOALS", "MEASURES", "Goal", "Measure"]
 RELAY: Final = "C relay"
 TUNED: Final = "ser2net tuned"
 IMPORTS: Final = "python imports"
+SOCATS: Final = "two socats"
+GENSIO: Final = "ser2net, gensiot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,23 @@ MEASURES: Final = (
     Measure("memory-1", "memory, idle with 1 connection", "MB", 1),
     Measure("memory-1000", "memory, idle with 1000 connections", "MB", 1),
     Measure("start", "start of the service until it listens", "s", 3),
-    Measure("pair-p50", "pair of virtual port and server: round trip of 64 B, p50", "µs"),
+    *(
+        measure
+        for key, title in (("pair", "pair, raw"), ("pair-rfc2217", "pair, rfc2217"))
+        for measure in (
+            *(
+                Measure(
+                    f"{key}-trip-{size}-p{part}", f"{title}: round trip of {size} B, p{part}", "µs"
+                )
+                for size in TRIP_SIZES
+                for part in (50, 99)
+            ),
+            Measure(f"{key}-da", f"{title}: device to application", "MB/s", 1),
+            Measure(f"{key}-da-cpu", f"{title}: device to application: CPU of both", "s/GiB", 2),
+            Measure(f"{key}-ad", f"{title}: application to device", "MB/s", 1),
+            Measure(f"{key}-ad-cpu", f"{title}: application to device: CPU of both", "s/GiB", 2),
+        )
+    ),
     Measure("tls-dn", "TLS, device to network", "MB/s", 1),
     Measure("tls-p50", "TLS, round trip of 64 B, p50", "µs"),
 )
@@ -128,7 +146,16 @@ GOALS: Final = (
     Goal("memory-1000", 90, at_least=False),
     Goal("start", 0.6, at_least=False),
     _most("start", 1.5, IMPORTS),
-    _most("pair-p50", 1.0, "two socats"),
+    *(
+        _most(f"{key}-trip-{size}-p{part}", 1.0, against)
+        for key, against in (("pair", SOCATS), ("pair-rfc2217", GENSIO))
+        for size in TRIP_SIZES
+        for part in (50, 99)
+    ),
+    _least("pair-da", 1.0, SOCATS),
+    _least("pair-ad", 1.0, SOCATS),
+    _least("pair-rfc2217-da", 1.0, GENSIO),
+    _least("pair-rfc2217-ad", 1.0, GENSIO),
     _least("tls-dn", 0.8, "socat OPENSSL"),
     _most("tls-p50", 1.2, "socat OPENSSL"),
 )

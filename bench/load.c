@@ -38,8 +38,9 @@ enum { IAC = 255, DONT = 254, DO = 253, WILL = 251, SB = 250, SE = 240 };
 
 /* Bounds of the set-up, in milliseconds: after SYNC_PULSE another byte is sent to find out whether
  * the way is open, after SYNC_MAX it is given up, QUIET without a byte is silence.  PACE is between
- * two peers of one port: a short accept queue that overflows costs seconds of retransmission. */
-enum { SYNC_PULSE = 50, SYNC_MAX = 20000, QUIET = 60, PACE = 4 };
+ * two peers of one port: a short accept queue that overflows costs seconds of retransmission.
+ * UNLOCK_MAX is for a program (gensiot) that names a pty before it unlocks it. */
+enum { SYNC_PULSE = 50, SYNC_MAX = 20000, QUIET = 60, PACE = 4, UNLOCK_MAX = 1000 };
 
 struct port *ports;
 int port_count = 1;
@@ -182,8 +183,10 @@ static int open_peer(const char *endpoint)
     struct sockaddr_in address = {.sin_family = AF_INET};
     int fd, on = 1;
     if (*endpoint == '/') {
-        if ((fd = open(endpoint, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) < 0)
-            die(endpoint);
+        uint64_t bound = now_ns() + UNLOCK_MAX * 1000000ull;
+        while ((fd = open(endpoint, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) < 0)
+            if (errno != EIO || now_ns() > bound)
+                die(endpoint);
         raw_mode(fd);
         return fd;
     }

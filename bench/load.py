@@ -35,9 +35,9 @@ class Load(Process):
             self.stop()
             raise
 
-    def connect(self, peers: int, ports: Sequence[int]) -> None:
-        """Connect ``peers`` to each port, and wait until bytes get through both ways."""
-        answer = self._ask("connect", peers, *ports)
+    def connect(self, peers: int, endpoints: Sequence[int | str]) -> None:
+        """Connect ``peers`` to each TCP port or tty, and wait until bytes get through both ways."""
+        answer = self._ask("connect", peers, *endpoints)
         if answer["closed_ways"]:
             raise BridgeError(f"nothing gets through on {answer['closed_ways']} ways")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["BridgeError", "Process", "free_ports"]
 
@@ -119,14 +119,21 @@ class Process:
         Raises :class:`BridgeError` when the process ends or `LISTEN_MAX` passes before.
         """
         wanted = set(ports)
-        while not wanted <= listening_ports():
+        self._wait(lambda: wanted <= listening_ports(), "does not listen")
+        return time.monotonic() - self.started
+
+    def wait_path(self, path: Path) -> None:
+        """Wait until there is something under the path; raises as :meth:`wait_listening` does."""
+        self._wait(path.exists, "makes no port")
+
+    def _wait(self, done: Callable[[], bool], otherwise: str) -> None:
+        while not done():
             waited = time.monotonic() - self.started
             if self.popen.poll() is not None:
                 raise BridgeError(f"ended with status {self.popen.returncode}: {self.last_words()}")
             if waited > LISTEN_MAX:
-                raise BridgeError(f"does not listen after {LISTEN_MAX:.0f} s: {self.last_words()}")
+                raise BridgeError(f"{otherwise} after {LISTEN_MAX:.0f} s: {self.last_words()}")
             time.sleep(POLL)
-        return time.monotonic() - self.started
 
     def cpu_seconds(self) -> float:
         """User and system time so far, with all threads and living children."""

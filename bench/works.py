@@ -91,13 +91,34 @@ def _running(
                 yield load, process
 
 
-def _transfer(key: str, direction: str, *, pattern: str = "random", telnet: bool) -> Measurement:
+@contextmanager
+def _single_running(bridge: Bridge, *, telnet: bool) -> Iterator[tuple[Load, list[Process]]]:
+    with _running(bridge, telnet=telnet) as (load, process):
+        yield load, [process]
+
+
+@contextmanager
+def _pair_running(bridge: Bridge, *, telnet: bool) -> Iterator[tuple[Load, list[Process]]]:
+    """A load generator between the device of a server and the virtual port of its client."""
+    with tempfile.TemporaryDirectory(prefix="portline-bench-") as name:
+        folder = Path(name)
+        with Load(folder) as load:
+            task = Task(((load.ttys[0], free_ports(1)[0]),), folder, telnet)
+            with bridge.start(task) as server, bridge.start_client(task) as client:
+                load.connect(1, [str(task.virtual)])
+                yield load, [server, client]
+
+
+def _transfer(
+    key: str, direction: str, *, pattern: str = "random", telnet: bool, pair: bool = False
+) -> Measurement:
     def measure(bridge: Bridge, effort: Effort) -> Figures:
         figures = Figures()
-        with _running(bridge, telnet=telnet) as (load, process):
-            before = process.cpu_seconds()
+        running = _pair_running if pair else _single_running
+        with running(bridge, telnet=telnet) as (load, processes):
+            before = sum(process.cpu_seconds() for process in processes)
             answer = load.transfer(direction, effort.transfer, pattern)
-            cpu = process.cpu_seconds() - before
+            cpu = sum(process.cpu_seconds() for process in processes) - before
         figures.check(answer)
         dn, nd = answer["dn"] / MB, answer["nd"] / MB
         if direction == "both":
@@ -111,17 +132,30 @@ def _transfer(key: str, direction: str, *, pattern: str = "random", telnet: bool
     return measure
 
 
-def _trip(bridge: Bridge, effort: Effort) -> Figures:
-    figures = Figures()
-    with _running(bridge) as (load, _):
-        for size in TRIP_SIZES:
-            answer = load.trip(size, effort.trip)
-            if answer["lost"]:
-                figures.faults.append(f"a message of {size} bytes lost")
-            if answer["count"]:
-                figures.values[f"trip-{size}-p50"] = answer["p50"]
-                figures.values[f"trip-{size}-p99"] = answer["p99"]
-    return figures
+def _trip(key: str, *, telnet: bool = False, pair: bool = False) -> Measurement:
+    def measure(bridge: Bridge, effort: Effort) -> Figures:
+        figures = Figures()
+        running = _pair_running if pair else _single_running
+        with running(bridge, telnet=telnet) as (load, _):
+            for size in TRIP_SIZES:
+                answer = load.trip(size, effort.trip)
+                if answer["lost"]:
+                    figures.faults.append(f"a message of {size} bytes lost")
+                if answer["count"]:
+                    figures.values[f"{key}-{size}-p50"] = answer["p50"]
+                    figures.values[f"{key}-{size}-p99"] = answer["p99"]
+        return figures
+
+    return measure
+
+
+def _pair_works(key: str, kind: Kind, *, telnet: bool) -> tuple[Work, ...]:
+    """From device to application is what the generator calls device to network."""
+    return (
+        Work(f"{key}-trip", kind, _trip(f"{key}-trip", telnet=telnet, pair=True)),
+        Work(f"{key}-da", kind, _transfer(f"{key}-da", "dn", telnet=telnet, pair=True)),
+        Work(f"{key}-ad", kind, _transfer(f"{key}-ad", "nd", telnet=telnet, pair=True)),
+    )
 
 
 def _fan_out(key: str, peers: int, *, stalled: bool = False, each: bool = False) -> Measurement:
@@ -193,7 +227,7 @@ WORKS: Final = (
     Work("raw-dn", Kind.RAW, _transfer("raw-dn", "dn", telnet=False)),
     Work("raw-nd", Kind.RAW, _transfer("raw-nd", "nd", telnet=False)),
     Work("raw-both", Kind.RAW, _transfer("raw-both", "both", telnet=False)),
-    Work("trip", Kind.RAW, _trip),
+    Work("trip", Kind.RAW, _trip("trip")),
     Work("rfc2217-dn", Kind.TELNET, _transfer("rfc2217-dn", "dn", telnet=True)),
     Work("rfc2217-nd", Kind.TELNET, _transfer("rfc2217-nd", "nd", telnet=True)),
     Work(
@@ -220,4 +254,6 @@ WORKS: Final = (
     Work("memory-1", Kind.MANY, _memory(1), rounds=1),
     Work("memory-1000", Kind.MANY, _memory(1000), rounds=1),
     Work("start", Kind.MANY, _start, extra=(IMPORTS,)),
+    *_pair_works("pair", Kind.PAIR, telnet=False),
+    *_pair_works("pair-rfc2217", Kind.PAIR_TELNET, telnet=True),
 )

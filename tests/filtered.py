@@ -120,6 +120,8 @@ class StandIn:
         self.counts = LineCounts()
         self.told: list[Action] = []
         self.confirms = self.drains = 0
+        self.on_drain: Callable[[], None] = lambda: None
+        self.stuck = False
         self._waiting: list[asyncio.Future[None]] = []
 
     def tell(self, what: Action) -> None:
@@ -138,6 +140,9 @@ class StandIn:
 
     async def drained(self) -> None:
         self.drains += 1
+        self.on_drain()
+        if self.stuck:
+            await asyncio.Event().wait()
 
     async def moved(self) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -18,7 +18,7 @@ from portline.line import (
 )
 from portline.net.stream import LinkOwner
 from portline.port.application import Application
-from portline.port.base import REQUEST_COST, PortOwner
+from portline.port.base import REQUEST_COST, PortOwner, unanswered
 
 
 class MemoryPort:
@@ -66,7 +66,7 @@ class MemoryPort:
         self.written += data
         self.sent += len(data)
 
-    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         self.happened.append(request)
         self.waiting.append((request, done))
         self.queued += REQUEST_COST
@@ -121,6 +121,8 @@ class MemoryLink:
         self.received = 0
         self.lost = 0
         self.read_size = 65536
+        self.gather = 65536
+        self.hears = True
         self.paused = False
         self.ended: str | None = None
         self.owner: LinkOwner | None = None

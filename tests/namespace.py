@@ -1,4 +1,4 @@
-"""A mount namespace of a test's own: a /dev with devices to lie over; nothing outside changes."""
+"""Namespaces of a test's own, so that nothing outside changes: devices to lie over, a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEVICE", "Namespace", "Unavailable"]
+__all__ = ["DEVICE", "Namespace", "Network", "Unavailable"]
 
 DEVICE = os.makedev(4, 200)
 """The number of the serial devices: ttyS136, which no machine has; nothing ever opens them."""
@@ -99,3 +99,66 @@ class Namespace:
         return subprocess.run(
             [*self.prefix, *command], capture_output=True, text=True, timeout=30, check=False
         )
+
+
+WIRED = """\
+set -e
+ip link set lo up
+ip link add near type veth peer name far netns "$0"
+ip address add 10.77.0.1/24 dev near
+ip address add fd77::1/64 dev near nodad
+ip link set near up
+nsenter --net=/proc/"$0"/ns/net sh -c '
+    ip link set lo up
+    ip address add 10.77.0.2/24 dev far
+    ip address add fd77::2/64 dev far nodad
+    ip link set far up'
+ip route add default dev near
+echo ready
+exec cat
+"""
+"""Joins the two by a cable and lives until its input ends."""
+
+
+class Network:
+    """Two machines with a cable between them, as far as the network goes; use it in ``with``.
+
+    ``prefix`` begins a command on the one (interface near, 10.77.0.1, fd77::1), ``far`` on the
+    other (far, 10.77.0.2, fd77::2).
+    """
+
+    def __init__(self) -> None:
+        for program in ("unshare", "nsenter", "ip"):
+            if shutil.which(program) is None:
+                raise Unavailable(f"{program} is not installed")
+        self._far = self._start("echo ready; exec cat")
+        try:
+            self._near = self._start(WIRED, str(self._far.pid))
+        except Unavailable:
+            self._far.communicate()
+            raise
+        self.prefix, self.far = (
+            ["nsenter", f"--net=/proc/{process.pid}/ns/net", "--"]
+            for process in (self._near, self._far)
+        )
+
+    def _start(self, script: str, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            ["unshare", "-n", "sh", "-c", script, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            _, errors = process.communicate()
+            raise Unavailable(f"no network of its own (it takes root): {' '.join(errors.split())}")
+        return process
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in (self._near, self._far):
+            process.communicate()

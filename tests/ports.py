@@ -58,6 +58,7 @@ class Recorder:
         self.used: list[bool] = []
         self.full: list[bool] = []
         self.lost: list[PortError] = []
+        self.draining: list[Callable[[], None]] = []
 
     def port_data(self, data: bytes) -> None:
         assert data
@@ -69,6 +70,9 @@ class Recorder:
 
     def port_in_use(self, in_use: bool) -> None:
         self.used.append(in_use)
+
+    def port_drain(self, done: Callable[[], None]) -> None:
+        self.draining.append(done)
 
     def port_full(self, full: bool) -> None:
         self.full.append(full)

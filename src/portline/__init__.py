@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from portline.line import FlowControl, LineSettings, ModemLines, Parity, StopBits
+    from portline.remote.opening import open
+    from portline.remote.port import RemotePort
     from portline.service.gateway import Gateway
 
 __all__ = [
@@ -35,11 +37,13 @@ __all__ = [
     "PeerError",
     "PortError",
     "PortlineError",
+    "RemotePort",
     "ServerConnection",
     "StopBits",
     "UsageError",
     "__version__",
     "load_config",
+    "open",
 ]
 
 __version__ = "0.1.0"
@@ -56,9 +60,11 @@ _HOMES = {
     "PeerError": "portline.errors",
     "PortError": "portline.errors",
     "PortlineError": "portline.errors",
+    "RemotePort": "portline.remote.port",
     "ServerConnection": "portline.config.models",
     "StopBits": "portline.line",
     "UsageError": "portline.errors",
+    "open": "portline.remote.opening",
 }
 
 

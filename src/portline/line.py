@@ -60,6 +60,7 @@ __all__ = [
     "StopBits",
     "Told",
     "Watch",
+    "shown",
 ]
 
 BAUDRATE_MIN: Final = 50
@@ -213,9 +214,15 @@ def _level(on: bool) -> str:
     return "on" if on else "off"
 
 
-def _word(value: object) -> str:
-    """Write a setting as configuration files spell it."""
-    return value.name.lower() if isinstance(value, Parity) else str(getattr(value, "value", value))
+def shown(value: object) -> str:
+    """Write a setting, a level or text as configuration files spell it."""
+    match value:
+        case bool():
+            return _level(value)
+        case Parity():
+            return value.name.lower()
+        case _:
+            return str(getattr(value, "value", value))
 
 
 class Item(Enum):
@@ -267,7 +274,7 @@ class SetLine:
     def __str__(self) -> str:
         """Write what is to change: ``baudrate=1200 parity=even``."""
         return " ".join(
-            f"{f.name.replace('_', '-')}={_word(value)}"
+            f"{f.name.replace('_', '-')}={shown(value)}"
             for f in fields(self)
             if (value := getattr(self, f.name)) is not None
         )
@@ -370,6 +377,10 @@ class ModemChange:
 
     lines: ModemLines
 
+    def __str__(self) -> str:
+        """Write ``lines=CTS DSR``."""
+        return f"lines={self.lines}"
+
 
 @dataclass(frozen=True, slots=True)
 class LineChange:
@@ -400,12 +411,19 @@ class Told:
     """A remote access server told the value in force of ``item``.
 
     ``request`` is our request that this answers, or None when the server told it by itself.  The
-    type of ``value`` is that of the item: int, Parity, StopBits, FlowControl, bool, str.
+    type of ``value`` is that of the item: int, Parity, StopBits, FlowControl, bool, str; it is None
+    when no answer has come in time.
     """
 
     item: Item
     value: object
     request: Request | None = None
+
+    def __str__(self) -> str:
+        """Write ``baudrate=9600``."""
+        if self.value is None:
+            return f"nothing about {self.item.value}"
+        return f"{self.item.value}={shown(self.value)}"
 
 
 # --- what a peer says about the connection itself -----------------------------------------------

@@ -30,12 +30,12 @@ def environment() -> dict[str, str]:
 
 
 def listening(port: int) -> bool:
-    """Tell whether somebody listens, on any address, without connecting."""
-    tables = [_table(name) for name in ("tcp", "tcp6")]
+    """Tell whether somebody listens, or receives datagrams, on any address."""
+    states = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
     return any(
-        words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port
-        for table in tables
-        for words in table
+        words[3] == state and int(words[1].rpartition(":")[2], 16) == port
+        for name, state in states.items()
+        for words in _table(name)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tests.docs.pages import ROOT, Command, blocks, commands
 from tests.docs.program import PATIENCE, Place, environment
 from tests.filtered import unavailable
 from tests.interop.conftest import lacking
-from tests.namespace import Namespace, Unavailable
+from tests.namespace import Namespace, Network, Unavailable
 
 FOREIGN: Final = {
     "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
@@ -89,6 +90,30 @@ def share(place: Place, command: Command, words: list[str]) -> None:
             running.listens()
         absent = any(word.startswith("usb:") for word in words)
         assert ("port absent, trying again" in running.said()) == absent
+
+
+def attach(place: Place, command: Command, words: list[str]) -> None:
+    """Run it with a host of this machine; see that it connects, directly or to its proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        here = f"127.0.0.1:{host.getsockname()[1]}"
+        arguments = [re.sub(r"192\.0\.2\.\d+:\d+", here, word) for word in words]
+        # Several hosts of the page are one here, of which one is enough.
+        again = [at for at, word in enumerate(arguments) if word == here][1:]
+        arguments = [word for at, word in enumerate(arguments) if at not in again]
+        if "--virtual" in words:
+            name = arguments.index("--virtual") + 1
+            arguments[name] = f"./{Path(arguments[name]).name}"
+        else:
+            device = arguments.index("--port") + 1
+            arguments[device] = place.device(arguments[device])
+        with place.start("attach", *arguments) as running:
+            running.says(" to ")
+            host.settimeout(PATIENCE)
+            if "--connect-when-open" in words:
+                with (place.folder / arguments[name]).open("rb", buffering=0):
+                    host.accept()[0].close()
+            else:
+                host.accept()[0].close()
 
 
 def configured(place: Place, command: Command) -> Path:
@@ -170,8 +195,27 @@ def run(place: Place, command: Command, words: list[str]) -> None:
         assert "cs8" in place.run("run", *words)
 
 
+def udp(place: Place, command: Command, words: list[str]) -> None:
+    """Run it in a network of its own, which leads nowhere; see it announce where datagrams go."""
+    try:
+        network = Network()
+    except Unavailable as error:
+        lacking(str(error))
+        raise
+    place.prefix = network.prefix
+    arguments = [place.device(word) if word.startswith("/dev/") else word for word in words]
+    if "--virtual" in arguments:
+        number = arguments.index("--virtual") + 1
+        arguments[number] = f"./{arguments[number]}"
+    with network, place.start("udp", *arguments) as running:
+        running.says("(udp)")
+        assert "error" not in running.said()
+
+
 SUBCOMMANDS: Final = {
     "share": share,
+    "attach": attach,
+    "udp": udp,
     "serve": serve,
     "check": check,
     "ports": ports,

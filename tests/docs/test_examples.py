@@ -74,6 +74,21 @@ def test_the_program_of_the_readme_talks_to_a_device(place: Place) -> None:
         thread.join(PATIENCE)
 
 
+@pytest.mark.parametrize("number", [0, 1], ids=["asyncio", "pyserial"])
+def test_the_programs_for_remote_ports_talk_to_a_device(place: Place, number: int) -> None:
+    page = "docs/how-to/use-from-python.md"
+    program = [block for block in blocks(page) if block.language == "python"][number]
+    device, port = place.device("/dev/ttyUSB0"), place.port(4001)
+    arguments = [device, "--listen", f"127.0.0.1:{port}", "--protocol", "rfc2217"]
+    with place.start("share", *arguments) as running:
+        running.listens()
+        thread = threading.Thread(target=answer, args=(place.masters["/dev/ttyUSB0"],), daemon=True)
+        thread.start()
+        said = run_python(place, program.text)
+        assert said == [[repr(ANSWER), "9600-8N2"], [repr(ANSWER)]][number]
+        thread.join(PATIENCE)
+
+
 @pytest.mark.slow  # 40 characters at 300 baud
 def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
     program = only("docs/tutorial.md", "python")
@@ -86,7 +101,12 @@ def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
 
 
 def test_each_program_that_is_shown_is_run_here() -> None:
-    assert [block.page for block in shown("python")] == ["README.md", "docs/tutorial.md"]
+    assert [block.page for block in shown("python")] == [
+        "README.md",
+        "docs/how-to/use-from-python.md",
+        "docs/how-to/use-from-python.md",
+        "docs/tutorial.md",
+    ]
 
 
 # --- files ----------------------------------------------------------------------------------------

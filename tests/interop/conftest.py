@@ -6,17 +6,19 @@ import os
 import shutil
 from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.interop.device import Device
+from tests.interop.pair import Client
 from tests.interop.server import SUT, Server
 from tests.interop.telnet_client import TelnetClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TelnetClient.signature_keeps_its_place = SUT != "ser2net"
 
@@ -63,6 +65,31 @@ def share(device: Device, tmp_path: Path) -> Iterator[Callable[..., Server]]:
             server = Server(target, protocol, *options, **keywords)
             stack.callback(_stop_if_running, server)
             return server
+
+        yield start
+
+
+@pytest.fixture
+def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder in which the processes of this test put their sockets, and nobody else."""
+    with TemporaryDirectory(prefix="ctl-") as folder:
+        monkeypatch.setenv("RUNTIME_DIRECTORY", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def attach(tmp_path: Path, sockets: Path) -> Iterator[Callable[..., Client]]:
+    """Return a function that attaches a host as ``ttyAPP``; all are ended, and checked, after."""
+    numbers = count(1)
+    with ExitStack() as stack:
+
+        def start(host: int | str, protocol: str = "rfc2217", *options: str, **more: Any) -> Client:
+            more.setdefault("log", tmp_path / f"client-{next(numbers)}.log")
+            more.setdefault("path", tmp_path / "ttyAPP")
+            where = f"127.0.0.1:{host}" if isinstance(host, int) else host
+            client = Client(where, protocol=protocol, options=options, **more)
+            stack.callback(_stop_if_running, client)
+            return client
 
         yield start
 

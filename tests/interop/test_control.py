@@ -127,7 +127,7 @@ def test_several_processes(share: Callable[..., Server], tmp_path: Path, sockets
     second = share("rfc2217", "--virtual", str(tmp_path / "ttyV1"), "--name", "zwei", device="")
     assert {each["name"] for each in snapshots()} == {"ttyV0", "zwei"}
     (only,) = snapshots("zwei")
-    assert only["listeners"] == [f"127.0.0.1:{second.port} (rfc2217)"]
+    assert only["places"] == [f"127.0.0.1:{second.port} (rfc2217)"]
     (only,) = snapshots("--socket", str(sockets / f"{first.process.pid}.sock"))
     assert only["name"] == "ttyV0"
     assert run_portline("status", "drei") == (

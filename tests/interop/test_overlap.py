@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(SUT != "portline", reason="the feature is Portline's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SUT != "portline", reason="the feature is Portline's"),
+]
 
 KILLS = 10
 

@@ -1,4 +1,6 @@
-"""pyserial's own tests, run against ``rfc2217://`` with a loopback device behind our server.
+"""pyserial's own tests, with a loopback device behind our server.
+
+They are run against its own ``rfc2217://`` and against our handler of ``portline://``.
 
 They come from the source package on PyPI, fetched by pip once.  A test is left out only when no
 server could make it pass; IMPOSSIBLE holds each of these with the reason.  What was tried for
@@ -34,14 +36,24 @@ ONE_BYTE = "pyserial's rfc2217 client returns one byte at most when its timeout 
 NO_WRITE_TIMEOUT = "pyserial's rfc2217 client has no write_timeout (NotImplementedError)"
 NO_CANCEL = "pyserial's rfc2217 client has no cancel_read and no cancel_write"
 
+BUFFERS = "the buffers of the network take what the device does not"
+
 IMPOSSIBLE = {
-    "test.Test0_DataWires.test1_RTS": NO_LINES,
-    "test.Test0_DataWires.test2_DTR": NO_LINES,
-    "test.Test4_Nonblocking.test2_Loopback": ONE_BYTE,
-    "test.Test4_Nonblocking.test2_LoopbackTimeout": ONE_BYTE,
-    "test.Test_MoreTimeouts.test_WriteTimeout": NO_WRITE_TIMEOUT,
-    "test_cancel.TestCancelRead.test_cancel_once": NO_CANCEL,
-    "test_cancel.TestCancelWrite.test_cancel_once": NO_CANCEL,
+    "rfc2217": {
+        "test.Test0_DataWires.test1_RTS": NO_LINES,
+        "test.Test0_DataWires.test2_DTR": NO_LINES,
+        "test.Test4_Nonblocking.test2_Loopback": ONE_BYTE,
+        "test.Test4_Nonblocking.test2_LoopbackTimeout": ONE_BYTE,
+        "test.Test_MoreTimeouts.test_WriteTimeout": NO_WRITE_TIMEOUT,
+        "test_cancel.TestCancelRead.test_cancel_once": NO_CANCEL,
+        "test_cancel.TestCancelWrite.test_cancel_once": NO_CANCEL,
+    },
+    "portline": {
+        "test.Test0_DataWires.test1_RTS": NO_LINES,
+        "test.Test0_DataWires.test2_DTR": NO_LINES,
+        "test.Test_MoreTimeouts.test_WriteTimeout": BUFFERS,
+        "test_cancel.TestCancelWrite.test_cancel_once": BUFFERS,
+    },
 }
 
 MODULES = {
@@ -62,6 +74,8 @@ MODULES = {
 }
 """How many tests of each module pass.  Not here: test_asyncio (needs serial.aio, which is gone),
 test_cancel (NO_CANCEL), test_exclusive (skips itself on anything but a real port)."""
+
+OF_EACH = {"rfc2217": MODULES, "portline": MODULES | {"test": 12, "test_cancel": 1}}
 
 
 @pytest.fixture(scope="session")
@@ -97,9 +111,13 @@ def download(name: str, folder: Path) -> None:
         members.extractall(folder, filter="data")
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_suite(suite: Path, access_server: Server, shared_device: Device, module: str) -> None:
-    url = f"rfc2217://127.0.0.1:{access_server.port}"
+@pytest.mark.parametrize(
+    ("scheme", "module"), [(scheme, module) for scheme in OF_EACH for module in OF_EACH[scheme]]
+)
+def test_suite(
+    suite: Path, access_server: Server, shared_device: Device, scheme: str, module: str
+) -> None:
+    url = f"{scheme}://127.0.0.1:{access_server.port}"
     shared_device.drain()
     with shared_device.echoing():
         ended = subprocess.run(
@@ -110,6 +128,8 @@ def test_suite(suite: Path, access_server: Server, shared_device: Device, module
             check=False,
         )
     lines = [line.split(maxsplit=1) for line in ended.stdout.decode().splitlines()]
-    bad = [test for outcome, test in lines if outcome == "failed" and test not in IMPOSSIBLE]
+    bad = [
+        test for outcome, test in lines if outcome == "failed" and test not in IMPOSSIBLE[scheme]
+    ]
     assert not bad, ended.stderr.decode()
-    assert sum(outcome == "passed" for outcome, _ in lines) >= MODULES[module], lines
+    assert sum(outcome == "passed" for outcome, _ in lines) >= OF_EACH[scheme][module], lines

@@ -469,7 +469,7 @@ class ConnectionMachine(RuleBasedStateMachine):
         assert hub.unspoken == model.unspoken
         assert hub.spoken == len(model.written)
         assert self.port.written == model.written
-        assert self.connection.door.turned_away == self.turned_away
+        assert self.connection.network.door.turned_away == self.turned_away
         assert len(hub.keep) <= self.config.buffer_size
         if not model.lingering:
             assert len(hub.keep) == len(model.kept)

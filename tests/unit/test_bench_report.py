@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bench.bridges import BRIDGES, PAIRS, Task
 from bench.goals import GOALS, MEASURES, Goal, Measure
 from bench.report import Verdict, judge, render, summary
 from bench.works import WORKS
@@ -90,3 +93,41 @@ def test_every_goal_speaks_of_a_measure() -> None:
 def test_every_work_has_a_name_of_its_own() -> None:
     names = [work.name for work in WORKS]
     assert len(names) == len(set(names))
+
+
+OTHERS = ("python imports", "socat OPENSSL")
+"""What goals compare with and is no bridge, or not one yet."""
+
+
+def test_every_goal_compares_with_something_that_is_measured() -> None:
+    names = [bridge.name for bridge in BRIDGES]
+    assert len(names) == len(set(names))
+    for goal in GOALS:
+        assert goal.against in ("", *names, *OTHERS)
+
+
+def test_a_pair_has_a_client_and_nothing_else_has() -> None:
+    for bridge in BRIDGES:
+        assert bool(bridge.kinds & PAIRS) is (bridge.client is not None)
+
+
+@pytest.mark.parametrize("telnet", [False, True])
+def test_a_client_connects_its_virtual_port_to_the_server(telnet: bool, tmp_path: Path) -> None:
+    task = Task((("/dev/tty-none", 12345),), tmp_path, telnet)
+    for bridge in BRIDGES:
+        if bridge.client is not None:
+            words = " ".join(bridge.client(task))
+            assert str(task.virtual) in words
+            assert "12345" in words
+            assert "/dev/tty-none" not in words
+
+
+def test_the_goal_of_the_pair_is_the_round_trip_next_to_two_socats() -> None:
+    bounds = {
+        goal.measure: goal.bound
+        for goal in GOALS
+        if goal.against == "two socats" and not goal.at_least
+    }
+    assert bounds == {
+        f"pair-trip-{size}-p{part}": 1.0 for size in (1, 64, 256) for part in (50, 99)
+    }

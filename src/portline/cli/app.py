@@ -31,6 +31,8 @@ INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
     "share": ("portline.cli.share:share", "Share one serial port, described on the command line."),
+    "attach": ("portline.cli.attach:attach", "Bring a remote serial port here."),
+    "udp": ("portline.cli.udp:udp", "Exchange a port's data with other machines as datagrams."),
     "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
     "status": ("portline.cli.status:status", "Show what the running connections do."),
     "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),
@@ -180,5 +182,6 @@ def main() -> None:
     \b
     portline demo                                   try it without hardware
     portline share /dev/ttyUSB0 --baudrate 115200   share a device on 127.0.0.1:4001
+    portline attach 192.0.2.7:4001 --virtual ttyV0  bring a remote port here
     portline serve --config portline.toml           share what a file describes
     """

@@ -9,22 +9,30 @@ import click
 from portline.cli.app import verbose_option
 from portline.cli.serve import config_option, found_config
 from portline.config.document import load
+from portline.config.models import UdpConnection
 from portline.errors import ConfigError
+from portline.net.address import display
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
 
 __all__ = ["check", "summary"]
 
 
-def summary(name: str, connection: ServerConnection) -> str:
+def summary(name: str, connection: ConnectionConfig) -> str:
     """Return one line on what a connection does: ``meter: /dev/ttyUSB0 9600-8N1 on raw://...``."""
-    places = ", ".join(str(place) for place in connection.listeners())
+    places = ", ".join(str(place) for place in connection.places())
+    where = f"{'on' if connection.kind == 'server' else 'to'} {places}"
+    if isinstance(connection, UdpConnection):
+        ways = (("to", connection.connect), ("on", connection.listen))
+        where = ", ".join(
+            f"{word} udp://{display(each.host, each.port)}" for word, some in ways for each in some
+        )
     if connection.is_virtual:
-        return f"{name}: virtual port {connection.port_name} on {places}"
-    return f"{name}: {connection.port_name} {connection.line_settings()} on {places}"
+        return f"{name}: virtual port {connection.port_name} {where}"
+    return f"{name}: {connection.port_name} {connection.line_settings()} {where}"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

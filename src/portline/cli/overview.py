@@ -30,6 +30,11 @@ NUMBERS: Final[Mapping[str, str]] = {
     "dropped": "{bytes} dropped for peers that read too slowly or went",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
+    "divided": "{count} packets sent as several datagrams",
+    "returned": "{count} datagrams did not arrive (ICMP)",
+    "strangers": "{count} datagrams of strangers not taken (accept)",
+    "echoes": "{count} datagrams of our own came back",
+    "overrun": "{count} datagrams came faster than they were read",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away, or purged)",
     "refused": "{count} requests that the driver refused",
@@ -39,6 +44,9 @@ NUMBERS: Final[Mapping[str, str]] = {
 One that is not in here is shown by its name, so that none is hidden."""
 
 TRAFFIC: Final = ("heard", "spoken")
+
+_NETWORK: Final = {"server": "listens", "client": "calls", "udp": "datagrams"}
+"""The label of where a kind of connection meets its peers."""
 
 _OUT: Final = ("dtr", "rts")
 _IN: Final = ("cts", "dsr", "dcd", "ri")
@@ -53,7 +61,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
         title += f" - {clean(connection['reason'])}"
     lines = paragraph(title, width)
     lines += entry("port", _port(connection["port"]), width)
-    lines += entry("listens", clean(", ".join(connection["listeners"])) or "nowhere", width)
+    where = clean(", ".join(connection["places"])) or "nowhere"
+    lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)

@@ -20,11 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from portline.config.connection import options
 from portline.config.options import key_of
-from portline.config.server import options
 
 if TYPE_CHECKING:
-    from portline.config.models import GatewayConfig, ServerConnection
+    from portline.config.models import ConnectionConfig, GatewayConfig
 
 __all__ = ["REMAKES", "Change", "Changes", "changes"]
 
@@ -103,10 +103,12 @@ def _earlier_names(old: GatewayConfig, new: GatewayConfig) -> dict[str, str]:
     return {name: same.get(name, name) for name in new.connections if name in same or name in left}
 
 
-def _port(connection: ServerConnection) -> tuple[bool, str]:
+def _port(connection: ConnectionConfig) -> tuple[bool, str]:
     """Return which local port a connection is about; no two have the same."""
     return connection.virtual is not None, connection.port_name
 
 
-def _different(old: ServerConnection, new: ServerConnection) -> tuple[str, ...]:
+def _different(old: ConnectionConfig, new: ConnectionConfig) -> tuple[str, ...]:
+    if type(old) is not type(new):
+        return ("kind",)
     return tuple(name for name in options(type(new)) if getattr(old, name) != getattr(new, name))

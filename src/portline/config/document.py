@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from portline.config.models import GatewayConfig, ServerConnection
+from portline.config.models import MODELS, GatewayConfig
 from portline.config.options import key_of
 from portline.config.positions import line_of, positions
 from portline.config.refusal import faults_of
@@ -131,6 +131,10 @@ def _hint(lines: list[str], message: str) -> str:
     return ""
 
 
+_FIELDS: Final = frozenset().union(*(model.model_fields for model in MODELS.values()))
+"""The fields of every kind of connection."""
+
+
 def _placed(
     fault: Fault, tree: dict[str, Any], found: dict[tuple[str, ...], int], source: str
 ) -> Mistake:
@@ -138,7 +142,7 @@ def _placed(
     written: list[str] = []
     table: object = tree
     for name in fault.location:
-        spellings = (key_of(name), name) if name in ServerConnection.model_fields else (name,)
+        spellings = (key_of(name), name) if name in _FIELDS else (name,)
         keys = [key for key in spellings if isinstance(table, dict) and key in table]
         # A mistake in both spellings of one key is where the second one stands.
         key = max(keys, key=lambda key: found.get((*written, key), 0), default=spellings[0])

@@ -1,4 +1,4 @@
-"""The options of the local side: which port, where it is reached, and how its line is set."""
+"""The options of the local side: which port, what is spoken about it, and how its line is set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from portline.line import (
     StopBits,
 )
 
-__all__ = ["DEFAULT_LISTEN", "NetworkOptions", "SerialOptions"]
+__all__ = ["DEFAULT_LISTEN", "ListenOptions", "PortOptions", "ProtocolOptions", "SerialOptions"]
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 4001)
 """Where a connection listens that names no address: this machine only, the port of all examples."""
@@ -32,23 +32,15 @@ _FLOWS: Final = Choice(
 )
 
 
-class NetworkOptions(BaseModel):
-    """Local port and network."""
+class PortOptions(BaseModel):
+    """The local port."""
 
-    kind: Annotated[
-        str,
-        Option(
-            Group.NETWORK,
-            Choice({"server": "server"}),
-            "What sort of connection this is; a server waits for peers to connect",
-        ),
-    ] = "server"
     port: Annotated[
         str | None,
         Option(
             Group.NETWORK,
             Device(),
-            "The real serial port to share: a device path, /dev/serial/by-id/..., or "
+            "The real serial port: a device path, /dev/serial/by-id/..., or "
             "usb:VENDOR:PRODUCT[:SERIAL], which survives renumbering",
         ),
     ] = None
@@ -57,7 +49,7 @@ class NetworkOptions(BaseModel):
         Option(
             Group.NETWORK,
             VirtualName(),
-            "The virtual port to make and share, instead of a real one",
+            "The virtual port to make, instead of a real one",
         ),
     ] = None
     overlap: Annotated[
@@ -70,6 +62,11 @@ class NetworkOptions(BaseModel):
             "a device is never hidden by accident",
         ),
     ] = False
+
+
+class ListenOptions(BaseModel):
+    """Where a server is reached."""
+
     listen: Annotated[
         tuple[Address, ...],
         Option(
@@ -81,6 +78,11 @@ class NetworkOptions(BaseModel):
             many=True,
         ),
     ] = (DEFAULT_LISTEN,)
+
+
+class ProtocolOptions(BaseModel):
+    """What is spoken on the network."""
+
     protocol: Annotated[
         Protocol,
         Option(

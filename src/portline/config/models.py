@@ -9,28 +9,62 @@ sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PlainValidator,
+    model_validator,
+)
 
+from portline.config.client import ClientConnection
+from portline.config.connection import options
+from portline.config.datagram import UdpConnection
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, clashes, folded, name_fault, unknown
-from portline.config.server import DEFAULT_LISTEN, ServerConnection, options
-from portline.config.values import Address, Listen, Protocol
+from portline.config.server import DEFAULT_LISTEN, ServerConnection
+from portline.config.values import Address, Place, Protocol
 from portline.hub.lines import Level
 
 __all__ = [
     "DEFAULT_LISTEN",
+    "MODELS",
     "Address",
+    "ClientConnection",
+    "ConnectionConfig",
     "GatewayConfig",
     "Level",
-    "Listen",
+    "Place",
     "Protocol",
     "ServerConnection",
+    "UdpConnection",
     "options",
 ]
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+ConnectionConfig: TypeAlias = ServerConnection | ClientConnection | UdpConnection
+"""A connection of any kind."""
+
+MODELS: Mapping[str, type[ConnectionConfig]] = {
+    "server": ServerConnection,
+    "client": ClientConnection,
+    "udp": UdpConnection,
+}
+"""``kind`` -> the model of such a connection."""
+
+
+def model_of(table: object) -> type[ConnectionConfig]:
+    """Return the model that a table is meant for; an unknown ``kind`` is a server's mistake."""
+    kind = table.get("kind") if isinstance(table, Mapping) else getattr(table, "kind", None)
+    return MODELS.get(str(kind).strip().lower(), ServerConnection)
+
+
+def _read(value: object) -> ConnectionConfig:
+    return model_of(value).model_validate(value)
 
 
 class GatewayConfig(BaseModel):
@@ -38,7 +72,7 @@ class GatewayConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    connections: dict[str, ServerConnection]
+    connections: dict[str, Annotated[ConnectionConfig, PlainValidator(_read)]]
 
     @model_validator(mode="wrap")
     @classmethod
@@ -73,7 +107,9 @@ class GatewayConfig(BaseModel):
                 {
                     str(name): _written(connection)
                     for name, connection in connections.items()
-                    if isinstance(connection, Mapping | ServerConnection)
+                    if isinstance(
+                        connection, Mapping | ServerConnection | ClientConnection | UdpConnection
+                    )
                 }
             )
         ]
@@ -82,13 +118,14 @@ class GatewayConfig(BaseModel):
 
 def _misplaced(key: str, value: object) -> str:
     """Return what to say of a table that looks like a connection outside of ``connections``."""
-    if isinstance(value, Mapping) and value.keys() & {"port", "virtual", "listen"}:
+    if isinstance(value, Mapping) and value.keys() & {"port", "virtual", "listen", "connect"}:
         return f"is no table of its own; write [connections.{key}]"
     return ""
 
 
-def _written(connection: Mapping[object, object] | ServerConnection) -> dict[str, object]:
+def _written(connection: Mapping[object, object] | ConnectionConfig) -> dict[str, object]:
     """Return what was written for a connection, by field names."""
-    if isinstance(connection, ServerConnection):
-        return {name: getattr(connection, name) for name in connection.model_fields_set}
-    return folded(connection, ServerConnection.model_fields)[0]
+    if isinstance(connection, Mapping):
+        return folded(connection, model_of(connection).model_fields)[0]
+    written = {name: getattr(connection, name) for name in connection.model_fields_set}
+    return {"kind": connection.kind, **written}

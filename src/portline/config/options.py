@@ -180,12 +180,26 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
                 "leave it out, or share a virtual port (option virtual)",
             ),
         ),
+        "connect_when_open": (
+            _real(
+                "no application opens it, Portline does",
+                "leave it out, or use a virtual port (option virtual)",
+            ),
+        ),
         "receive_from": (_ONE_PEER,),
         "send_to": (_ONE_PEER,),
         "notify": (_raw("it has no words for settings and signal lines"),),
         "allow_settings": (
             _virtual("the application that opens it decides, and the peer follows"),
             _raw("a peer has no words to ask for settings"),
+        ),
+        "answers": (
+            _real("peers ask it, and it asks none", "leave it out, or use a virtual port"),
+            _raw("a peer has no words to answer"),
+        ),
+        "cross_lines": (
+            _virtual("what its application reads is told by allow-cts and its like"),
+            _NO_WORDS,
         ),
         "allow_dtr": (_NO_WORDS,),
         "allow_rts": (_NO_WORDS,),

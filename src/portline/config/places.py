@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from portline.config.values import EVERY_ADDRESS, Address
 from portline.config.wording import quoted
+from portline.net.proxy import Proxy
 
-__all__ = ["Device", "ListenAddresses", "VirtualName"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Device", "HostAddresses", "Interface", "ListenAddresses", "ProxyAddress", "VirtualName"]
 
 LISTENERS_MAX: Final = 16
 """Addresses of one connection: one per interface of a large machine, in two protocols."""
+
+HOSTS_MAX: Final = 32
+"""Hosts of one client connection, as many as the device servers of Lantronix take."""
 
 NAME_LIMIT: Final = 200
 """Bytes in the name of a virtual port, as UTF-8: a file system allows 255 (Linux NAME_MAX), of
@@ -25,6 +33,10 @@ _USB: Final = re.compile(
     r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::([^/:]{0,126}))?(?::([0-9A-Fa-f]{2}))?"
 )
 """The serial number may be missing where the interface tells the ports of one adapter apart."""
+
+
+_INTERFACE: Final = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+"""IFNAMSIZ is 16 with the zero at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +113,43 @@ class VirtualName:
 
 
 @dataclass(frozen=True, slots=True)
-class ListenAddresses:
+class _Addresses(ABC):
+    """One address, or a list of them."""
+
+    limit: ClassVar[int]
+    """Addresses in a list."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: an address is not listed."""
+        return ()
+
+    @abstractmethod
+    def fault(self, address: Address, others: Sequence[Address]) -> str:
+        """Say why an address cannot be used beside those before it; "" where it can."""
+
+    def read(self, value: object) -> tuple[Address, ...]:
+        """Return the addresses; a ValueError tells of every one that cannot be used."""
+        found: list[Address] = []
+        wrong: list[str] = []
+        for address in _addresses(value, self.limit, wrong):
+            if fault := self.fault(address, found):
+                wrong.append(fault)
+            found.append(address)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return tuple(found)
+
+    def show(self, value: object) -> str:
+        """Write the addresses with commas; none where nothing was written."""
+        return ", ".join(str(address) for address in self.read(value)) if value else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddresses(_Addresses):
     """One place to listen on, or a list of them."""
+
+    limit = LISTENERS_MAX
 
     @property
     def metavar(self) -> str:
@@ -117,46 +164,126 @@ class ListenAddresses:
             f"with raw:// or rfc2217:// before it; or a list of 1 to {LISTENERS_MAX} of them"
         )
 
+    def fault(self, address: Address, others: Sequence[Address]) -> str:
+        """Say with which of the others an address cannot be listened on."""
+        other = next((each for each in others if address.overlaps(each)), None)
+        return "" if other is None else _overlap(address, other)
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddresses(_Addresses):
+    """One host to connect to, or a list of them."""
+
+    limit = HOSTS_MAX
+
+    @property
+    def metavar(self) -> str:
+        """An address."""
+        return "HOST:PORT"
+
+    @property
+    def allowed(self) -> str:
+        """The shapes of an address."""
+        return (
+            '"HOST:PORT" or "[IPV6]:PORT", with raw:// or rfc2217:// before it; or a list of 1 to '
+            f"{HOSTS_MAX} of them"
+        )
+
+    def fault(self, address: Address, others: Sequence[Address]) -> str:
+        """Say why an address is no host, or none that is not listed yet."""
+        if address.host == EVERY_ADDRESS or not address.port:
+            return f"{quoted(str(address))} is no host to connect to; name one and a port"
+        return f"{address} is listed twice" if address in others else ""
+
+
+def _addresses(value: object, limit: int, wrong: list[str]) -> Iterator[Address]:
+    """Yield one address or those of a list; what is wrong with the others is added to ``wrong``."""
+    items = list(value) if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise ValueError("an empty list; write at least one address")
+    if len(items) > limit:
+        raise ValueError(f"a list of {len(items)} must be 1 to {limit} addresses")
+    for item in items:
+        try:
+            address = _address(item)
+        except ValueError as error:
+            wrong.append(str(error))
+        else:
+            yield address
+
+
+def _address(item: object) -> Address:
+    match item:
+        case Address():
+            return item
+        case int() | str() if not isinstance(item, bool):
+            return Address.parse(str(item))
+        case _:
+            raise ValueError(f"{quoted(item)} must be an address like 127.0.0.1:4001")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAddress:
+    """A proxy with its protocol, address and login."""
+
+    @property
+    def metavar(self) -> str:
+        """A proxy."""
+        return "URL"
+
+    @property
+    def allowed(self) -> str:
+        """The two protocols."""
+        return '"socks5://HOST:PORT" or "http://HOST:PORT", with USER:PASSWORD@ before HOST'
+
     @property
     def choices(self) -> tuple[str, ...]:
-        """None: an address is not listed."""
+        """None: a proxy is not listed."""
         return ()
 
-    def read(self, value: object) -> tuple[Address, ...]:
-        """Return the addresses; a ValueError tells of every one that cannot be used."""
-        items = list(value) if isinstance(value, list | tuple) else [value]
-        if not items:
-            raise ValueError("an empty list; write at least one address")
-        if len(items) > LISTENERS_MAX:
-            raise ValueError(f"a list of {len(items)} must be 1 to {LISTENERS_MAX} addresses")
-        found: list[Address] = []
-        wrong: list[str] = []
-        for item in items:
-            try:
-                address = self._one(item)
-            except ValueError as error:
-                wrong.append(str(error))
-                continue
-            if other := next((each for each in found if address.overlaps(each)), None):
-                wrong.append(_overlap(address, other))
-            found.append(address)
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return tuple(found)
-
-    @staticmethod
-    def _one(item: object) -> Address:
-        match item:
-            case Address():
-                return item
-            case int() | str() if not isinstance(item, bool):
-                return Address.parse(str(item))
+    def read(self, value: object) -> Proxy:
+        """Return the proxy."""
+        match value:
+            case Proxy():
+                return value
+            case str():
+                return Proxy.parse(value.strip())
             case _:
-                raise ValueError(f"{quoted(item)} must be an address like 127.0.0.1:4001")
+                raise ValueError(f"{quoted(value)} must be {self.allowed}")
 
     def show(self, value: object) -> str:
-        """Write the addresses with commas."""
-        return ", ".join(str(address) for address in self.read(value))
+        """Write it without the password: what is shown must not tell it."""
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The name of a network interface."""
+
+    @property
+    def metavar(self) -> str:
+        """A name."""
+        return "NAME"
+
+    @property
+    def allowed(self) -> str:
+        """What a name may be."""
+        return "the name of a network interface, like eth0"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """None: interfaces come and go."""
+        return ()
+
+    def read(self, value: object) -> str:
+        """Return the name: any that the kernel allows (dev_valid_name in net/core/dev.c)."""
+        if isinstance(value, str) and _INTERFACE.fullmatch(text := value.strip()):
+            return text
+        raise ValueError(f"{quoted(value)} must be {self.allowed}")
+
+    def show(self, value: object) -> str:
+        """Write it as it is."""
+        return str(value)
 
 
 def _overlap(address: Address, other: Address) -> str:

@@ -14,23 +14,31 @@ from typing import TYPE_CHECKING, Final
 from portline.config.kinds import Choice, Switch
 from portline.config.measures import Duration
 from portline.config.options import Combination, exclusion, key_of
-from portline.config.places import Device, ListenAddresses, VirtualName
+from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
 from portline.config.values import Address, Protocol
 from portline.config.wording import nearest, quoted
 from portline.hub.policy import WhenFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from portline.config.kinds import Kind
 
-__all__ = ["Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
+__all__ = ["KINDS", "Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
+
+KINDS: Final = ("server", "client", "udp")
+"""What a connection may be."""
 
 CONNECTION_NAME_LIMIT: Final = 64
 """Characters in the name of a connection: it stands in every line of the log."""
 
+_TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
+
 _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
+_ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
+_ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
+_DELAYS: Final = Duration(0, 1e9)
 _WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
 _NO_TIME: Final = Duration(0, 0, "off")
 """Reads a time that is off, and nothing else."""
@@ -52,12 +60,16 @@ def unknown(key: str, known: Iterable[str]) -> str:
 
 
 def folded(
-    table: Mapping[object, object], fields: Iterable[str]
+    table: Mapping[object, object],
+    fields: Iterable[str],
+    own: str = "",
+    kinds: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, object], list[Fault]]:
     """Return the table with the names of ``fields`` as keys, and what was wrong with the keys.
 
     ``max-connections`` and ``max_connections`` are both accepted; both at once is a mistake, and
-    so is a key that is no field.
+    so is a key that is no field.  ``own`` is the kind of the connection, and ``kinds`` says which
+    kinds have a field, for a key that another kind has.
     """
     known = list(fields)
     result: dict[str, object] = {}
@@ -65,7 +77,13 @@ def folded(
     for key, value in table.items():
         field = str(key).replace("-", "_")
         if field not in known:
-            text = unknown(str(key), [key_of(name) for name in known])
+            others = (kinds or {}).get(field)
+            text = (
+                f"is an option of kind {' or '.join(others)}, and this is of kind {own}; "
+                "take it out, or write another kind"
+                if others
+                else unknown(str(key), [key_of(name) for name in known])
+            )
             faults.append(Fault((str(key),), text))
         elif field in result:
             text = f'written twice, as "{key_of(field)}" and as "{field}"; keep one'
@@ -93,6 +111,10 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
+    if table.get("kind") == "client":
+        faults += _client_contradictions(table)
+    if table.get("kind") == "udp":
+        faults += _udp_contradictions(table)
     when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
     if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
@@ -103,6 +125,51 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    if "connect" not in table:
+        yield Fault((), 'needs a host to connect to: write connect = "HOST:PORT"')
+    hosts = _read(HostAddresses(), table.get("connect"))
+    to_all = _read(_ATTEMPTS, table.get("connect_to")) == "all"
+    if to_all and isinstance(hosts, tuple) and Protocol.RFC2217 in _protocols(table):
+        yield Fault(
+            ("connect_to",),
+            "all does not apply to protocol rfc2217, because one port has one set of settings; "
+            "write first, or choose protocol raw",
+        )
+    shortest = _read(_DELAYS, table.get("retry", 0.2))
+    longest = _read(_DELAYS, table.get("retry_max", 5.0))
+    if isinstance(shortest, float) and isinstance(longest, float) and shortest > longest:
+        yield Fault(
+            ("retry_max" if "retry_max" in table else "retry",),
+            f"retry {shortest:g} s is longer than retry-max {longest:g} s; make it shorter",
+        )
+
+
+def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    accept = _read(_ACCEPT, table.get("accept", "known"))
+    hosts = _read(HostAddresses(), table.get("connect")) if "connect" in table else ()
+    doors = _read(ListenAddresses(), table.get("listen")) if "listen" in table else ()
+    if "connect" not in table and "listen" not in table:
+        yield Fault((), 'needs a host to send to, like connect = "HOST:PORT", or listen = PORT')
+    elif accept == "known" and "connect" not in table:
+        text = 'known are the hosts in connect, and there are none; write accept = "learn" or "any"'
+        yield Fault(("accept" if "accept" in table else "listen",), text)
+    for field, addresses in (("connect", hosts), ("listen", doors)):
+        for address in addresses if isinstance(addresses, tuple) else ():
+            if address.protocol is Protocol.RFC2217:
+                text = f"{address}: there is no RFC 2217 in datagrams; leave rfc2217:// out"
+                yield Fault((field,), text)
+    for field in ("max_learned", "forget_after"):
+        if field in table and accept in ("known", "any"):
+            yield Fault((field,), "is about peers that are learned; give accept = learn too")
+    known = [*hosts, *doors] if isinstance(hosts, tuple) and isinstance(doors, tuple) else None
+    if known is not None and not any(address.may_be_group for address in known):
+        for field in ("multicast_ttl", "multicast_loop"):
+            if field in table:
+                text = "is about multicast groups, and none is sent to; leave it out"
+                yield Fault((field,), text)
 
 
 def _combinations(table: Mapping[str, object]) -> set[Combination]:
@@ -119,7 +186,12 @@ def _protocols(table: Mapping[str, object]) -> set[Protocol]:
         if not isinstance(table["protocol"], Protocol):
             return set(Protocol)
         common = table["protocol"]
-    addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+    if table.get("kind") == "udp":
+        return {Protocol.RAW}
+    if table.get("kind") == "client":
+        addresses = _read(HostAddresses(), table.get("connect"))
+    else:
+        addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
     if not isinstance(addresses, tuple):
         return set(Protocol)
     return {address.resolved(common).protocol for address in addresses}
@@ -158,8 +230,20 @@ def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
         *_shared(connections, "port", Device()),
         *_shared(connections, "virtual", VirtualName()),
         *_hidden(connections),
-        *_same_addresses(connections),
+        *_same_addresses(connections, "server", _DEFAULT_LISTEN),
+        *_same_addresses(connections, "udp", None),
     ]
+
+
+def _shares(table: Mapping[str, object]) -> bool:
+    """Tell whether an address is one that others may listen on too: that of a group."""
+    if table.get("kind") != "udp":
+        return False
+    found = (
+        _read(HostAddresses(), table.get("connect")),
+        _read(ListenAddresses(), table.get("listen")),
+    )
+    return any(each.is_group for some in found if isinstance(some, tuple) for each in some)
 
 
 def _shared(
@@ -197,10 +281,15 @@ def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
             yield Fault((name, "overlap"), text)
 
 
-def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
+def _same_addresses(
+    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: str | None
+) -> Iterable[Fault]:
+    """Return the addresses that two connections of a kind listen on."""
     taken: list[tuple[Address, str]] = []
     for name, table in connections.items():
-        mine = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+        if table.get("kind", "server") != kind or _shares(table):
+            continue
+        mine = _read(ListenAddresses(), table.get("listen", default_listen))
         if not isinstance(mine, tuple):
             continue
         default = "" if "listen" in table else " (the default)"
@@ -209,7 +298,7 @@ def _same_addresses(connections: Mapping[str, Mapping[str, object]]) -> Iterable
                 if address.overlaps(other):
                     text = (
                         f"{address}{default} is already listened on by connections.{owner}, "
-                        f"as {other}; choose another TCP port"
+                        f"as {other}; choose another {_TRANSPORTS[kind]} port"
                     )
                     yield Fault((name, "listen"), text)
                     break

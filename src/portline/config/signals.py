@@ -10,7 +10,7 @@ from portline.config.kinds import Choice, Switch
 from portline.config.options import Group, Option
 from portline.hub.lines import Level
 
-__all__ = ["LineOptions"]
+__all__ = ["LevelOptions", "LineOptions"]
 
 _OTHER_WORDS: Final = {
     "on": "high",
@@ -64,8 +64,8 @@ def _show(line: str, source: str, moment: tuple[str, str]) -> Option:
     )
 
 
-class LineOptions(BaseModel):
-    """Signal lines."""
+class PermissionOptions(BaseModel):
+    """Who may change signal lines, where peers have words for them."""
 
     allow_dtr: Annotated[bool, _allow("Let the peer change DTR")] = True
     allow_rts: Annotated[bool, _allow("Let the peer change RTS")] = True
@@ -74,6 +74,20 @@ class LineOptions(BaseModel):
     allow_dsr: Annotated[bool, _take_over("DSR")] = True
     allow_dcd: Annotated[bool, _take_over("DCD")] = True
     allow_ri: Annotated[bool, _take_over("RI")] = True
+
+    cross_lines: Annotated[
+        bool,
+        Option(
+            Group.LINES,
+            Switch(),
+            "Between two real ports: drive RTS as CTS is at the other one, and DTR as DSR is there",
+            "many boards reset when these lines move",
+        ),
+    ] = False
+
+
+class LevelOptions(BaseModel):
+    """The levels of signal lines."""
 
     dtr_connected: Annotated[Level, _drive("DTR", _CONNECTED)] = Level.LEAVE
     rts_connected: Annotated[Level, _drive("RTS", _CONNECTED)] = Level.LEAVE
@@ -88,3 +102,7 @@ class LineOptions(BaseModel):
     dsr_disconnected: Annotated[Level, _show("DSR", _DTR, _DISCONNECTED)] = Level.FOLLOW
     dcd_disconnected: Annotated[Level, _show("DCD", _DTR, _DISCONNECTED)] = Level.FOLLOW
     ri_disconnected: Annotated[Level, _show("RI", _LOW, _DISCONNECTED)] = Level.FOLLOW
+
+
+class LineOptions(LevelOptions, PermissionOptions):
+    """Signal lines."""

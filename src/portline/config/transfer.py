@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Final
 
 from pydantic import BaseModel
@@ -9,9 +10,18 @@ from pydantic import BaseModel
 from portline.config.kinds import Choice, Number, Switch
 from portline.config.measures import Duration, Size
 from portline.config.options import Group, Option
-from portline.hub.policy import Overflow, Selection, WhenFull
+from portline.hub.policy import BufferOverflow, Overflow, Selection, WhenFull
 
-__all__ = ["BufferOptions", "ConnectionOptions", "TransferOptions"]
+__all__ = [
+    "AdmissionOptions",
+    "Answers",
+    "BufferOptions",
+    "KeepOptions",
+    "LivenessOptions",
+    "OpeningOptions",
+    "SelectionOptions",
+    "TransferOptions",
+]
 
 KEEPALIVE_MAX: Final = 32767
 """Seconds; the longest keepalive time that Linux takes (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL)."""
@@ -31,8 +41,15 @@ BACKLOG_MIN: Final = 64 * 1024
 _PEERS: Final = Choice({item.value: item for item in Selection})
 
 
-class ConnectionOptions(BaseModel):
-    """Connection settings."""
+class Answers(Enum):
+    """How exactly the answers of a remote port are taken."""
+
+    LENIENT = "lenient"
+    STRICT = "strict"
+
+
+class LivenessOptions(BaseModel):
+    """How long a peer stays that says nothing."""
 
     keepalive: Annotated[
         float,
@@ -61,6 +78,11 @@ class ConnectionOptions(BaseModel):
             "many devices are rightly silent for days",
         ),
     ] = 0.0
+
+
+class AdmissionOptions(BaseModel):
+    """Who is let in, and when."""
+
     max_connections: Annotated[
         int,
         Option(
@@ -90,16 +112,6 @@ class ConnectionOptions(BaseModel):
             "a person at a console pauses for less",
         ),
     ] = 60.0
-    open_when_connected: Annotated[
-        bool,
-        Option(
-            Group.CONNECTION,
-            Switch(),
-            "Open the real port only while at least one peer is connected, so that other programs "
-            "can use it meanwhile",
-            "faults of the device show at once, and the buffer can collect",
-        ),
-    ] = False
     listen_when_open: Annotated[
         bool,
         Option(
@@ -111,8 +123,23 @@ class ConnectionOptions(BaseModel):
     ] = False
 
 
-class TransferOptions(BaseModel):
-    """Data transfer."""
+class OpeningOptions(BaseModel):
+    """When the local port is opened."""
+
+    open_when_connected: Annotated[
+        bool,
+        Option(
+            Group.CONNECTION,
+            Switch(),
+            "Open the real port only while at least one peer is connected, so that other programs "
+            "can use it meanwhile",
+            "faults of the device show at once, and the buffer can collect",
+        ),
+    ] = False
+
+
+class SelectionOptions(BaseModel):
+    """Who is heard and who hears."""
 
     receive_from: Annotated[
         Selection,
@@ -132,6 +159,11 @@ class TransferOptions(BaseModel):
             "as if all were wired to the port",
         ),
     ] = Selection.ALL
+
+
+class TransferOptions(SelectionOptions):
+    """Data transfer, with peers that know settings."""
+
     notify: Annotated[
         bool,
         Option(
@@ -150,10 +182,20 @@ class TransferOptions(BaseModel):
             "it is what RFC 2217 is for",
         ),
     ] = True
+    answers: Annotated[
+        Answers,
+        Option(
+            Group.TRANSFER,
+            Choice({item.value: item for item in Answers}),
+            "What to do about a remote port that does not take a setting, or leaves it without an "
+            "answer: warn and go on, or (strict) disconnect",
+            "many servers leave something out, and data passes nevertheless",
+        ),
+    ] = Answers.LENIENT
 
 
-class BufferOptions(BaseModel):
-    """Data buffer."""
+class KeepOptions(BaseModel):
+    """What waits for whom."""
 
     buffer_size: Annotated[
         int,
@@ -165,6 +207,16 @@ class BufferOptions(BaseModel):
             "old data surprises more people than it helps",
         ),
     ] = 0
+    buffer_overflow: Annotated[
+        BufferOverflow,
+        Option(
+            Group.BUFFER,
+            Choice({item.value: item for item in BufferOverflow}),
+            "What happens to what exceeds buffer-size: the newest or the oldest is dropped, or it "
+            "is left in the port (hold), so that an application has to wait",
+            "a peer that comes late goes on where the last one stopped, and no program hangs",
+        ),
+    ] = BufferOverflow.DROP_NEWEST
     backlog_size: Annotated[
         int,
         Option(
@@ -174,6 +226,11 @@ class BufferOptions(BaseModel):
             "20 seconds at 115200 bit/s",
         ),
     ] = 256 * 1024
+
+
+class BufferOptions(KeepOptions):
+    """Data buffer of peers that are connected."""
+
     overflow: Annotated[
         Overflow,
         Option(

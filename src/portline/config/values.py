@@ -1,13 +1,14 @@
 """The words and addresses that a configuration is made of.
 
 The enums' values are what people write in files and on the command line.  An :class:`Address` is
-what was written; a :class:`Listen` is what one listener does, with the protocol filled in.
+what was written; a :class:`Place` is that with the protocol filled in.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -18,7 +19,7 @@ __all__ = [
     "EVERY_ADDRESS",
     "PORT_MAX",
     "Address",
-    "Listen",
+    "Place",
     "Protocol",
 ]
 
@@ -45,8 +46,9 @@ _PREFIX: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A place to listen on.  ``protocol`` is None where that of the connection is meant.
+    """A place to listen on or to connect to.
 
+    ``protocol`` is None where that of the connection is meant.
     ``host`` is a literal IPv4 or IPv6 address in its shortest form, a host name, or
     :data:`EVERY_ADDRESS`; ``port`` is in 0..65535, 0 meaning any free one.
     """
@@ -74,9 +76,9 @@ class Address:
             )
         return cls(_host(host, text), _port(port, text), protocol)
 
-    def resolved(self, protocol: Protocol) -> Listen:
-        """Return the listener, whose protocol is ``protocol`` unless this address names its own."""
-        return Listen(self.host, self.port, self.protocol or protocol)
+    def resolved(self, protocol: Protocol) -> Place:
+        """Return the place, whose protocol is ``protocol`` unless this address names its own."""
+        return Place(self.host, self.port, self.protocol or protocol)
 
     def overlaps(self, other: Address) -> bool:
         """Tell whether the two cannot be listened on at the same time."""
@@ -85,6 +87,20 @@ class Address:
         mine, theirs = _reach(self.host), _reach(other.host)
         return bool(mine & theirs) or _covers(mine, theirs) or _covers(theirs, mine)
 
+    @property
+    def is_group(self) -> bool:
+        """Tell whether the host is the literal address of a multicast group."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_multicast
+        return False
+
+    @property
+    def may_be_group(self) -> bool:
+        """Tell whether the host may be a multicast group, as far as its text tells."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_multicast
+        return self.host != EVERY_ADDRESS
+
     def __str__(self) -> str:
         """Write it so that :meth:`parse` reads it back."""
         text = _joined(self.host, self.port)
@@ -92,8 +108,8 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """One listener: where, and what is spoken there."""
+class Place:
+    """Where one listener is or one host is dialled, and what is spoken there."""
 
     host: str
     port: int

@@ -11,13 +11,14 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
+from portline.config.connection import options
 from portline.config.options import Combination, Option, exclusion, key_of
-from portline.config.server import ServerConnection, options
 from portline.line import Parity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from portline.config.models import ConnectionConfig
     from portline.service.status import ConnectionStatus
 
 __all__ = ["combinations", "option_values", "plain", "snapshot"]
@@ -29,16 +30,20 @@ def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dic
     ``rates`` are bytes per second from and to the port.  Numbers of the connection as a whole are
     under ``counters``, in bytes where :class:`ConnectionStatus` does not say otherwise.
     """
-    facts = {f.name: getattr(status, f.name) for f in fields(status) if f.name != "config"}
+    facts = {
+        f.name: getattr(status, f.name)
+        for f in fields(status)
+        if f.name not in ("config", "counts")
+    }
     counters = {name: value for name, value in facts.items() if isinstance(value, int)}
     rest = {name: plain(value) for name, value in facts.items() if name not in counters}
     heard, spoken = (None, None) if rates is None else (round(rate, 1) for rate in rates)
     return {
         **rest,
         "rates": {"heard": heard, "spoken": spoken},
-        "counters": counters,
+        "counters": counters | dict(status.counts),
         "options": option_values(status.config),
-        "not_applicable": _not_applicable(combinations(status.config)),
+        "not_applicable": _not_applicable(type(status.config), combinations(status.config)),
     }
 
 
@@ -57,19 +62,17 @@ def plain(value: object) -> object:
             return value
 
 
-@cache
-def _options() -> Mapping[str, Option]:
-    return options(ServerConnection)
+_options = cache(options)
 
 
-def option_values(config: ServerConnection) -> dict[str, object]:
+def option_values(config: ConnectionConfig) -> dict[str, object]:
     """Return the options of a connection by their keys, each as a file may hold it.
 
     The one of ``port`` and ``virtual`` that was not chosen is None.
     """
     return {
         key_of(field): _written(option, getattr(config, field))
-        for field, option in _options().items()
+        for field, option in _options(type(config)).items()
     }
 
 
@@ -83,16 +86,18 @@ def _written(option: Option, value: object) -> object:
             return option.kind.show(value)
 
 
-def combinations(config: ServerConnection) -> frozenset[Combination]:
-    """Return what the listeners of a connection make of it."""
+def combinations(config: ConnectionConfig) -> frozenset[Combination]:
+    """Return what the port and the protocols of a connection make of it."""
     return frozenset(
-        Combination.of(virtual=config.is_virtual, protocol=listen.protocol)
-        for listen in config.listeners()
+        Combination.of(virtual=config.is_virtual, protocol=protocol)
+        for protocol in config.protocols()
     )
 
 
 @cache
-def _not_applicable(chosen: frozenset[Combination]) -> Mapping[str, str]:
+def _not_applicable(
+    model: type[ConnectionConfig], chosen: frozenset[Combination]
+) -> Mapping[str, str]:
     """Return the options that do nothing here, each with where they do not apply."""
-    reasons = {key_of(field): exclusion(field, chosen) for field in _options()}
+    reasons = {key_of(field): exclusion(field, chosen) for field in _options(model)}
     return {key: reason.where for key, reason in reasons.items() if reason is not None}

@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from portline.hub.keep import Keep
-from portline.hub.policy import Selection, select
+from portline.hub.policy import BufferOverflow, Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -57,10 +57,11 @@ class Hub(Generic[P]):
         receive_from: Selection = Selection.ALL,
         send_to: Selection = Selection.ALL,
         buffer_size: int = 0,
+        buffer_overflow: BufferOverflow = BufferOverflow.DROP_NEWEST,
     ) -> None:
         self.receive_from = receive_from
         self.send_to = send_to
-        self.keep = Keep(buffer_size)
+        self.keep = Keep(buffer_size, buffer_overflow)
         self.peers: tuple[P, ...] = ()
         """All peers, in the order in which they connected."""
         self.listeners: tuple[P, ...] = ()
@@ -77,6 +78,7 @@ class Hub(Generic[P]):
         self._speakers: frozenset[P] = frozenset()
         self._waited: dict[P, float] = {}
         self._left: set[P] = set()
+        self._deaf: set[P] = set()
 
     def choose(self, *, receive_from: Selection, send_to: Selection) -> None:
         """Apply other policies to who is connected, from the next chunk on."""
@@ -86,9 +88,11 @@ class Hub(Generic[P]):
 
     # --- membership -----------------------------------------------------------------------------
 
-    def join(self, peer: P) -> None:
-        """Add a peer at the end of the order."""
+    def join(self, peer: P, *, hears: bool = True) -> None:
+        """Add a peer at the end of the order; one that cannot hear is never chosen to."""
         self.peers = (*self.peers, peer)
+        if not hears:
+            self._deaf.add(peer)
         self._choose()
 
     def leave(self, peer: P) -> None:
@@ -98,10 +102,13 @@ class Hub(Generic[P]):
             self._activity.remove(peer)
         self._waited.pop(peer, None)
         self._left.discard(peer)
+        self._deaf.discard(peer)
         self._choose()
 
     def _choose(self) -> None:
-        self.listeners = select(self.send_to, self.peers, self._activity)
+        hearing = [peer for peer in self.peers if peer not in self._deaf]
+        active = [peer for peer in self._activity if peer not in self._deaf]
+        self.listeners = select(self.send_to, hearing, active)
         self._speakers = frozenset(select(self.receive_from, self.peers, self._activity))
 
     # --- data -----------------------------------------------------------------------------------
@@ -159,6 +166,8 @@ class Hub(Generic[P]):
     @property
     def held(self) -> bool:
         """Tell whether the port is not to be read now."""
+        if not self.peers:
+            return self.keep.full
         if not self._waited and not self._left:
             return False
         behind = [peer in self._waited or peer in self._left for peer in self.listeners]

@@ -125,6 +125,10 @@ class Outbox:
         self.size = 0
         return forgotten
 
+    def data(self) -> bytes:
+        """Return the data that waits, and leave it there."""
+        return b"".join(chunk for chunk in self._queue if not isinstance(chunk, _Word))
+
     def _take_words(self) -> bytes:
         words = [chunk for chunk in self._queue if isinstance(chunk, _Word)]
         self._queue = deque(chunk for chunk in self._queue if not isinstance(chunk, _Word))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from portline.line import Request
 
 __all__ = [
+    "BufferOverflow",
     "Occupant",
     "Overflow",
     "Permissions",
@@ -63,6 +64,14 @@ class Overflow(Enum):
 
     DROP_OLDEST = "drop-oldest"
     DISCONNECT = "disconnect"
+
+
+class BufferOverflow(Enum):
+    """What happens to what exceeds the buffer for the time while nobody is connected."""
+
+    DROP_NEWEST = "drop-newest"
+    DROP_OLDEST = "drop-oldest"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)

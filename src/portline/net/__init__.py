@@ -1,1 +1,1 @@
-"""The network side: sockets as links, and listeners that make them."""
+"""Sockets as links, and what makes them: listeners, dialers, endpoints."""

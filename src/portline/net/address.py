@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["display", "display_sockaddr", "host_of", "tcp_holder"]
+__all__ = ["display", "display_sockaddr", "host_of", "tcp_holder", "udp_holder"]
 
 
 def display(host: str, port: int) -> str:
@@ -31,7 +31,15 @@ def tcp_holder(port: int, proc: Path = Path("/proc")) -> str | None:
     Reads the kernel's table of listening sockets and then looks for the socket among the
     descriptors of those processes that this user may look into (man 5 proc).
     """
-    inodes = _listening_inodes(port, proc)
+    return _holder(_inodes(port, proc, ("tcp", "tcp6"), "0A"), proc)
+
+
+def udp_holder(port: int, proc: Path = Path("/proc")) -> str | None:
+    """Return "NAME (pid N)" of the program that receives on a UDP port, None if it is not seen."""
+    return _holder(_inodes(port, proc, ("udp", "udp6"), "07"), proc)
+
+
+def _holder(inodes: set[str], proc: Path) -> str | None:
     if not inodes:
         return None
     wanted = {f"socket:[{inode}]" for inode in inodes}
@@ -46,12 +54,12 @@ def tcp_holder(port: int, proc: Path = Path("/proc")) -> str | None:
     return None
 
 
-def _listening_inodes(port: int, proc: Path) -> set[str]:
+def _inodes(port: int, proc: Path, tables: tuple[str, ...], state: str) -> set[str]:
     inodes = set()
-    for table in ("tcp", "tcp6"):
+    for table in tables:
         with suppress(OSError):
             for line in (proc / "net" / table).read_text().splitlines()[1:]:
                 words = line.split()
-                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
+                if words[3] == state and int(words[1].rpartition(":")[2], 16) == port:
                     inodes.add(words[9])
     return inodes

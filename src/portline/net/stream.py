@@ -32,9 +32,11 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.net import tcp
+from portline.net.retained import Retained
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,6 +52,8 @@ FINISH_LIMIT: Final = 1.0
 """Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
 close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
 
+GATHER: Final = 64 * 1024
+"""Bytes put together into one write of what has waited."""
 
 ACK_POLL: Final = 0.01
 """Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
@@ -77,6 +81,7 @@ class StreamLink:
     __slots__ = (
         "_ack_timer",
         "_acked",
+        "_acked_before",
         "_closed",
         "_closing",
         "_ended",
@@ -88,6 +93,7 @@ class StreamLink:
         "_paused",
         "_reading",
         "_rest",
+        "_retained",
         "_sock",
         "_writing",
         "lost",
@@ -123,7 +129,19 @@ class StreamLink:
         self._finish_timer: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._acked = 0
+        self._acked_before = tcp.acknowledged(sock) or 0  # our SYN, what was said to a proxy
+        self._retained: Retained | None = None
         self._closed: Callable[[], object] | None = None
+
+    @property
+    def hears(self) -> bool:
+        """Whether the peer can be sent anything at all: yes."""
+        return True
+
+    @property
+    def gather(self) -> int:
+        """Bytes of waiting packets that may be put together: a stream knows no packets."""
+        return GATHER
 
     @property
     def socket(self) -> socket.socket:
@@ -146,7 +164,7 @@ class StreamLink:
         if self._fd < 0:
             return self._acked
         acked = tcp.acknowledged(self._sock)
-        return self.sent if acked is None else min(acked, self.sent)
+        return self.sent if acked is None else min(acked - self._acked_before, self.sent)
 
     def arrived(self, quiet: float) -> int:
         """Return the bytes that the other machine should have got, acknowledged or not.
@@ -156,12 +174,45 @@ class StreamLink:
         arrived = None if self._fd < 0 else tcp.arrived(self._sock, self.sent, quiet)
         return self.acked if arrived is None else arrived
 
+    def configure(self, *, nodelay: bool, keepalive: float, retry: float) -> None:
+        """Set the TCP options; see :func:`portline.net.tcp.configure`."""
+        with suppress(OSError):  # the peer may be gone already; reading will tell
+            tcp.configure(self._sock, nodelay=nodelay, keepalive=keepalive, retry=retry)
+
+    def dead(self, silence: float) -> bool:
+        """Tell whether the peer owes an answer for ``silence`` seconds; 0 does not ask for one."""
+        return tcp.is_dead(self._sock, silence)
+
+    def stuck_at(self) -> int | None:
+        """Return where the data stands that the peer answers and does not take; None if it does."""
+        return tcp.stuck_at(self._sock)
+
+    def has_left(self) -> bool:
+        """Tell whether the peer has closed its end, even if what it sent before is not read yet."""
+        return tcp.has_left(self._sock)
+
     def when_closed(self, call: Callable[[], object]) -> None:
         """Have ``call`` called once, when the socket is closed; at once if it is already."""
         if self._fd < 0:
             call()
         else:
             self._closed = call
+
+    def retain(self) -> None:
+        """Remember from now on what is written until the other machine has acknowledged it.
+
+        Call it before the first write.  That is at most what the kernel takes for one connection
+        (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.
+        """
+        self._retained = Retained()
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        """Return the end of what was written, and how many bytes at its beginning were got.
+
+        It begins where a write began.  Only for a link that retains.
+        """
+        assert self._retained is not None
+        return self._retained.rest(self.acked)
 
     def start(self, owner: LinkOwner) -> None:
         """Begin to read."""
@@ -176,6 +227,8 @@ class StreamLink:
         Returns True when all of it went.  After False the owner should wait for ``link_ready``;
         what it writes nevertheless is kept in order.
         """
+        if self._retained is not None and self._retained.add(data):
+            self._retained.forget(self.acked)
         if self._rest:
             self._rest.append(data)
             return False

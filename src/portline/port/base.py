@@ -57,6 +57,7 @@ __all__ = [
     "REQUEST_COST",
     "PortOwner",
     "SerialPort",
+    "unanswered",
 ]
 
 READ_LIMIT: Final = 64 * 1024
@@ -79,6 +80,10 @@ DRAIN_LIMIT: Final = 1.0
 A line held by XOFF or CTS would otherwise hold the answers for ever; ser2net gives up as well."""
 
 
+def unanswered(state: PortState) -> None:
+    """Take the answer to a request of which nobody wants to know it."""
+
+
 class PortOwner(Protocol):
     """Who a port calls back, from the event loop.
 
@@ -93,6 +98,12 @@ class PortOwner(Protocol):
 
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened (True) or closed (False) a virtual port."""
+
+    def port_drain(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when what a virtual port has brought has left on the other side.
+
+        As far as that can be known; within a bounded time, maybe from within this call.
+        """
 
     def port_full(self, full: bool) -> None:
         """Stop (True) or resume (False) writing."""
@@ -148,7 +159,7 @@ class SerialPort(Protocol):
     def write(self, data: bytes) -> None:
         """Send data, after everything written or submitted before it."""
 
-    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         """Carry a request out in its turn, then call ``done`` with what is in force.
 
         ``done`` may be called before this returns.

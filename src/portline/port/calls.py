@@ -15,8 +15,9 @@ AwaitLines          TIOCMIWAIT                                    success, once 
 ReadCounts          TIOCGICOUNT                                   :func:`counts_block`
 SetBreak            TIOCSBRK TIOCCBRK                             success
 SendBreak           TCSBRK(0) TCSBRKP                             success, after the break
-Drain               TCSBRK(other): ``tcdrain``                    success, once all is read
-WriteSettings       TCSETS TCSETSW TCSETSF and their "2"          whatever the kernel says
+Drain               TCSBRK(other): ``tcdrain``                    success, once all has left
+WriteSettings       TCSETS and TCSETS2; those with W and F        whatever the kernel says
+                    are to ``drain`` first
 ReadSettings        TCGETS TCGETS2                                :func:`settings_block`
 ==================  ============================================  ==============================
 
@@ -148,11 +149,13 @@ class WriteSettings:
     """Put settings in force.
 
     ``line`` leaves out a rate that the structure does not tell, and the rate of 0 that asks to
-    ``hang_up``: DTR and RTS fall, and rise with the next rate that is not 0.
+    ``hang_up``: DTR and RTS fall, and rise with the next rate that is not 0.  ``drain`` wants them
+    in force only after everything written has left.
     """
 
     line: SetLine
     hang_up: bool = False
+    drain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +287,10 @@ def _settings(_argument: int, data: bytes) -> WriteSettings:
     return WriteSettings(replace(line, baudrate=rate))
 
 
+def _settings_after_data(argument: int, data: bytes) -> WriteSettings:
+    return replace(_settings(argument, data), drain=True)
+
+
 _RATES: Final = {code: rate for rate, code in TABLE.items()}
 
 
@@ -302,7 +309,8 @@ _MEANINGS: Final[dict[int, _Meant]] = {
     TCSBRKP: lambda argument, _data: SendBreak(_break_time(argument)),
     TCGETS: lambda _argument, _data: ReadSettings(SHORT),
     TCGETS2: lambda _argument, _data: ReadSettings(LAYOUT.size),
-    **dict.fromkeys((TCSETS, TCSETSW, TCSETSF, TCSETS2, TCSETSW2, TCSETSF2), _settings),
+    **dict.fromkeys((TCSETS, TCSETS2), _settings),
+    **dict.fromkeys((TCSETSW, TCSETSF, TCSETSW2, TCSETSF2), _settings_after_data),
 }
 
 REQUESTS: Final = tuple(_MEANINGS)

@@ -10,6 +10,7 @@ it is root; what cannot be seen is left out, and then nobody is named.  Nothing 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,25 @@ class Holder:
     def __str__(self) -> str:
         """Write ``pid 812 (ser2net)``."""
         return f"pid {self.pid} ({self.program})" if self.program else f"pid {self.pid}"
+
+    def begun(self, proc: Path = PROC) -> float | None:
+        """Return when the process began, in seconds since the epoch; None if it has ended."""
+        try:
+            # Field 22 of proc_pid_stat(5); the name of the program before it may hold anything.
+            stat = (proc / str(self.pid) / "stat").read_text(errors="replace")
+            ticks = int(stat.rpartition(")")[2].split()[19])
+        except (OSError, ValueError, IndexError):
+            return None
+        booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return booted + ticks / os.sysconf("SC_CLK_TCK")
+
+    def is_portline(self, proc: Path = PROC) -> bool:
+        """Tell whether this may be a Portline: its command line says so, or cannot be read."""
+        try:
+            words = (proc / str(self.pid) / "cmdline").read_bytes().split(b"\0")
+            return any(os.path.basename(word) == b"portline" for word in words)
+        except OSError:
+            return True
 
     @classmethod
     def of(cls, pid: int, proc: Path = PROC) -> Holder:

@@ -91,6 +91,8 @@ class Inlet:
                 return b"".join(chunks), True
             total += len(packet)
             if packet[0] == 0:
+                if len(packet) < READ_SIZE and not chunks:
+                    return packet[1:], False  # a message, the usual case
                 chunks.append(memoryview(packet)[1:])
                 if len(packet) < READ_SIZE:
                     break

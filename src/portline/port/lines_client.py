@@ -102,7 +102,7 @@ class ServedTerminal:
         await _within(CONFIRM_LIMIT, list(self._changes.values()))
 
     async def drained(self) -> None:
-        """Return once the serving side has taken over what was written."""
+        """Return once the serving side says that what was written has left."""
         future = self._ask(DrainFirst(), self._drains)
         if future is not None:
             await _within(None, [future])

@@ -7,8 +7,11 @@ needs no folder and leaves nothing behind.  Whoever may open the terminal may ta
 kernel says who they are.
 
 What a supervisor tells is put in force at once, and confirmed.  Its program sleeps meanwhile, so
-nothing that it does can come in between.  Drains are looked at every DRAIN_POLL.  A supervisor that
-does not read, or does not speak the protocol, is left.
+nothing that it does can come in between.  A supervisor that does not read, or does not speak the
+protocol, is left.
+
+A drain waits first until everything is read (looked at every DRAIN_POLL), then for the port to say
+that it has left.  Those that come meanwhile wait together for the next such round.
 """
 
 from __future__ import annotations
@@ -18,13 +21,16 @@ import os
 import socket
 import struct
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from portline.hub.drain import STALL_LIMIT
 from portline.line import SetBreak, SetLine, SetModem
 from portline.port.lines_wire import Asked, Done, DrainFirst, Splitter, address, decode, encode
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from portline.line import PortState
     from portline.port.terminal import Action
@@ -35,7 +41,8 @@ CLIENTS_MAX: Final = 16
 """Supervisors at the same time: each is a program of its own on the same port."""
 
 DRAINS_MAX: Final = 64
-"""Drains that one supervisor waits for; one more is answered at once."""
+"""Drains that one supervisor waits for.  With one more the oldest is answered: most likely a signal
+has ended it, of which we do not hear."""
 
 DRAIN_POLL: Final = 0.005
 """Seconds between two looks whether everything has been taken over."""
@@ -62,6 +69,9 @@ class LinesPort(Protocol):
 
     name: str
 
+    taken: int
+    """Bytes that were read from programs, since the start."""
+
     @property
     def application_state(self) -> PortState:
         """What the application has set and drives, and in ``lines`` what it reads."""
@@ -71,6 +81,9 @@ class LinesPort(Protocol):
 
     def all_read(self) -> bool:
         """Return whether everything that programs have written has been taken over."""
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when what was taken over has left on the other side; maybe at once."""
 
 
 class LinesServer:
@@ -167,7 +180,9 @@ class _Client:
         self._clients = clients
         self._splitter = Splitter()
         self._told: PortState | None = None
-        self._drains: list[int] = []
+        self._unread: list[int] = []  # drains that wait for all to be read
+        self._leaving: list[int] | None = None  # drains that wait for the port
+        self._progress: tuple[int, float] = (-1, 0.0)
         self._timer: asyncio.TimerHandle | None = None
         clients.add(self)
         loop.add_reader(connected.fileno(), self._readable)
@@ -220,22 +235,40 @@ class _Client:
             case _:
                 raise ValueError("that is for a serving side to say")
 
+    # --- drains ---------------------------------------------------------------------------------
+
     def _drain(self, number: int) -> None:
-        if self._port.all_read() or len(self._drains) >= DRAINS_MAX:
-            self._say(encode(Done(number)))
-            return
-        self._drains.append(number)
-        if self._timer is None:
-            self._timer = self._loop.call_later(DRAIN_POLL, self._look)
+        self._unread.append(number)
+        if len(self._unread) + len(self._leaving or ()) > DRAINS_MAX:
+            oldest = (self._leaving or self._unread).pop(0)
+            self._say(encode(Done(oldest)))
+        if self._timer is None and self._leaving is None:
+            self._progress = (-1, 0.0)
+            self._look()
 
     def _look(self) -> None:
+        """Begin a round when all is read, or when reading stands still."""
         self._timer = None
-        if not self._port.all_read():
-            self._timer = self._loop.call_later(DRAIN_POLL, self._look)
+        if self._port.all_read():
+            self._leaving, self._unread = self._unread, []
+            self._port.drain(partial(self._left, self._leaving))
             return
-        drains, self._drains = self._drains, []
+        taken, now = self._port.taken, self._loop.time()
+        if taken != self._progress[0]:
+            self._progress = taken, now
+        if now - self._progress[1] >= STALL_LIMIT:
+            self._leaving, self._unread = self._unread, []
+            self._left(self._leaving)
+            return
+        self._timer = self._loop.call_later(DRAIN_POLL, self._look)
+
+    def _left(self, drains: list[int]) -> None:
+        self._leaving = None
         for number in drains:
             self._say(encode(Done(number)))
+        if self._unread and self in self._clients:
+            self._progress = (-1, 0.0)
+            self._look()
 
 
 def _may_open(connected: socket.socket, terminal: str) -> bool:

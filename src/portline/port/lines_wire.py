@@ -11,7 +11,7 @@ One JSON object in a line, each way, over a Unix socket::
 
 The serving side tells the state first, and again after each change; it answers each number once
 with "done": a change when it is in force, after the state that it led to, a drain when everything
-that the program wrote before has been taken over.  Drains may be overtaken.
+that the program wrote before has left, as far as that is known.  Drains may be overtaken.
 
 Pure: no I/O.
 """
@@ -46,7 +46,7 @@ LINE_MAX: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class DrainFirst:
-    """Answer when everything written before has been taken over."""
+    """Answer when everything written before has left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ under the name                              done
 nothing                                     the link is made
 a link to a pseudo terminal that is gone,   left over from a crash: the link is replaced in one
 or that is another port of this process     step, so that no application finds nothing
+a link that is older than the terminal of   left over from a crash, and the number has been given
+a program that is no Portline               to another terminal since: the link is replaced
 a link to somebody's pseudo terminal        refused: it is another program's virtual port
 anything else                               refused: never is a file or device replaced
 ==========================================  ====================================================
@@ -38,6 +40,10 @@ __all__ = ["FOLDER", "Place", "folder_for", "make_private"]
 DEV: Final = Path("/dev")
 PTS: Final = "/dev/pts/"
 FOLDER: Final = "portline"
+
+CLOCKS: Final = 1.0
+"""Seconds by which the clocks of processes and files may differ: the first counts in hundredths,
+and the second may have been set meanwhile."""
 
 
 class Place:
@@ -128,9 +134,11 @@ class Place:
                 f"{self._subject(path)}is another virtual port of this program; "
                 "choose another name",
             )
-        if owner is None and (os.path.exists(path) or not target.startswith(PTS)):
-            raise self._foreign(path, target)
-        return True
+        if owner is not None or (target.startswith(PTS) and not os.path.exists(path)):
+            return True
+        if target.startswith(PTS) and _was_given_away(path, target):
+            return True
+        raise self._foreign(path, target)
 
     def _foreign(self, path: str, target: str) -> PortBusy:
         """Return what to say of a link to something that this process does not serve."""
@@ -224,3 +232,22 @@ def _target(path: str) -> str | None:
         return os.readlink(path)
     except OSError:
         return None
+
+
+def _was_given_away(path: str, terminal: str) -> bool:
+    """Tell whether the terminal is not the one that the link was made for.
+
+    A program that began after the link was made did not make it.  Nor did one that is no Portline
+    and whose terminal is younger than the link: the kernel makes the file of a terminal before
+    anybody can link to it (it looks younger after a chmod, too).
+    """
+    try:
+        linked = os.lstat(path).st_ctime
+        younger = os.stat(terminal).st_ctime > linked
+    except OSError:
+        return False
+    holder = terminal_holder(terminal) if younger else None
+    if holder is None:
+        return False
+    begun = holder.begun()
+    return not holder.is_portline() or (begun is not None and begun > linked + CLOCKS)

@@ -53,6 +53,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.application import Application
+from portline.port.base import unanswered
 from portline.port.lines_server import LinesServer
 from portline.port.master import TERMINALS
 from portline.port.overlap import Overlap
@@ -110,6 +111,8 @@ class PtyPort:
         self._strict = strict
         self._lines = LinesServer(self, loop)
         self._place = Overlap(name, TERMINALS) if overlap else Place(name, TERMINALS, directory)
+        self.taken = 0
+        """Bytes that were read from applications, since the start."""
         self._sent = 0
         self._paused = False
         self._heard = False  # somebody is there to read what is written
@@ -172,7 +175,7 @@ class PtyPort:
         else:
             self._pair.outlet.write(data)
 
-    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         """Remember what is asked, after everything before it, then call ``done``."""
         if self._pair is None or isinstance(request, SetInputs):
             self.carry_out(request)
@@ -348,12 +351,17 @@ class PtyPort:
         """Return whether everything that programs have written has been taken over."""
         return self._pair is None or not self._pair.master.look()[1]
 
+    def drain(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when what was taken over has left on the other side."""
+        self._owner.port_drain(done)
+
     # --- what the inlet tells -------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Pass on what the application wrote, after the settings that it made before."""
         pair = self._pair
         self._check_settings()
+        self.taken += len(data)
         if self._pair is pair:
             self._owner.port_data(data)
 

@@ -42,7 +42,7 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.port.base import READ_LIMIT
+from portline.port.base import READ_LIMIT, unanswered
 from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
 from portline.port.termios2 import (
@@ -192,7 +192,7 @@ class PosixPort:
         else:
             self._outlet.write(data)
 
-    def submit(self, request: Request, done: Callable[[PortState], None]) -> None:
+    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         """Carry a request out in its turn, then call ``done`` with what is in force."""
         if isinstance(request, SetInputs):
             self._refused += 1  # what this port reads comes from the device

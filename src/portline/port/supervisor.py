@@ -13,6 +13,7 @@ reads lines         at once, with what the serving side told last
 changes something   when the serving side has confirmed that it knows (or did not in time)
 sends a break       when the break is over
 waits for a line    when one of the lines moves; EIO when the serving side goes
+drains              when what it wrote has left, as far as the serving side can know
 ==================  ==============================================================================
 
 Every call is answered exactly once, also when something here fails: a program that gets no answer
@@ -196,6 +197,8 @@ class Supervisor:
             case ReadSettings(size):
                 return self._read_settings(call, terminal, size)
             case WriteSettings() as wanted:
+                if wanted.drain:
+                    await terminal.drained()
                 self._write_settings(terminal, wanted)
                 await terminal.confirmed()
                 return None

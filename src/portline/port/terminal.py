@@ -43,9 +43,9 @@ class Terminal(Protocol):
         """
 
     async def drained(self) -> None:
-        """Return once the serving side has taken over everything that the program has written.
+        """Return once everything that the program has written has left, as far as is known.
 
-        Takes as long as that takes; returns at once when the serving side is gone.
+        Takes as long as the serving side gives it; returns at once when that is gone.
         """
 
     async def moved(self) -> None:

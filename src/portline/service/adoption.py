@@ -17,7 +17,7 @@ from portline.service.making import make_permissions
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, PortState
     from portline.service.connection import Connection
 
@@ -33,7 +33,7 @@ SETTINGS: Final = ("baudrate", "data_bits", "parity", "stop_bits", "flow_control
 
 
 def adopt(
-    connection: Connection, name: str, config: ServerConnection, fields: Container[str]
+    connection: Connection, name: str, config: ConnectionConfig, fields: Container[str]
 ) -> None:
     """Let a connection go on as ``name`` with ``config``; its peers stay.
 
@@ -54,34 +54,18 @@ def adopt(
     if any(field in fields for field in LINES):
         connection.news.unreadable_lines(config)
     connection.tenancy.adopt(config)
-    _listen(connection, config)
+    connection.network.adopt(name, config, wanted=connection.network_wanted)
     connection.refresh()
 
 
-def _apply_policies(connection: Connection, config: ServerConnection) -> None:
-    hub, door, sweep = connection.hub, connection.door, connection.sweep
+def _apply_policies(connection: Connection, config: ConnectionConfig) -> None:
+    hub, sweep = connection.hub, connection.sweep
     hub.choose(receive_from=config.receive_from, send_to=config.send_to)
-    hub.keep.resize(config.buffer_size)
-    door.name, door.limit = connection.name, config.max_connections
-    door.when_full, door.idle_after = config.when_full, config.idle_after
+    hub.keep.resize(config.buffer_size, config.buffer_overflow)
     connection.permissions = make_permissions(config)
     connection.pace.overflow = config.overflow
     sweep.silence = tcp.death_time(config.keepalive, config.keepalive_retry)
     sweep.inactivity = config.inactivity
-
-
-def _listen(connection: Connection, config: ServerConnection) -> None:
-    entrance = connection.entrance
-    wanted = not config.listen_when_open or _in_use(connection)
-    entrance.move(config.listeners(), wanted=wanted)
-    for session in connection.hub.peers:
-        if session.protocol not in entrance.protocols:
-            session.close(f"{session.protocol} is not offered any more")
-
-
-def _in_use(connection: Connection) -> bool:
-    application = connection.port.application
-    return application is not None and application.there
 
 
 def _configured(connection: Connection, asked: LineSettings, state: PortState) -> None:

@@ -1,22 +1,22 @@
-"""One server connection: a local port, its hub, and whoever listens to it.  The composition root.
+"""One connection: a local port, its hub, and its network side.  The composition root.
 
 Theory of operation
 -------------------
 This is where configuration becomes plain values for the rooms below, and where their callbacks
-meet: the port calls ``port_*``, sessions call ``peer_*``, the door calls ``_enter``.  Everything
-happens in callbacks of one event loop, so nothing here needs a lock, and no callback blocks.
+meet: the port calls ``port_*``, sessions call ``peer_*``, the network side calls ``_enter``.
+Everything happens in callbacks of one event loop, so nothing needs a lock, and no callback blocks.
 
 A connection never ends because something is wrong with it: an address that is taken, a device that
-is away, are states with a reason and a retry (``Listener``, ``PortKeeper``).
+is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from portline.config.models import ClientConnection, UdpConnection
 from portline.hub.core import Hub
 from portline.line import (
     BreakChange,
@@ -29,12 +29,13 @@ from portline.line import (
     SetBreak,
     SetLine,
     SetModem,
+    Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH
+from portline.service.asking import Asking
 from portline.service.departures import Departures
-from portline.service.door import Door
-from portline.service.entrance import Entrance
+from portline.service.draining import Draining
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.linger import Lingering
@@ -42,17 +43,20 @@ from portline.service.making import make_packetizer, make_permissions, make_port
 from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
+from portline.service.reception import Reception
 from portline.service.session import Session
 from portline.service.sweep import Sweep
 from portline.service.tenancy import Tenancy
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.line import LineSettings, PortState, Report, Request
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
+    from portline.service.network import NetworkSide
 
 __all__ = ["Connection"]
 
@@ -65,13 +69,13 @@ _FENCE: Final = Query(Item.LINE_STATE)
 
 
 class Connection:
-    """A server connection named ``name``; see :class:`portline.config.models.ServerConnection`.
+    """A connection named ``name``; see :mod:`portline.config.models`.
 
     ``start`` and ``stop`` may each be called once.
     """
 
     def __init__(
-        self, name: str, config: ServerConnection, loop: asyncio.AbstractEventLoop
+        self, name: str, config: ConnectionConfig, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.name = name
         self.config = config
@@ -82,33 +86,19 @@ class Connection:
             receive_from=config.receive_from,
             send_to=config.send_to,
             buffer_size=config.buffer_size,
-        )
-        self.door = Door(
-            name,
-            config.max_connections,
-            when_full=config.when_full,
-            idle_after=config.idle_after,
-            loop=loop,
-            peers=lambda: self.hub.peers,
-            moved=lambda: self.port.sent,
-            log=self.log,
-            enter=self._enter,
+            buffer_overflow=config.buffer_overflow,
         )
         self.port = make_port(config, owner=self, loop=loop)
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
+        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config)
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
         self.permissions = make_permissions(config)
-        self.entrance = Entrance(
-            config.listeners(),
-            loop=loop,
-            knock=self.door.knock,
-            changed=self.news.listener_changed,
-        )
         self._loop = loop
+        self.network = self._network_side()
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
@@ -121,8 +111,15 @@ class Connection:
             absent_since=lambda: self._absent_since if self.keeper.error is not None else None,
             silence=tcp.death_time(config.keepalive, config.keepalive_retry),
             inactivity=config.inactivity,
+            lasting=config.kind == "udp",
         )
         self.packets = self._packet_flow()
+        self.draining = Draining(
+            loop=loop,
+            peers=lambda: self.hub.listeners,
+            gathering=lambda: self.packets is not None and self.packets.coming,
+            character_time=lambda: self.settings.character_time,
+        )
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -131,16 +128,16 @@ class Connection:
         self._absent_since = self._loop.time()
         self.news.unreadable_lines(self.config)
         self.tenancy.start()
-        if not self.config.listen_when_open:
-            self.entrance.listen(True)
+        self.pace.update()
+        if self.network_wanted:
+            self.network.open(True)
 
-    def stop(self, limit: float) -> list[StreamLink]:
+    def stop(self, limit: float) -> list[Link]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
 
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
-        self.entrance.listen(False)
-        self.door.close()
+        self.network.close()
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
         return self.departures.links
@@ -150,6 +147,7 @@ class Connection:
         self._lingering.stop()
         self.pace.stop()
         self.sweep.stop()
+        self.draining.stop()
         self.keeper.want(False)
 
     def repack(self) -> None:
@@ -166,6 +164,43 @@ class Connection:
         self.pace.update()
         self.sweep.schedule()
 
+    @property
+    def network_wanted(self) -> bool:
+        """Tell whether peers are wanted now."""
+        application = self.port.application
+        in_use = application is not None and application.there
+        return in_use or not self.config.only_when_open
+
+    def _network_side(self) -> NetworkSide:
+        if isinstance(self.config, UdpConnection):
+            from portline.service.datagrams import Datagrams
+
+            return Datagrams(
+                self.config,
+                loop=self._loop,
+                enter=self._enter,
+                changed=self.news.endpoint_changed,
+            )
+        if isinstance(self.config, ClientConnection):
+            from portline.service.calling import Calling
+
+            return Calling(
+                self.config,
+                loop=self._loop,
+                enter=self._enter,
+                changed=self.news.dialer_changed,
+            )
+        return Reception(
+            self.name,
+            self.config,
+            loop=self._loop,
+            peers=lambda: self.hub.peers,
+            moved=lambda: self.port.sent,
+            log=self.log,
+            enter=self._enter,
+            changed=self.news.listener_changed,
+        )
+
     def _packet_flow(self) -> PacketFlow | None:
         rules = make_packetizer(self.config)
         if rules is None:
@@ -174,7 +209,7 @@ class Connection:
 
     # --- peers come and go ----------------------------------------------------------------------
 
-    def _enter(self, link: StreamLink, protocol: str) -> None:
+    def _enter(self, link: Link, protocol: str) -> Session:
         self.set_link(link)
         self._number += 1
         session = Session(
@@ -184,6 +219,8 @@ class Connection:
             number=self._number,
             protocol=protocol,
             backlog=self.config.backlog_size,
+            held=self.network.calls and self.config.is_virtual and protocol != "raw",
+            retains=self.network.retains,
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
@@ -193,23 +230,21 @@ class Connection:
         self._lingering.settle()
         if self.packets is not None and not self.hub.peers:
             self.hub.hear(self.packets.rest())  # gathered for one who lingers: it is too late
-        self.hub.join(session)
+        self.hub.join(session, hears=link.hears)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
         session.start()
         self._deliver_kept()
         self.pace.update()
         self.sweep.schedule()
+        return session
 
-    def set_link(self, link: StreamLink) -> None:
+    def set_link(self, link: Link) -> None:
         """Give a link the TCP options of the configuration."""
-        with suppress(OSError):  # the peer may be gone already; reading will tell
-            tcp.configure(
-                link.socket,
-                nodelay=self.config.nodelay,
-                keepalive=self.config.keepalive,
-                retry=self.config.keepalive_retry,
-            )
+        config = self.config
+        link.configure(
+            nodelay=config.nodelay, keepalive=config.keepalive, retry=config.keepalive_retry
+        )
 
     @property
     def settings(self) -> LineSettings:
@@ -223,7 +258,10 @@ class Connection:
 
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
-        reason = "the peer closed the connection"
+        reason = session.refusal or "the peer closed the connection"
+        if not self.network.lingers:
+            session.abort(reason)
+            return
         if session in self.hub.listeners and self._lingering.welcome(session):
             self._lingering.begin(session, reason)
             self._forget(session)
@@ -234,12 +272,15 @@ class Connection:
         """Note that a peer has gone; its link may still be sending what waits."""
         self.departures.note(session, reason)
         self._forget(session)
+        if session.undelivered:
+            self.hub.keep.put_back(session.undelivered)
 
     def _forget(self, session: Session) -> None:
         """Take a session out of the hub; put the port back when it was the last."""
         if session in self.hub.peers:
             self.hub.leave(session)
             self.inputs.left(session, connected=self._occupied)
+            self.asking.left(session)
             self.pace.update()
             self.peer_watches()
             if session.protocol != "raw":
@@ -248,7 +289,7 @@ class Connection:
                 self._lingering.vacate()
         if self.packets is not None and not self._occupied and (rest := self.packets.rest()):
             self._send(rest)
-        self.door.somebody_left()
+        self.network.left(session)
         if not self._occupied:
             self.tenancy.ends()
 
@@ -258,7 +299,7 @@ class Connection:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
-            self.entrance.accept()
+            self.network.accept()
         if self.packets is not None and self._occupied:
             self.packets.feed(data)
         else:
@@ -266,9 +307,12 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         self._lingering.look()
-        for session in self.hub.hear(data):
+        listeners = self.hub.hear(data)
+        for session in listeners:
             session.deliver(data)
         self._lingering.hear(data)
+        if not listeners and self.hub.keep.full:
+            self.pace.update()
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
@@ -279,12 +323,10 @@ class Connection:
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
                 self.time_packets(settings)
-                for session in self.hub.peers:
-                    session.ask(SetLine.everything(settings))
+                self.asking.ask(self.hub.peers, SetLine.everything(settings))
             case BreakChange(on=on):
                 self.log.info("the application %s a break", "begins" if on else "ends")
-                for session in self.hub.peers:
-                    session.ask(SetBreak(on))
+                self.asking.ask(self.hub.peers, SetBreak(on))
                 if not on:
                     return
                 report = LineFault(break_received=True)
@@ -297,11 +339,14 @@ class Connection:
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
         self.log.info("an application %s the port", "opened" if in_use else "closed")
-        if self.config.listen_when_open:
-            self.entrance.listen(in_use)
+        if self.config.only_when_open:
+            self.network.open(in_use)
         if in_use:
-            for session in self.hub.peers:
-                self._ask_settings(session)
+            self.asking.settings(self.hub.peers)
+
+    def port_drain(self, done: Callable[[], None]) -> None:
+        """Call back when what the application wrote has left, as far as the peers tell."""
+        self.draining.wait(done)
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
@@ -370,18 +415,18 @@ class Connection:
         session.answered(request, state)
 
     def peer_serves(self, session: Session) -> None:
-        """Tell an access server how the application has opened the virtual port."""
-        self._ask_settings(session)
-        self.inputs.serves(session)
+        """Ask an access server for what the application has in force."""
+        self.asking.serves(session)
 
-    def _ask_settings(self, session: Session) -> None:
-        if self.port.application is not None and self.port.application.there:
-            session.ask(SetLine.everything(self.port.application.settings))
+    def peer_does_not_serve(self, session: Session) -> None:
+        """Tell that the settings of the application go nowhere."""
+        self.asking.does_not_serve(session)
 
     def peer_report(self, session: Session, report: Report) -> None:
-        """Note what the access server at the other end of a virtual port tells."""
-        self.log.info("peer tells peer=%s %s", session.name, report)
-        self.inputs.told(session, report)
+        """Note what the access server at the other end tells."""
+        self.asking.told(session, report)
+        if isinstance(report, Told):
+            self.draining.told(session, report)
 
     def peer_watches(self) -> None:
         """Have the port watch what at least one peer wants to be told of."""

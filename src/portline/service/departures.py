@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
 
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
     from portline.service.linger import Lingering
     from portline.service.session import Session
 
@@ -26,7 +26,7 @@ class Departures:
         self._ending: set[Session] = set()
 
     @property
-    def links(self) -> list[StreamLink]:
+    def links(self) -> list[Link]:
         """The links that still send what waits."""
         return [session.link for session in self._ending]
 

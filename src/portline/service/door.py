@@ -35,7 +35,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.hub.policy import Occupant, WhenFull, give_way
-from portline.net import tcp
 from portline.net.address import host_of
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from portline.net.stream import StreamLink
     from portline.service.session import Session
 
-    Enter: TypeAlias = Callable[[StreamLink, str], None]
+    Enter: TypeAlias = Callable[[StreamLink, str], object]
 
 __all__ = ["FIGHT", "FIGHT_SPAN", "NEWCOMERS", "WAIT_LIMIT", "Door"]
 
@@ -233,7 +232,7 @@ class Door:
 
 def has_left(peer: Session) -> bool:
     """Tell whether a peer has closed its end already."""
-    return tcp.has_left(peer.link.socket)
+    return peer.link.has_left()
 
 
 class _Newcomer:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from portline.config.values import Listen
+    from portline.config.values import Place
     from portline.net.stream import StreamLink
 
 __all__ = ["Entrance"]
@@ -24,7 +24,7 @@ class Entrance:
 
     def __init__(
         self,
-        places: Iterable[Listen],
+        places: Iterable[Place],
         *,
         loop: asyncio.AbstractEventLoop,
         knock: Callable[[StreamLink, str], None],
@@ -33,7 +33,8 @@ class Entrance:
         self._loop = loop
         self._knock = knock
         self._changed = changed
-        self._open = False
+        self.wanted = False
+        """Whether listening is wanted now."""
         self._doors = [(place, self._made(place)) for place in places]
 
     @property
@@ -48,7 +49,7 @@ class Entrance:
 
     def listen(self, wanted: bool) -> None:
         """Listen now, or as soon as that is possible, or no longer."""
-        self._open = wanted
+        self.wanted = wanted
         for listener in self.listeners:
             if wanted:
                 listener.open()
@@ -60,7 +61,7 @@ class Entrance:
         for listener in self.listeners:
             listener.accept()
 
-    def move(self, places: Iterable[Listen], *, wanted: bool) -> None:
+    def move(self, places: Iterable[Place], *, wanted: bool) -> None:
         """Listen at ``places`` instead, if that is ``wanted``; where it was done it goes on.
 
         New places are tried in the next turn of the loop, when others have left them.
@@ -75,14 +76,14 @@ class Entrance:
             listener.close()
         if not wanted:
             self.listen(False)
-        self._open = wanted
+        self.wanted = wanted
         self._loop.call_soon(self._listen_again)
 
     def _listen_again(self) -> None:
-        if self._open:
+        if self.wanted:
             self.listen(True)
 
-    def _made(self, place: Listen) -> Listener:
+    def _made(self, place: Place) -> Listener:
         protocol = place.protocol.value
         return Listener(
             self._loop,

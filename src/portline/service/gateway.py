@@ -122,12 +122,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         config=connection.config,
         state=state,
         reason=reason,
-        listeners=tuple(
-            f"{listener.address} ({protocol})"
-            for listener, protocol in zip(
-                connection.entrance.listeners, connection.entrance.protocols, strict=True
-            )
-        ),
+        places=connection.network.places,
         port=_port(connection),
         peers=tuple(_peer(session, now) for session in hub.peers),
         heard=hub.heard,
@@ -136,30 +131,20 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
         unspoken=hub.unspoken,
-        dropped=connection.departures.dropped + sum(peer.outbox.dropped for peer in hub.peers),
-        turned_away=connection.door.turned_away,
-        replaced=connection.door.replaced,
+        dropped=connection.departures.dropped + sum(map(_dropped, hub.peers)),
+        turned_away=connection.network.turned_away,
+        replaced=connection.network.replaced,
+        counts=connection.network.counts,
     )
 
 
 def _state(connection: Connection) -> tuple[State, str]:
-    errors = [str(each.error) for each in connection.entrance.listeners if each.error is not None]
-    peers = connection.hub.peers
-    application = connection.port.application
-    if errors:
-        return State.ERROR, "; ".join(errors)
+    if error := connection.network.error:
+        return State.ERROR, error
     if connection.keeper.error is not None:
         absent = isinstance(connection.keeper.error, PortAbsent)
         return State.PORT_ABSENT if absent else State.ERROR, str(connection.keeper.error)
-    if peers and all(connection.door.full(protocol) for protocol in connection.entrance.protocols):
-        return State.FULL, ""
-    if peers:
-        return State.CONNECTED, ""
-    if any(listener.listening for listener in connection.entrance.listeners):
-        return State.LISTENING, ""
-    if connection.config.listen_when_open and not (application and application.there):
-        return State.WAITING, "no application has the virtual port open"
-    return State.STOPPED, ""
+    return connection.network.state
 
 
 def _port(connection: Connection) -> PortStatus:
@@ -191,6 +176,13 @@ def _peer(session: Session, now: float) -> PeerStatus:
         received=session.link.received,
         sent=session.link.sent,
         waiting=session.outbox.waiting + session.link.unsent,
-        dropped=session.outbox.dropped,
+        dropped=_dropped(session),
         malformed=session.wire.malformed,
+        signature=session.wire.peer_signature,
+        unanswered=session.wire.unanswered,
+        remote=session.remote.settings,
     )
+
+
+def _dropped(session: Session) -> int:
+    return session.outbox.dropped + session.link.lost

@@ -22,15 +22,15 @@ from portline.line import Item, ModemChange, ModemLines, Query, SetInputs, SetMo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from portline.config.models import ServerConnection
-    from portline.line import PortState, Report
+    from portline.config.models import ConnectionConfig
+    from portline.line import Report
     from portline.port.base import SerialPort
     from portline.service.session import Session
 
 __all__ = ["Inputs", "input_rules"]
 
 
-def input_rules(config: ServerConnection) -> InputRules | None:
+def input_rules(config: ConnectionConfig) -> InputRules | None:
     """Return the rules of a virtual port's lines; None for a real port, which reads its own."""
     if config.virtual is None:
         return None
@@ -121,8 +121,4 @@ class Inputs:
         lines = self._rules.decided(situation, self.lines)
         if lines != self.lines:
             self.lines = lines
-            self._port.submit(SetInputs(lines), _ignore)
-
-
-def _ignore(state: PortState) -> None:
-    """Nobody asked for the answer."""
+            self._port.submit(SetInputs(lines))

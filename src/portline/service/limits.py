@@ -24,8 +24,8 @@ _LOG: Final = logging.getLogger("portline")
 
 def files_needed(config: GatewayConfig) -> int:
     """Return the files that a configuration needs with one peer on each connection."""
-    # One for the port, one for a peer.
-    return OWN_FILES + sum(2 + len(each.listeners()) for each in config.connections.values())
+    # One for the port, one for a peer; a client has one for each host, which is enough.
+    return OWN_FILES + sum(2 + len(each.places()) for each in config.connections.values())
 
 
 def raise_file_limit(needed: int) -> None:

@@ -72,8 +72,9 @@ class Lingering:
 
     def hear(self, data: bytes) -> None:
         """Pass data of the port on, after it was given to the hub."""
-        for session in self:
-            session.deliver(data)
+        if self._timers:
+            for session in self:
+                session.deliver(data)
         self._heard_at = self._loop.time()
 
     def vacate(self) -> None:
@@ -84,7 +85,9 @@ class Lingering:
 
     def look(self) -> None:
         """See who has got what; makes room for more to be lent.  Call before :meth:`hear`."""
-        quiet = self._loop.time() - self._heard_at if self._accounts else 0.0
+        if not self._accounts:
+            return
+        quiet = self._loop.time() - self._heard_at
         for session, account in self._accounts.items():
             account.got = max(account.got, session.link.arrived(quiet))
             if account.lent_after is not None:
@@ -113,7 +116,8 @@ class Lingering:
         if all(other.lent_after is None for other in self._accounts.values()):
             self._keep.settle()
         if account is None:
-            return session.outbox.dropped + session.link.lost
+            lost = session.link.lost if session.undelivered is None else 0
+            return session.outbox.dropped + lost
         return account.dropped + max(0, account.handed - account.got)
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from portline.wire.base import RawWire
 if TYPE_CHECKING:
     import asyncio
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.port.base import PortOwner, SerialPort
     from portline.wire.base import Wire
 
@@ -20,7 +20,7 @@ __all__ = ["make_packetizer", "make_permissions", "make_port", "make_wire"]
 
 
 def make_port(
-    config: ServerConnection, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
+    config: ConnectionConfig, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
 ) -> SerialPort:
     """Return the local port that a connection is about, not yet open."""
     if config.virtual is not None:
@@ -45,7 +45,7 @@ def make_port(
     )
 
 
-def make_wire(protocol: str, name: str, config: ServerConnection) -> Wire:
+def make_wire(protocol: str, name: str, config: ConnectionConfig) -> Wire:
     """Return the protocol for one new peer.
 
     The side with the real port is the access server; the one with the virtual port asks, and
@@ -62,7 +62,7 @@ def make_wire(protocol: str, name: str, config: ServerConnection) -> Wire:
     )
 
 
-def make_permissions(config: ServerConnection) -> Permissions:
+def make_permissions(config: ConnectionConfig) -> Permissions:
     """Return what a controlling peer may do."""
     return Permissions(
         settings=config.allow_settings,
@@ -72,7 +72,7 @@ def make_permissions(config: ServerConnection) -> Permissions:
     )
 
 
-def make_packetizer(config: ServerConnection) -> Packetizer | None:
+def make_packetizer(config: ConnectionConfig) -> Packetizer | None:
     """Return the packet rules; None where every chunk goes on at once, and costs nothing."""
     rules = (
         config.packet_size,

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from portline.config.options import key_of
 
 if TYPE_CHECKING:
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.hub.keep import Keep
+    from portline.net.dial import Dialer
+    from portline.net.endpoint import Endpoint
     from portline.net.listen import Listener
     from portline.port.base import SerialPort
 
@@ -30,10 +32,11 @@ class News:
         self._log = log
         self._trouble: type[PortError] | None = None
         self._troubled: set[Listener] = set()
+        self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
 
-    def unreadable_lines(self, config: ServerConnection) -> None:
+    def unreadable_lines(self, config: ConnectionConfig) -> None:
         """Tell who wants to see lines at a virtual port which programs can see them."""
         fields = type(config).model_fields
         asked = [name for name in fields if name in config.model_fields_set]
@@ -70,6 +73,20 @@ class News:
             level = logging.WARNING if listener in self._troubled else logging.INFO
             self._troubled.discard(listener)
             self._log.log(level, "listening on %s", listener.address)
+
+    def dialer_changed(self, dialer: Dialer) -> None:
+        """Tell that no host answers, and why; that one does is told with the peer."""
+        if dialer.error is not None:
+            self._log.warning("%s; trying again", dialer.error)
+
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
+        """Tell that datagrams cannot be received or sent somewhere, and when that is over."""
+        if endpoint.error is not None:
+            self._endpoint_troubled = True
+            self._log.warning("%s; trying again", endpoint.error)
+        elif self._endpoint_troubled:
+            self._endpoint_troubled = False
+            self._log.warning("datagrams are sent and received as they should be")
 
     def kept(self, keep: Keep) -> None:
         """Tell how much of what came while nobody was connected did not fit."""

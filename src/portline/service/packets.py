@@ -30,6 +30,11 @@ class PacketFlow:
         self._full = full
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def coming(self) -> bool:
+        """Whether a packet is to be sent when its time has come."""
+        return self._timer is not None
+
     def feed(self, data: bytes) -> None:
         """Take a chunk of the port."""
         self._pass_on(self.rules.feed(data, self._loop.time()))

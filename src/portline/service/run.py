@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from portline.config.models import GatewayConfig
+    from portline.service.status import ConnectionStatus
 
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
 
@@ -44,19 +45,30 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+_WHERE: Final = {"server": "on ", "client": "to ", "udp": ""}
+"""What stands before the places of a kind; those of udp tell themselves."""
+
+
 def announcement(gateway: Gateway) -> list[str]:
     """Return one line for each connection: what is shared, and where."""
     lines = []
     for status in gateway.status():
         port = status.port
         what = f"{port.name} ({port.path})" if port.path not in (None, port.name) else port.name
-        where = ", ".join(status.listeners)
+        where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
         settings = f" {port.settings}" if port.in_use is None else ""
-        trouble = f" - {status.state.value}, trying again" if status.reason else ""
-        if status.state is State.WAITING:
-            trouble = " - waiting for an application to open it"
-        lines.append(f"{status.name}: {what}{settings} on {where}{trouble}")
+        lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
     return lines
+
+
+def _trouble(status: ConnectionStatus) -> str:
+    match status.state:
+        case State.WAITING:
+            return " - waiting for an application to open it"
+        case State.CONNECTING:
+            return " - connecting"
+        case _:
+            return f" - {status.state.value}, trying again" if status.reason else ""
 
 
 class Service:

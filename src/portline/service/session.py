@@ -34,12 +34,13 @@ from portline.line import (
     Watch,
 )
 from portline.net.stream import FINISH_LIMIT, READ_SIZE
+from portline.service.remote import RemotePort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.line import Event, PortState, Report, Request
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
     from portline.wire.base import Wire
 
 __all__ = ["Pause", "Session", "SessionOwner"]
@@ -50,6 +51,24 @@ milliseconds.  It doubles with each turn that brought data, so that data comes a
 
 MANY: Final = 64
 """Events, or words of our own, in one turn that tell commands from data."""
+
+EVERY_LINE: Final = 0xFB
+"""The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
+
+Only the bit for RI's trailing edge is left out, which tells nothing that RI itself does not: 255
+would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
+
+NO_FAULT: Final = 0
+"""The line state mask: a virtual port has no way to show an application what went wrong there."""
+
+HOLD_LIMIT: Final = 3.0
+"""Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
+
+EARLY_LIMIT: Final = 4 * 1024
+"""Bytes that a peer may say before it turns out to be an access server or none; more is data."""
+
+REFUSAL_SHOWN: Final = 200
+"""Characters that are shown of what a peer said instead of serving."""
 
 WORD: Final = 3
 """Bytes of the shortest word that we say: IAC WONT and an option."""
@@ -79,6 +98,9 @@ class SessionOwner(Protocol):
     def peer_serves(self, session: Session) -> None:
         """Note that the peer turns out to be an access server, which can be asked."""
 
+    def peer_does_not_serve(self, session: Session) -> None:
+        """Note that a peer which should be an access server is none."""
+
     def peer_watches(self) -> None:
         """Note that what the peers want to be told of has changed."""
 
@@ -96,17 +118,27 @@ class SessionOwner(Protocol):
 
 
 class Session:
-    """A connected peer.  ``number`` is unique within its connection, counted from 1."""
+    """A connected peer.  ``number`` is unique within its connection, counted from 1.
+
+    What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
+
+    While it is ``held``, data waits in both directions: until the peer turns out to be an access
+    server, has been asked for the settings that the data is for and has told something of its port,
+    says that it is none, or HOLD_LIMIT is over.  To agree is not enough: ser2net does so before it
+    says in plain text that the port is in use.
+    """
 
     def __init__(
         self,
         owner: SessionOwner,
-        link: StreamLink,
+        link: Link,
         wire: Wire,
         *,
         number: int,
         protocol: str,
         backlog: int,
+        held: bool = False,
+        retains: bool = False,
         clock: Callable[[], float],
     ) -> None:
         self.link = link
@@ -118,17 +150,29 @@ class Session:
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
         self.outbox = Outbox(backlog)
+        self.remote = RemotePort()
+        """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
         self.closed = False
         self._owner = owner
         self._clock = clock
-        self._clear = True
+        self._clear = not held
+        self._held = held
+        self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
+        self._early = b""
         self._serves = False
+        self._told = False
+        self.outbox.suspended = held
+        self._retains = retains
+        self.undelivered: bytes | None = None
+        """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
+        if retains:
+            link.retain()
         if not wire.transparent:
             link.read_size = COMMANDS_READ
 
@@ -201,7 +245,7 @@ class Session:
         outbox = self.outbox
         before = outbox.size
         while outbox:
-            if not self.link.write(outbox.take()):
+            if not self.link.write(outbox.take(self.link.gather)):
                 break
         else:
             self._clear = not outbox.suspended
@@ -230,31 +274,49 @@ class Session:
         try:
             events = wire.feed(data, now)
             said = wire.outgoing()
-            self._collected.append(said)
+            if said:
+                self._collected.append(said)
             self._size_reads(max(len(events), len(said) // WORD))
             for event in events:
                 if self.closed:
                     return
-                self._take(event)
-            if wire.asking and not self._serves:
+                if isinstance(event, bytes) and not self._held:
+                    self.active_at = now
+                    self._owner.peer_data(self, event)
+                else:
+                    self._take(event)
+            if not self._serves and wire.asking:
                 self._serves = True
+                self._say(wire.set_masks(EVERY_LINE, NO_FAULT, now))
                 self._owner.peer_serves(self)
         finally:
-            words = b"".join(self._collected)
+            words = self._collected
             self._collected = None
-            self._say(words)
+            if words:
+                self._say(b"".join(words))
+        told = self._serves and self._told
+        if self._held and (told or wire.refuses or len(self._early) > EARLY_LIMIT):
+            self._release()
 
     def _size_reads(self, events: int) -> None:
         """Read less at once from a peer that sends mostly commands, so that others get a turn."""
         size = self.link.read_size
         self.link.read_size = COMMANDS_READ if events > MANY else min(2 * size, READ_SIZE)
 
-    def ask(self, request: Request) -> None:
-        """Ask the peer, if it is an access server, to do what the request says."""
-        self._say(self.wire.ask(request, self._clock()))
+    def ask(self, request: Request, *, patience: float = 0.0) -> None:
+        """Ask the peer, if it is an access server, to do what the request says.
+
+        It may take ``patience`` seconds longer than usual to answer.
+        """
+        words = self.wire.ask(request, self._clock() + patience)
+        if words:
+            self.remote.asks(request)
+            self._say(words)
 
     def _take(self, event: Event) -> None:
         match event:
+            case bytes() if self._held:
+                self._early += event
             case bytes():
                 self.active_at = self._clock()
                 self._owner.peer_data(self, event)
@@ -270,14 +332,37 @@ class Session:
             ):
                 self._owner.peer_request(self, event)
             case _:
+                self._told = True
                 self._owner.peer_report(self, event)
 
     def _suspend(self, suspended: bool) -> None:
-        self.outbox.suspended = suspended
+        self._suspended = suspended
+        self.outbox.suspended = suspended or self._held
         if suspended:
             self._clear = False
-        elif not self.link.unsent:
+        elif not self.link.unsent and not self._held:
             self.link_ready()
+
+    def _release(self) -> None:
+        """Let data go that has waited for the settings to be asked for."""
+        self._held = False
+        if not self._serves:
+            self._owner.peer_does_not_serve(self)
+        self._suspend(self._suspended)
+        early, self._early = self._early, b""
+        if early:
+            self._take(early)
+
+    @property
+    def refusal(self) -> str:
+        """What a peer said that did not serve; "" unless it said something while it was held.
+
+        A server that has no place says so in plain text and closes the connection.  No device said
+        that, so no application must read it.
+        """
+        text = self._early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
+        shown = "".join(each if each.isprintable() else "?" for each in text)
+        return shown and f'the peer does not serve us: "{shown}"'
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
@@ -287,8 +372,17 @@ class Session:
         """Note that the link is closed."""
         self.closed = True
         self._clear = False
-        self.outbox.dropped += self.outbox.purge()
-        self._owner.peer_gone(self, reason)
+        self._give_up()
+        self._owner.peer_gone(self, self.refusal or reason)
+
+    def _give_up(self) -> None:
+        """Forget what waits, or have it ready for the next peer."""
+        if self._retains:
+            sent, got = self.link.unacknowledged()
+            self.undelivered = self.wire.decoded(sent + self.outbox.data(), got)
+            self.outbox.purge()
+        else:
+            self.outbox.dropped += self.outbox.purge()
 
     def tick(self, now: float) -> None:
         """Let time pass for the protocol, and note data that leaves bit by bit."""
@@ -300,6 +394,8 @@ class Session:
             for event in self.wire.tick(now):
                 self._take(event)
             self._say(self.wire.outgoing())
+        if self._held and now - self.connected_at >= HOLD_LIMIT:
+            self._release()
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -323,8 +419,8 @@ class Session:
             return
         self.closed = True
         self._clear = False
-        self.outbox.dropped += self.outbox.purge()
         self.link.abort()
+        self._give_up()
         self._owner.peer_gone(self, reason)
 
     def close(self, reason: str, *, limit: float = FINISH_LIMIT) -> None:
@@ -333,7 +429,8 @@ class Session:
             return
         self.closed = True
         self._clear = False
-        self.outbox.suspended = False
-        rest = b"".join(iter(self.outbox.take, b""))
-        self.link.finish(rest, limit)
+        self.outbox.suspended = self._held = False
+        while self.outbox:
+            self.link.write(self.outbox.take(self.link.gather))
+        self.link.finish(limit=limit)
         self._owner.peer_gone(self, reason)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from portline.config.models import ServerConnection
+    from collections.abc import Mapping
+
+    from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
+    from portline.service.remote import RemoteSetting
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
 
@@ -20,6 +23,7 @@ class State(Enum):
     PORT_ABSENT = "port absent"
     FULL = "full"
     CONNECTED = "connected"
+    CONNECTING = "connecting"
     LISTENING = "listening"
     WAITING = "waiting"
     STOPPED = "stopped"
@@ -27,7 +31,11 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """One peer.  Times in seconds, sizes in bytes."""
+    """One peer.  Times in seconds, sizes in bytes.
+
+    Of an access server: ``signature`` is what it calls itself, ``remote`` what its port was asked
+    for, beside what is in force; ``unanswered`` counts what it left without an answer.
+    """
 
     number: int
     address: str
@@ -38,6 +46,9 @@ class PeerStatus:
     waiting: int
     dropped: int
     malformed: int
+    signature: str = ""
+    unanswered: int = 0
+    remote: tuple[RemoteSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +79,22 @@ class PortStatus:
 class ConnectionStatus:
     """One connection, with the ``config`` in force.
 
-    ``reason`` explains ERROR, PORT_ABSENT and WAITING, and is empty otherwise.
+    ``reason`` explains the state where that is not plain, and is empty otherwise.  ``places`` are
+    where a server listens or a client connects, with what is spoken there.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of
     the protocol), ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way
-    to a newcomer.
+    to a newcomer.  ``counts`` are what only this kind of connection counts.
     """
 
     name: str
-    config: ServerConnection
+    config: ConnectionConfig
     state: State
     reason: str
-    listeners: tuple[str, ...]
+    places: tuple[str, ...]
     port: PortStatus
     peers: tuple[PeerStatus, ...]
     heard: int
@@ -94,3 +106,4 @@ class ConnectionStatus:
     dropped: int
     turned_away: int
     replaced: int
+    counts: Mapping[str, int] = field(default_factory=dict)

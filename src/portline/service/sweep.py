@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portline.net import tcp
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
@@ -27,7 +25,8 @@ class Sweep:
 
     ``silence`` is the time after which a peer that owes an answer is dead, ``inactivity`` the time
     without data after which it is disconnected, both in seconds, 0 for never.  ``absent_since``
-    returns since when the device is away, None while it is there.
+    returns since when the device is away, None while it is there; ``lasting`` peers stay however
+    long that is.
     """
 
     def __init__(
@@ -38,12 +37,14 @@ class Sweep:
         absent_since: Callable[[], float | None],
         silence: float,
         inactivity: float,
+        lasting: bool = False,
     ) -> None:
         self._loop = loop
         self._peers = peers
         self._absent_since = absent_since
         self.silence = silence
         self.inactivity = inactivity
+        self._lasting = lasting
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: dict[Session, tuple[int, float]] = {}
         """Where the data to a peer has stopped, and since when."""
@@ -76,20 +77,25 @@ class Sweep:
                 session.abort("the peer does not answer any more")
             elif self.inactivity and now - session.active_at >= self.inactivity:
                 session.close(f"no activity for {self.inactivity:g} s")
-            elif absent is not None and now - max(absent, session.connected_at) >= ABSENCE_LIMIT:
+            elif self._waits_in_vain(session, absent, now):
                 session.close(f"the port is absent for {ABSENCE_LIMIT:g} s")
         self.schedule()
 
     def _look_who_is_stuck(self, now: float) -> None:
         before, self._stuck = self._stuck, {}
         for session in self._peers():
-            place = tcp.stuck_at(session.link.socket)
+            place = session.link.stuck_at()
             if place is not None:
                 known, since = before.get(session, (None, now))
                 self._stuck[session] = (place, since if known == place else now)
 
     def _is_dead(self, session: Session, now: float) -> bool:
-        if tcp.is_dead(session.link.socket, self.silence):
+        if session.link.dead(self.silence):
             return True
         stuck = self._stuck.get(session)
         return stuck is not None and 0 < self.silence <= now - stuck[1]
+
+    def _waits_in_vain(self, session: Session, absent: float | None, now: float) -> bool:
+        if absent is None or self._lasting:
+            return False
+        return now - max(absent, session.connected_at) >= ABSENCE_LIMIT

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from portline.config.models import ServerConnection
+    from portline.config.models import ConnectionConfig
     from portline.line import PortState
     from portline.port.base import SerialPort
     from portline.service.inputs import Inputs
@@ -50,7 +50,7 @@ class Tenancy:
 
     def __init__(
         self,
-        config: ServerConnection,
+        config: ConnectionConfig,
         port: SerialPort,
         keeper: PortKeeper,
         inputs: Inputs,
@@ -71,7 +71,7 @@ class Tenancy:
         self._drive_lines(connected=False)  # before it opens: the lines then move once
         self._keeper.want(not self._config.open_when_connected)
 
-    def adopt(self, config: ServerConnection) -> None:
+    def adopt(self, config: ConnectionConfig) -> None:
         """Go on with other options; a line whose level is another one now is driven to it."""
         before, self._config = self._config, config
         self._inputs.rules = input_rules(config)
@@ -98,16 +98,16 @@ class Tenancy:
         unknown = self._port.queued > 0
         state = self._port.state
         if unknown or state.break_on:
-            self._port.submit(SetBreak(False), _ignore)
+            self._port.submit(SetBreak(False))
         if self._config.virtual is not None:
             if unknown or state.dtr or state.rts:
-                self._port.submit(SetModem(dtr=False, rts=False), _ignore)
+                self._port.submit(SetModem(dtr=False, rts=False))
             return
         if self._occupied():
             self._drive_lines(connected=True)
         configured = self._config.line_settings()
         if unknown or state.settings != configured:
-            self._port.submit(SetLine.everything(configured), _ignore)
+            self._port.submit(SetLine.everything(configured))
 
     def ends(self) -> None:
         """Note that the last peer has gone."""
@@ -132,10 +132,10 @@ class Tenancy:
         self._inputs.moment(connected=connected)
         change = _levels(self._config, connected=connected)
         if change != SetModem():
-            self._port.submit(change, _ignore)
+            self._port.submit(change)
 
 
-def _levels(config: ServerConnection, *, connected: bool) -> SetModem:
+def _levels(config: ConnectionConfig, *, connected: bool) -> SetModem:
     """Return what is done to the lines at this moment."""
     dtr, rts = (
         (config.dtr_connected, config.rts_connected)
@@ -143,7 +143,3 @@ def _levels(config: ServerConnection, *, connected: bool) -> SetModem:
         else (config.dtr_disconnected, config.rts_disconnected)
     )
     return SetModem(dtr=dtr.driven, rts=rts.driven)
-
-
-def _ignore(state: PortState) -> None:
-    """Nobody asked for the answer."""

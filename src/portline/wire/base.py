@@ -40,8 +40,23 @@ class Wire(Protocol):
     """How many commands of the peer could not be used and were left out (status)."""
 
     @property
+    def peer_signature(self) -> str:
+        """Who the peer says it is; "" if it did not."""
+        ...
+
+    @property
+    def unanswered(self) -> int:
+        """How many of our requests the peer left without an answer."""
+        ...
+
+    @property
     def asking(self) -> bool:
         """Tell whether the peer is known to be an access server; only then it can be asked."""
+        ...
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether the peer has said that it is no access server."""
         ...
 
     def start(self, now: float) -> bytes:
@@ -64,6 +79,13 @@ class Wire(Protocol):
         """Return data of the port as it goes to the network."""
         ...
 
+    def decoded(self, sent: bytes, skip: int) -> bytes:
+        """Return the data in what was said here, without that in its first ``skip`` bytes.
+
+        ``sent`` begins where a word or a piece of data began.
+        """
+        ...
+
     def answer(self, request: Request, state: PortState) -> bytes:
         """Return the answer to a request of :meth:`feed`, given what is in force now.
 
@@ -82,6 +104,13 @@ class Wire(Protocol):
         """
         ...
 
+    def set_masks(self, modem: int, line: int, now: float) -> bytes:
+        """Return what tells an access server which changes to notify; b"" if it is none.
+
+        ``modem`` and ``line`` are RFC 2217's bits of modem state and line state.
+        """
+        ...
+
     def deadline(self) -> float | None:
         """Return the time at which :meth:`tick` wants to be called, None for never."""
         ...
@@ -96,7 +125,10 @@ class RawWire:
 
     transparent = True
     asking = False
+    refuses = True
     malformed = 0
+    peer_signature = ""
+    unanswered = 0
 
     def start(self, now: float) -> bytes:
         """Send nothing first."""
@@ -114,6 +146,10 @@ class RawWire:
         """Return the data as it is."""
         return data
 
+    def decoded(self, sent: bytes, skip: int) -> bytes:
+        """Return the data as it is."""
+        return sent[skip:]
+
     def answer(self, request: Request, state: PortState) -> bytes:
         """Say nothing: a raw peer never asks."""
         return b""
@@ -123,6 +159,10 @@ class RawWire:
         return b""
 
     def ask(self, request: Request, now: float) -> bytes:
+        """Say nothing: a raw peer has no words for it."""
+        return b""
+
+    def set_masks(self, modem: int, line: int, now: float) -> bytes:
         """Say nothing: a raw peer has no words for it."""
         return b""
 

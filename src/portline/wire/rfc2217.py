@@ -102,6 +102,8 @@ class Rfc2217Wire:
         self._terminal = False
         self._pads = False
         self._after_cr = False
+        self.refuses = not asks
+        """Whether the peer has said that it is no access server."""
 
     # --- what the status shows ------------------------------------------------------------------
 
@@ -148,12 +150,14 @@ class Rfc2217Wire:
     # --- from and to the network ----------------------------------------------------------------
 
     def start(self, now: float) -> bytes:
-        """Offer what we have; COM-PORT-OPTION comes first, which esp-link needs."""
+        """Offer what we have; COM-PORT-OPTION comes first, which esp-link needs.
+
+        Who asks does not invite to be asked: an access server would agree, for the sake of odd
+        clients, and then be told what only a client wants to know.  A peer that asks, too, says so.
+        """
         offers = b""
-        if self._asks:
-            offers += self._options.offer(Side.US, COM_PORT)
-        if self._serves:
-            offers += self._options.offer(Side.PEER, COM_PORT)
+        if self._asks or self._serves:
+            offers += self._options.offer(Side.US if self._asks else Side.PEER, COM_PORT)
         for option in (BINARY, SUPPRESS_GO_AHEAD):
             offers += self._options.offer(Side.US, option)
             offers += self._options.offer(Side.PEER, option)
@@ -161,8 +165,11 @@ class Rfc2217Wire:
 
     def feed(self, data: bytes, now: float) -> Sequence[Event]:
         """Take bytes from the network and return what they say."""
+        tokens = self._reader.feed(data)
+        if len(tokens) == 1 and tokens[0] is data and not self._pads:
+            return [data]  # nothing else, the usual case
         events: list[Event] = []
-        for token in self._reader.feed(data):
+        for token in tokens:
             if isinstance(token, bytes):
                 text = self._without_padding(token) if self._pads else token
                 if text:
@@ -174,6 +181,8 @@ class Rfc2217Wire:
 
     def outgoing(self) -> bytes:
         """Return what the wire itself wants to say."""
+        if not self._outgoing:
+            return b""
         said = bytes(self._outgoing)
         self._outgoing.clear()
         return said
@@ -181,6 +190,12 @@ class Rfc2217Wire:
     def encode(self, data: bytes) -> bytes:
         """Return data with IAC doubled."""
         return escape(data)
+
+    def decoded(self, sent: bytes, skip: int) -> bytes:
+        """Return the data in what was said here, without that in its first ``skip`` bytes."""
+        reader = TelnetReader()
+        list(reader.feed(sent[:skip]))
+        return b"".join(token for token in reader.feed(sent[skip:]) if isinstance(token, bytes))
 
     def _take(self, token: Token, events: list[Event]) -> None:
         match token:
@@ -206,6 +221,7 @@ class Rfc2217Wire:
         """Begin or end a half, after the peer said something about COM-PORT-OPTION."""
         if self._asks and verb in (DO, DONT):
             self._client.active = verb == DO
+            self.refuses = verb == DONT
         if not self._serves or (self._asks and verb in (DO, DONT)):
             return []
         odd_client = not self._asks and self._options.on(Side.US, COM_PORT)
@@ -224,6 +240,7 @@ class Rfc2217Wire:
             told = self._client.take(code - ANSWER, payload)
             if told is not None:
                 self._client.active = True
+                self.refuses = False
                 taken, reply = told
                 self._outgoing += reply
         elif code < ANSWER and self._serves:
@@ -231,8 +248,10 @@ class Rfc2217Wire:
         elif code in (Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME) and self._asks:
             # Some access servers forget to add 100, and pyserial's client expects just that.
             taken = [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)]
-        elif code - ANSWER in (Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE):
-            taken = []  # two access servers back to back tell each other their lines
+        elif self._serves and code - ANSWER in (Code.NOTIFY_LINESTATE, Code.NOTIFY_MODEMSTATE):
+            # Two access servers back to back tell each other their lines.
+            told = self._client.take(code - ANSWER, payload)
+            taken = None if told is None else told[0]
         if taken is None:
             self._unusable += 1
         else:
@@ -263,6 +282,13 @@ class Rfc2217Wire:
             return _BREAK
         return self._client.ask(request, now) if self.asking else b""
 
+    def waits(self, request: Request) -> bool:
+        """Tell whether an answer to this very request of ours may still come.
+
+        Not any more: it has come, or came without a value, or was given up.
+        """
+        return self._client.waits(request)
+
     def set_masks(self, modem: int, line: int, now: float) -> bytes:
         """Tell the access server what to notify: RFC 2217's bits of modem state and line state.
 
@@ -275,9 +301,8 @@ class Rfc2217Wire:
         return self._client.deadline()
 
     def tick(self, now: float) -> Sequence[Event]:
-        """Give up what the peer did not answer in time; that is counted, and nothing else."""
-        self._client.tick(now)
-        return ()
+        """Give up what the peer did not answer in time, and tell what that was."""
+        return self._client.tick(now)
 
     # --- terminals ------------------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ the answers to others.  So nothing here depends on an answer; what has not come 
 
 sredird answers DTR and RTS with its flow control, and zero where it has no value.  Such an answer
 retires the oldest command of SET-CONTROL that waits, and says nothing.
+
+Cisco's answer SET-BAUDRATE in one byte, a code.  One that does so is asked in the same way from
+then on, beginning with the rate that was asked for in four, as far as there is a code for it.
 """
 
 from __future__ import annotations
@@ -44,9 +47,10 @@ from portline.wire.rfc2217_codes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Mapping, Set
 
     from portline.line import Request
+    from portline.wire.rfc2217_codes import Value
 
 __all__ = ["ANSWER_TIMEOUT", "PENDING_LIMIT", "ComPortClient"]
 
@@ -65,6 +69,8 @@ SIGNATURES_TOLD: Final = 16
 _CONTROL: Final = frozenset(
     (Item.FLOW_CONTROL, Item.INBOUND_FLOW, Item.BREAK, Item.DTR, Item.RTS),
 )
+
+_CODES: Final[Mapping[object, int]] = {rate: code for code, rate in BAUDRATE_CODES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class ComPortClient:
         self._signature = signature_bytes(signature)
         self._signatures_left = SIGNATURES_TOLD
         self._pending: deque[_Pending] = deque()
+        self._coded = False
+        """Whether the server has told a rate in one byte."""
 
     # --- to the server --------------------------------------------------------------------------
 
@@ -98,9 +106,15 @@ class ComPortClient:
             query = QUERIES.get(request.item)
             return self._send(request.item, *query, request, now) if query else b""
         return b"".join(
-            self._send(item, *encode(item, value), request, now)
+            self._send(item, *self._encoded(item, value), request, now)
             for item, value in settings_of(request)
         )
+
+    def _encoded(self, item: Item, value: Value) -> tuple[int, bytes]:
+        code, payload = encode(item, value)
+        if self._coded and item is Item.BAUDRATE and value in _CODES:
+            payload = bytes((_CODES[value],))
+        return code, payload
 
     def set_masks(self, modem: int, line: int, now: float) -> bytes:
         """Return the commands that set both masks (one byte each, RFC 2217's bits)."""
@@ -116,20 +130,28 @@ class ComPortClient:
         self._pending.append(_Pending(item, request, now))
         return command(code, payload)
 
+    def waits(self, request: Request) -> bool:
+        """Tell whether an answer to this very request (not to one like it) may still come."""
+        return any(pending.request is request for pending in self._pending)
+
     # --- time -----------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
         """Return when the oldest command is to be given up."""
         return self._pending[0].asked_at + ANSWER_TIMEOUT if self._pending else None
 
-    def tick(self, now: float) -> None:
-        """Give up what should have been answered by now."""
+    def tick(self, now: float) -> list[Event]:
+        """Give up what should have been answered by now; returns what that was."""
+        given_up: list[Event] = []
         while self._pending and self._pending[0].asked_at + ANSWER_TIMEOUT <= now:
-            self._give_up()
+            given_up.append(self._give_up())
+        return given_up
 
-    def _give_up(self) -> None:
+    def _give_up(self) -> Told:
+        pending = self._pending.popleft()
         self.unanswered += 1
-        self.unanswered_items.add(self._pending.popleft().item)
+        self.unanswered_items.add(pending.item)
+        return Told(pending.item, None, pending.request)
 
     # --- from the server ------------------------------------------------------------------------
 
@@ -142,8 +164,24 @@ class ComPortClient:
             return self._take_signature(payload)
         if code in (Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME):
             return [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)], b""
+        if code == Code.SET_BAUDRATE and len(payload) == 1 and not self._coded:
+            self._coded = True
+            if again := self._ask_again(payload[0]):
+                return [], again
         events = self._take_value(code, payload) if payload else None
         return None if events is None else (events, b"")
+
+    def _ask_again(self, told: int) -> bytes:
+        """Ask in one byte for the rate that was asked for in four, unless it has been understood.
+
+        The command waits anew, in the place and with the time limit that it had.
+        """
+        for pending in self._pending:
+            if pending.item is Item.BAUDRATE:
+                asked = dict(settings_of(pending.request)) if pending.request else {}
+                code = _CODES.get(asked.get(Item.BAUDRATE))
+                return b"" if code in (None, told) else command(Code.SET_BAUDRATE, bytes((code,)))
+        return b""
 
     def _take_signature(self, payload: bytes) -> tuple[list[Event], bytes]:
         if payload or any(pending.item is Item.SIGNATURE for pending in self._pending):

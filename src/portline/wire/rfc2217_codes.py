@@ -149,10 +149,14 @@ QUERIES: Final[Mapping[Item, tuple[int, bytes]]] = {
     Item.DTR: (Code.SET_CONTROL, b"\7"),
     Item.RTS: (Code.SET_CONTROL, b"\x0a"),
     Item.INBOUND_FLOW: (Code.SET_CONTROL, b"\x0d"),
-    Item.LINE_STATE: (Code.NOTIFY_LINESTATE, b""),
-    Item.MODEM_LINES: (Code.NOTIFY_MODEMSTATE, b""),
+    Item.LINE_STATE: (Code.NOTIFY_LINESTATE, b"\0"),
+    Item.MODEM_LINES: (Code.NOTIFY_MODEMSTATE, b"\0"),
 }
-"""How each item is asked for; the masks and purging cannot be."""
+"""How each item is asked for; the masks and purging cannot be.
+
+The states are asked for with the one octet of value that RFC 2217 gives these commands, though it
+says nothing here: without it sredird takes the end of the command, and the byte of data after it,
+for its value."""
 
 _UNOFFERED: Final[Mapping[int, Item]] = {
     17: Item.FLOW_CONTROL,  # DCD holds back what is sent

@@ -46,7 +46,7 @@ def connection(
             "name": name,
             "state": State.LISTENING,
             "reason": "",
-            "listeners": ("127.0.0.1:4001 (raw)",),
+            "places": ("127.0.0.1:4001 (raw)",),
             "port": PortStatus(**(dict.fromkeys(names) | PORT | (port or {}))),
             "peers": peers,
             "config": ServerConnection.model_validate(options or {"port": "/dev/ttyUSB0"}),

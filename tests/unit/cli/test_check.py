@@ -12,6 +12,8 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     path.write_text(
         '[connections.meter]\nport = "/dev/ttyUSB0"\nlisten = ["*:4001", "rfc2217://[::1]:4002"]\n'
         'baudrate = 115200\n[connections.plotter]\nvirtual = "ttyV0"\nlisten = 4003\n'
+        '[connections.sign]\nkind = "udp"\nvirtual = "ttyV1"\nconnect = "192.0.2.7:5000"\n'
+        'listen = "[::]:5001"\n'
     )
     result = CliRunner().invoke(main, ["check", str(path)])
     assert (result.exit_code, result.output.splitlines()) == (
@@ -20,6 +22,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
             f"{path}: ok",
             "  meter: /dev/ttyUSB0 115200-8N1 on raw://*:4001, rfc2217://[::1]:4002",
             "  plotter: virtual port ttyV0 on raw://127.0.0.1:4003",
+            "  sign: virtual port ttyV1 to udp://192.0.2.7:5000, on udp://[::]:5001",
         ],
     )
 

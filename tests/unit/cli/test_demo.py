@@ -31,7 +31,7 @@ def test_a_demo_is_a_connection_of_a_real_port_in_both_protocols() -> None:
             assert connection.port is not None
             assert os.path.exists(connection.port)
             assert connection.baudrate == 4800
-            assert [str(place) for place in connection.listeners()] == [
+            assert [str(place) for place in connection.places()] == [
                 f"raw://{HOST}:{demo.raw_port}",
                 f"rfc2217://{HOST}:{demo.rfc2217_port}",
             ]

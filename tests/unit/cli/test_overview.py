@@ -32,7 +32,7 @@ def test_a_real_port() -> None:
 def test_a_port_that_is_absent() -> None:
     port = {"name": "usb:0403:6001", "path": None, "open": False}
     lines = overview(
-        connection(port=port, state=State.PORT_ABSENT, reason="it is not there", listeners=()), 80
+        connection(port=port, state=State.PORT_ABSENT, reason="it is not there", places=()), 80
     )
     assert lines[:3] == [
         "meter: port absent - it is not there",
@@ -104,7 +104,7 @@ def test_a_counter_without_words_is_shown_all_the_same() -> None:
 
 
 def test_names_move_no_cursor() -> None:
-    made = connection("Zähler \x1b[2J", listeners=("\n",), reason="\r")
+    made = connection("Zähler \x1b[2J", places=("\n",), reason="\r")
     text = "".join(overview(made, 80))
     assert text.isprintable()
     assert "Zähler \\x1b[2J" in text

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from portline.cli.app import main
-from portline.cli.share import connection_options, described
-from portline.config.models import ServerConnection
+from portline.cli.flags import connection_options
+from portline.cli.share import described
+from portline.config.models import ServerConnection, options
 from portline.errors import ConfigError
 from portline.line import Parity
 from tests.unit.cli.conftest import Runs
@@ -21,8 +22,8 @@ def refusals(port: str | None, name: str | None = None, **given: object) -> list
 
 
 def test_there_is_a_flag_for_every_option() -> None:
-    fields = [flag.name for flag in connection_options()]
-    assert fields == [f for f in ServerConnection.model_fields if f not in {"kind", "port"}]
+    fields = [flag.name for flag in connection_options("server", {"port"})]
+    assert fields == [f for f in options(ServerConnection) if f not in {"kind", "port"}]
 
 
 def test_help_shows_the_flags_by_group_with_range_and_default() -> None:
@@ -50,16 +51,16 @@ def test_what_was_given_is_run_and_nothing_else(runs: Runs) -> None:
     assert (result.exit_code, result.output) == (0, "")
     ((config, verbose, announce),) = runs
     meter = config.connections["ttyNONE7"]
-    assert meter.model_fields_set == {"port", "baudrate", "parity", "nodelay"}
+    assert meter.model_fields_set == {"kind", "port", "baudrate", "parity", "nodelay"}
     assert (meter.baudrate, meter.parity, meter.nodelay) == (115200, Parity.EVEN, False)
-    assert [str(place) for place in meter.listeners()] == ["raw://127.0.0.1:4001"]
+    assert [str(place) for place in meter.places()] == ["raw://127.0.0.1:4001"]
     assert (verbose, announce) == (1, True)
 
 
 def test_several_addresses_and_a_name(runs: Runs) -> None:
     arguments = "share --virtual ttyV0 --listen 4001 --listen rfc2217://*:4002 --name scale"
     assert CliRunner().invoke(main, arguments.split()).exit_code == 0
-    places = runs[0][0].connections["scale"].listeners()
+    places = runs[0][0].connections["scale"].places()
     assert [str(place) for place in places] == ["raw://127.0.0.1:4001", "rfc2217://*:4002"]
 
 

@@ -140,7 +140,7 @@ PLANTED = {
     "notify": "true",
     "exclusive": '"no"',
     "buffer-size": '"1GiB"',
-    "kind": '"client"',
+    "kind": '"router"',
     "colour": '"red"',
 }
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from portline.config.models import Address, GatewayConfig, Listen, Protocol, ServerConnection
+from portline.config.models import Address, GatewayConfig, Place, Protocol, ServerConnection
 from portline.config.refusal import faults_of
 from portline.line import FlowControl, LineSettings, Parity, StopBits
 
@@ -31,9 +31,9 @@ def test_a_connection_is_made_of_values_as_people_write_them() -> None:
     assert meter.line_settings() == LineSettings(
         115200, 7, Parity.EVEN, StopBits.TWO, FlowControl.XON_XOFF
     )
-    assert meter.listeners() == (
-        Listen("127.0.0.1", 4001, Protocol.RAW),
-        Listen("::1", 4002, Protocol.RFC2217),
+    assert meter.places() == (
+        Place("127.0.0.1", 4001, Protocol.RAW),
+        Place("::1", 4002, Protocol.RFC2217),
     )
     assert (meter.keepalive, meter.buffer_size) == (60.0, 65536)
     assert (meter.is_virtual, meter.port_name) == (False, "/dev/ttyUSB0")
@@ -42,7 +42,7 @@ def test_a_connection_is_made_of_values_as_people_write_them() -> None:
 def test_what_a_connection_is_that_says_nothing() -> None:
     meter = ServerConnection(virtual="ttyV0")
     assert meter.line_settings() == LineSettings()
-    assert meter.listeners() == (Listen("127.0.0.1", 4001, Protocol.RAW),)
+    assert meter.places() == (Place("127.0.0.1", 4001, Protocol.RAW),)
     assert (meter.keepalive, meter.keepalive_retry, meter.inactivity) == (10.0, 3.0, 0.0)
     assert (meter.receive_from.value, meter.send_to.value) == ("all", "all")
     assert (meter.buffer_size, meter.backlog_size, meter.overflow.value) == (

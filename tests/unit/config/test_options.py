@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from portline.config.models import ServerConnection, options
+from portline.config.models import MODELS, ConnectionConfig, ServerConnection, options
 from portline.config.options import (
     EXCLUSIONS,
     Combination,
@@ -22,19 +22,21 @@ TABLE = {
         "dtr-connected rts-connected dtr-disconnected rts-disconnected"
     ),
     (True, True, True, True): (
-        "kind listen protocol packet-size packet-delimiter packet-strip packet-wait packet-idle "
+        "kind protocol packet-size packet-delimiter packet-strip packet-wait packet-idle "
         "packet-pause keepalive keepalive-retry inactivity when-full idle-after buffer-size "
-        "backlog-size overflow nodelay"
+        "buffer-overflow backlog-size overflow nodelay listen connect connect-to proxy "
+        "connect-timeout retry retry-max interface multicast-ttl multicast-loop datagram-size "
+        "accept max-learned forget-after"
     ),
     (True, False, True, False): "max-connections receive-from send-to",
     (False, False, True, True): (
-        "overlap strict-baudrate listen-when-open cts-connected dsr-connected "
+        "overlap strict-baudrate listen-when-open connect-when-open cts-connected dsr-connected "
         "dcd-connected ri-connected cts-disconnected dsr-disconnected dcd-disconnected "
         "ri-disconnected"
     ),
     (False, True, False, True): "notify allow-dtr allow-rts allow-break",
-    (False, True, False, False): "allow-settings",
-    (False, False, False, True): "allow-cts allow-dsr allow-dcd allow-ri",
+    (False, True, False, False): "allow-settings cross-lines",
+    (False, False, False, True): "answers allow-cts allow-dsr allow-dcd allow-ri",
 }
 
 
@@ -49,26 +51,29 @@ def test_each_option_applies_where_the_table_says(
 
 
 def test_the_table_speaks_of_options_that_exist() -> None:
-    assert set(EXCLUSIONS) <= set(options(ServerConnection))
+    assert set(EXCLUSIONS) <= {field for model in MODELS.values() for field in options(model)}
 
 
 def test_the_table_of_this_test_has_every_option_once() -> None:
     keys = [key for keys in TABLE.values() for key in keys.split()]
     chosen_between = {"port", "virtual"}  # by a rule of their own: exactly one of them
-    assert sorted(keys) == sorted(set(map(key_of, options(ServerConnection))) - chosen_between)
+    known = {key_of(field) for model in MODELS.values() for field in options(model)}
+    assert sorted(keys) == sorted(known - chosen_between)
 
 
-def test_every_field_is_an_option_and_explains_itself() -> None:
-    known = options(ServerConnection)
-    assert list(known) == list(ServerConnection.model_fields)
+@pytest.mark.parametrize("model", MODELS.values())
+def test_every_field_is_an_option_and_explains_itself(model: type[ConnectionConfig]) -> None:
+    known = options(model)
+    assert set(known) == set(model.model_fields)
     for field, option in known.items():
         assert option.text[0].isupper(), field
         assert not option.text.endswith("."), field
-        assert option.why or field in {"kind", "port", "virtual"}, field
+        assert option.why or field in {"kind", "port", "virtual", "connect", "proxy"}, field
 
 
-def test_the_options_stand_in_the_order_of_the_groups() -> None:
-    groups = [option.group for option in options(ServerConnection).values()]
+@pytest.mark.parametrize("model", MODELS.values())
+def test_the_options_stand_in_the_order_of_the_groups(model: type[ConnectionConfig]) -> None:
+    groups = [option.group for option in options(model).values()]
     assert groups == sorted(groups, key=list(Group).index)
 
 

@@ -37,6 +37,17 @@ def test_a_key_that_is_no_option_is_told_with_the_nearest() -> None:
     assert unknown("xyz", FIELDS) == "unknown option; take it out"
 
 
+def test_a_key_of_another_kind_is_told_with_the_kinds_that_have_it() -> None:
+    said = folded({"connect-to": "all"}, FIELDS, "server", {"connect_to": ["client"]})[1]
+    assert said == [
+        Fault(
+            ("connect-to",),
+            "is an option of kind client, and this is of kind server; "
+            "take it out, or write another kind",
+        )
+    ]
+
+
 def test_a_port_is_needed_and_one_is_enough() -> None:
     assert contradictions({"port": "/dev/x"}) == []
     assert contradictions({"virtual": "x"}) == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.config.values import Address, Listen, Protocol
+from portline.config.values import Address, Place, Protocol
 
 HOSTS = st.one_of(
     st.ip_addresses().map(str),
@@ -96,6 +96,6 @@ def test_which_addresses_exclude_each_other(one: str, other: str, overlap: bool)
 
 
 def test_a_listener_has_the_protocol_of_its_address_or_of_the_connection() -> None:
-    assert Address("::1", 1).resolved(Protocol.RFC2217) == Listen("::1", 1, Protocol.RFC2217)
+    assert Address("::1", 1).resolved(Protocol.RFC2217) == Place("::1", 1, Protocol.RFC2217)
     own = Address("::1", 1, Protocol.RAW).resolved(Protocol.RFC2217)
     assert str(own) == "raw://[::1]:1"

@@ -51,7 +51,7 @@ def status(config: ServerConnection) -> ConnectionStatus:
         name="meter",
         state=State.CONNECTED,
         reason="",
-        listeners=("127.0.0.1:4001 (raw)",),
+        places=("127.0.0.1:4001 (raw)",),
         port=port,
         peers=(peer,),
         config=config,
@@ -67,7 +67,7 @@ def test_it_tells_everything_in_plain_values() -> None:
         "name",
         "state",
         "reason",
-        "listeners",
+        "places",
         "port",
         "peers",
         "rates",
@@ -112,6 +112,9 @@ def test_it_tells_everything_in_plain_values() -> None:
             "waiting": 0,
             "dropped": 0,
             "malformed": 0,
+            "signature": "",
+            "unanswered": 0,
+            "remote": [],
         }
     ]
 

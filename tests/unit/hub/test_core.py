@@ -126,3 +126,20 @@ def test_who_has_left_is_forgotten() -> None:
     assert not hub.fell_behind("a", now=0.0)
     assert hub.deadline() is None
     assert not hub.held
+
+
+def test_who_cannot_hear_is_never_chosen_to() -> None:
+    hub: Hub[str] = Hub(send_to=Selection.LAST)
+    hub.join("deaf", hears=False)
+    assert hub.hear(b"x") == ()
+    assert hub.speak("deaf", 3)
+    hub.join("a")
+    hub.join("deafer", hears=False)
+    assert hub.hear(b"xy") == ("a",)
+    hub.choose(receive_from=Selection.ALL, send_to=Selection.LAST_ACTIVE)
+    assert hub.hear(b"z") == ()
+    assert (hub.unheard, hub.spoken) == (2, 3)
+    hub.leave("deaf")
+    hub.join("deaf")
+    hub.speak("deaf", 1)
+    assert hub.hear(b"x") == ("deaf",)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.hub.keep import Keep
+from portline.hub.policy import BufferOverflow
 
 
 def test_it_keeps_the_first_bytes_and_counts_the_rest() -> None:
@@ -94,24 +96,77 @@ def test_settling_twice_or_telling_too_much_changes_nothing() -> None:
 def test_another_size() -> None:
     keep = Keep(5)
     keep.add(b"abcde")
-    keep.resize(3)
+    keep.resize(3, BufferOverflow.DROP_NEWEST)
     keep.add(b"x")
     assert (len(keep), keep.discarded) == (3, 3)
-    keep.resize(10)
+    keep.resize(10, BufferOverflow.DROP_NEWEST)
     keep.lend()
     keep.add(b"fghijkl")
-    keep.resize(4)
+    keep.resize(4, BufferOverflow.DROP_NEWEST)
     keep.got(1)
     keep.settle()
     assert (keep.empty(), keep.discarded) == (b"abcg", 8)
 
 
+def test_the_oldest_may_go_instead() -> None:
+    keep = Keep(4, BufferOverflow.DROP_OLDEST)
+    keep.add(b"abcdef")
+    keep.add(b"g")
+    assert (keep.empty(), keep.discarded) == (b"defg", 3)
+
+
+def test_the_oldest_that_was_lent_goes_and_is_counted_when_it_is_settled() -> None:
+    keep = Keep(4, BufferOverflow.DROP_OLDEST)
+    keep.add(b"ab")
+    keep.lend()
+    keep.add(b"cde")
+    keep.add(b"fgh")
+    assert keep.discarded == 2
+    keep.got(1)
+    keep.settle()
+    assert (keep.empty(), keep.discarded) == (b"efgh", 3)
+
+
+def test_what_is_held_back_in_the_port_is_never_discarded() -> None:
+    keep = Keep(4, BufferOverflow.HOLD)
+    assert not keep.full
+    keep.add(b"abcdef")
+    assert keep.full
+    keep.add(b"g")
+    assert (keep.empty(), keep.discarded, keep.full) == (b"abcdefg", 0, False)
+    assert Keep(0, BufferOverflow.HOLD).full
+
+
+@pytest.mark.parametrize(
+    ("overflow", "kept", "discarded"),
+    [
+        (BufferOverflow.DROP_NEWEST, b"abcd", 2),
+        (BufferOverflow.DROP_OLDEST, b"cdef", 2),
+        (BufferOverflow.HOLD, b"abcdef", 0),
+    ],
+)
+def test_what_is_put_back_comes_first(
+    overflow: BufferOverflow, kept: bytes, discarded: int
+) -> None:
+    keep = Keep(4, overflow)
+    keep.add(b"def")
+    keep.put_back(b"abc")
+    assert (keep.empty(), keep.discarded) == (kept, discarded)
+
+
 PIECES = st.lists(st.tuples(st.binary(max_size=9), st.integers(0, 9)), max_size=20)
 
 
-@given(st.integers(0, 20), PIECES)
-def test_every_byte_is_got_kept_or_discarded(limit: int, pieces: list[tuple[bytes, int]]) -> None:
-    keep = lent(limit)
+@given(
+    st.integers(0, 20),
+    st.sampled_from((BufferOverflow.DROP_NEWEST, BufferOverflow.DROP_OLDEST)),
+    PIECES,
+)
+def test_every_byte_is_got_kept_or_discarded(
+    limit: int, overflow: BufferOverflow, pieces: list[tuple[bytes, int]]
+) -> None:
+    keep = Keep(limit, overflow)
+    keep.lend()
     end = got = 0
     for piece, more in pieces:
         keep.add(bytes(range(end, end + len(piece))))

@@ -4,7 +4,13 @@ import os
 import socket
 from pathlib import Path
 
-from portline.net.address import display, display_sockaddr, host_of, tcp_holder
+from portline.net.address import (
+    display,
+    display_sockaddr,
+    host_of,
+    tcp_holder,
+    udp_holder,
+)
 
 
 def test_addresses_as_people_write_them() -> None:
@@ -40,3 +46,11 @@ def test_what_cannot_be_seen_is_not_named(tmp_path: Path) -> None:
     (process / "3").symlink_to("socket:[4711]")
     assert tcp_holder(4001, tmp_path) == "ser2net (pid 77)"
     assert tcp_holder(4002, tmp_path) is None
+
+
+def test_who_receives_on_a_udp_port_is_named() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        holder = udp_holder(sock.getsockname()[1])
+    assert holder is not None
+    assert holder.endswith(f"(pid {os.getpid()})")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -317,5 +318,81 @@ def test_finishing_waits_for_a_peer_that_has_ended_but_reads_slowly(run: Run) ->
         assert len(await read(wire.far, size)) == size
         assert await wire.lost() == (size, 0)
         wire.far.close()
+
+    run(scenario())
+
+
+# --- what the other machine has not got -----------------------------------------------------------
+
+
+def test_what_is_acknowledged_is_not_retained(run: Run) -> None:
+    async def main() -> None:
+        link, far, owner = pair()
+        link.retain()
+        link.start(owner)
+        for _ in range(5):
+            link.write(bytes(40_000))
+            await read(far, 40_000)
+        await until(lambda: link.acked == link.sent)
+        link.write(b"end")
+        await read(far, 3)
+        await until(lambda: link.unacknowledged() == (b"", 0))
+        link.abort()
+        far.close()
+
+    run(main())
+
+
+def test_what_a_dead_peer_did_not_get_is_there_when_the_link_is_closed(run: Run) -> None:
+    async def main() -> None:
+        link, far, owner = pair()
+        link.retain()
+        link.start(owner)
+        written = b""
+        while len(written) < 8_000_000:  # more than the kernels take
+            written += (piece := random.randbytes(50_000))
+            link.write(piece)
+        got = await read(far, 1_000_000)
+        reset(far)
+        await until(lambda: link.closed)
+        rest, skipped = link.unacknowledged()
+        assert written.endswith(rest)
+        acknowledged = len(written) - len(rest) + skipped
+        assert len(got) <= acknowledged <= link.sent
+        assert 0 <= skipped < 50_000
+
+    run(main())
+
+
+def test_a_dialled_connection_counts_from_its_first_byte(run: Run) -> None:
+    """The kernel counts our SYN among what is acknowledged, where we have connected."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            near = socket.create_connection(server.getsockname())
+            far, _ = server.accept()
+        link = StreamLink(asyncio.get_running_loop(), near, "peer")
+        link.start(Owner())
+        assert link.acked == 0
+        link.write(b"abc")
+        far.setblocking(False)
+        assert await read(far, 3) == b"abc"
+        await until(lambda: link.acked == 3)
+        link.abort()
+        far.close()
+
+    run(main())
+
+
+def test_a_link_answers_for_its_socket(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, _owner = pair()
+        link.configure(nodelay=True, keepalive=20, retry=5)
+        assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+        assert (link.hears, link.dead(19), link.has_left()) == (True, False, False)
+        far.close()
+        await until(link.has_left)
+        link.abort()
+        link.configure(nodelay=True, keepalive=20, retry=5)  # it is too late, and no matter
 
     run(scenario())

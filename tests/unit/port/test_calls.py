@@ -223,6 +223,25 @@ def test_a_plain_line_needs_no_help() -> None:
     assert not is_plain(LineSettings(parity=Parity.EVEN))
 
 
+@pytest.mark.parametrize(
+    ("request_number", "size", "drain"),
+    [
+        (calls.TCSETS, 36, False),
+        (calls.TCSETSW, 36, True),
+        (calls.TCSETSF, 36, True),
+        (calls.TCSETS2, 44, False),
+        (calls.TCSETSW2, 44, True),
+        (calls.TCSETSF2, 44, True),
+    ],
+)
+def test_some_settings_wait_for_the_data_before(
+    request_number: int, size: int, drain: bool
+) -> None:
+    meant = meaning(request_number, 1, pack(Attributes())[:size])
+    assert isinstance(meant, WriteSettings)
+    assert meant.drain is drain
+
+
 def test_a_setting_that_is_told_is_complete() -> None:
     raw = pack(termios2.encode(LineSettings(19200, 7, Parity.EVEN), Attributes()))
     meant = meaning(calls.TCSETS2, 1, raw)

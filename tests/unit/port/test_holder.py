@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,34 @@ def test_lock_files_of_uucp(proc: Path, tmp_path: Path, contents: bytes, pid: in
 
 def test_no_lock_file(tmp_path: Path, proc: Path) -> None:
     assert uucp_holder("/dev/ttyUSB0", tmp_path, proc) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "ours"),
+    [
+        (["python3", "-m", "portline", "serve"], True),
+        (["/usr/bin/python3", "/opt/x/bin/portline", "demo"], True),
+        (["vi", "/etc/portline/portline.toml"], False),
+        (["socat", "pty", "tcp:portline:1"], False),
+        (None, True),
+    ],
+)
+def test_who_may_be_a_portline(tmp_path: Path, words: list[str] | None, ours: bool) -> None:
+    if words is not None:
+        (tmp_path / "7").mkdir()
+        (tmp_path / "7/cmdline").write_text("\0".join([*words, ""]))
+    assert Holder(7).is_portline(tmp_path) is ours
+
+
+def test_when_a_process_began(tmp_path: Path) -> None:
+    begun = Holder(os.getpid()).begun()
+    assert begun is not None
+    assert begun < time.time()
+    assert Holder(7).begun(tmp_path) is None
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_text("7 (a ) b) S " + " ".join(map(str, range(3, 25))))
+    later = Holder(7).begun(tmp_path)
+    (tmp_path / "7/stat").write_text("7 (x) S")
+    assert Holder(7).begun(tmp_path) is None
+    assert later is not None
+    assert later <= begun

@@ -43,6 +43,8 @@ class Port:
         self.application_state = PortState(LineSettings(115200), dtr=True, rts=True)
         self.did: list[Action] = []
         self.read = True
+        self.taken = 0
+        self.draining: list[Callable[[], None]] = []
 
     def application_did(self, what: Action) -> None:
         self.did.append(what)
@@ -51,6 +53,12 @@ class Port:
 
     def all_read(self) -> bool:
         return self.read
+
+    def drain(self, done: Callable[[], None]) -> None:
+        self.draining.append(done)
+
+    def has_left(self) -> None:
+        self.draining.pop(0)()
 
 
 class Supervisor:
@@ -169,33 +177,91 @@ def test_the_others_hear_it_too(served: Any) -> None:
     served(scenario)
 
 
-def test_a_drain_ends_when_all_is_read(served: Any) -> None:
+def test_a_drain_ends_when_all_is_read_and_has_left(served: Any) -> None:
     async def scenario(bench: Bench) -> None:
-        supervisor = bench.supervisor()
+        supervisor, port = bench.supervisor(), bench.port
         await supervisor.hear()
-        supervisor.say(Asked(1, DrainFirst()))
-        assert await supervisor.hear() == Done(1)
-        bench.port.read = False
+        port.read = False
         supervisor.say(Asked(2, DrainFirst()), Asked(3, DrainFirst()), Asked(4, SetBreak(True)))
         assert await supervisor.hear() == Done(4)
         await asyncio.sleep(3 * lines_server.DRAIN_POLL)
-        bench.port.read = True
+        assert not port.draining
+        port.read = True
+        await until(lambda: port.draining)
+        supervisor.say(Asked(5, SetBreak(False)))
+        assert await supervisor.hear() == Done(5)
+        port.has_left()
         assert [await supervisor.hear(), await supervisor.hear()] == [Done(2), Done(3)]
 
     served(scenario)
 
 
-def test_drains_are_bounded(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_drain_waits_for_what_was_written_before_it(served: Any) -> None:
+    async def scenario(bench: Bench) -> None:
+        supervisor, port = bench.supervisor(), bench.port
+        await supervisor.hear()
+        supervisor.say(Asked(1, DrainFirst()), Asked(2, DrainFirst()), Asked(3, DrainFirst()))
+        supervisor.say(Asked(4, SetBreak(True)))
+        assert await supervisor.hear() == Done(4)
+        assert len(port.draining) == 1
+        port.has_left()
+        assert await supervisor.hear() == Done(1)
+        assert len(port.draining) == 1
+        port.has_left()
+        assert [await supervisor.hear(), await supervisor.hear()] == [Done(2), Done(3)]
+        assert not port.draining
+
+    served(scenario)
+
+
+def test_the_oldest_of_too_many_drains_is_answered(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lines_server, "DRAINS_MAX", 1)
 
     async def scenario(bench: Bench) -> None:
-        supervisor = bench.supervisor()
+        supervisor, port = bench.supervisor(), bench.port
         await supervisor.hear()
-        bench.port.read = False
+        for first, read in ((1, True), (3, False)):
+            port.read = read
+            supervisor.say(Asked(first, DrainFirst()), Asked(first + 1, DrainFirst()))
+            assert await supervisor.hear() == Done(first)
+            port.read = True
+            if first == 1:
+                port.has_left()  # the one that is answered already
+            await until(lambda: port.draining)
+            port.has_left()
+            assert await supervisor.hear() == Done(first + 1)
+
+    served(scenario)
+
+
+def test_a_drain_gives_up_where_nothing_is_read(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines_server, "STALL_LIMIT", 10 * lines_server.DRAIN_POLL)
+
+    async def scenario(bench: Bench) -> None:
+        supervisor, port = bench.supervisor(), bench.port
+        await supervisor.hear()
+        port.read = False
+        supervisor.say(Asked(1, DrainFirst()))
+        assert await supervisor.hear() == Done(1)
+        assert not port.draining
+
+    served(scenario)
+
+
+def test_who_leaves_while_it_drains_is_forgotten(served: Any) -> None:
+    async def scenario(bench: Bench) -> None:
+        supervisor, port = bench.supervisor(), bench.port
+        await supervisor.hear()
         supervisor.say(Asked(1, DrainFirst()), Asked(2, DrainFirst()))
-        assert await supervisor.hear() == Done(2)
+        await until(lambda: port.draining)
         supervisor.socket.close()
         await until(lambda: not bench.server.attended)
+        port.has_left()
+        assert not port.draining
 
     served(scenario)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,34 @@ def test_the_program_that_serves_a_name_is_named(tmp_path: Path) -> None:
         os.close(slave)
     assert str(caught.value).count(path) == 1
     assert caught.value.holder is not None
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_number_that_was_given_to_another_program_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    monkeypatch.setattr("portline.port.holder.Holder.is_portline", lambda holder: ours)
+    for attempt in count():
+        path = f"{tmp_path}/port{attempt}"
+        master, slave = os.openpty()
+        name = os.ttyname(slave)
+        os.close(master)
+        os.close(slave)
+        os.symlink(name, path)
+        clock = tmp_path / "clock"
+        while clock.touch() or clock.stat().st_ctime_ns == os.lstat(path).st_ctime_ns:
+            pass  # the kernel's clock for files moves once in some milliseconds
+        master, slave = os.openpty()
+        try:
+            if os.ttyname(slave) != name:
+                continue  # somebody else was quicker
+            with pytest.raises(PortBusy) if ours else nullcontext():
+                place(tmp_path).put(path, GONE)
+            assert os.readlink(path) == (name if ours else GONE)
+        finally:
+            os.close(master)
+            os.close(slave)
+        return
 
 
 def test_the_folder_goes_with_the_last_link(

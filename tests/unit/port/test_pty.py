@@ -669,21 +669,25 @@ def test_what_was_written_before_comes_before(run: Run, tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_draining_waits_until_everything_is_read(run: Run, tmp_path: Path) -> None:
+def test_draining_waits_until_everything_is_read_and_has_left(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         bench = VirtualBench(tmp_path)
         far = await bench.open()
         terminals, terminal = await supervisor(bench)
-        await terminal.drained()
         bench.port.pause_reading()
         await far.write(b"waits")
         assert not bench.virtual.all_read()
         async with asyncio.TaskGroup() as group:
             draining = group.create_task(terminal.drained())
             await turns()
-            assert not draining.done()
+            assert not bench.owner.draining
             bench.port.resume_reading()
-        assert bench.owner.received == b"waits"
+            await until(lambda: bench.owner.draining)
+            assert bench.owner.received == b"waits"
+            assert bench.virtual.taken == len(b"waits")
+            await turns()
+            assert not draining.done()
+            bench.owner.draining.pop()()
         terminals.close()
         bench.close()
         assert bench.virtual.all_read()

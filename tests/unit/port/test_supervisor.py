@@ -243,6 +243,45 @@ def test_draining_waits_for_the_serving_side(supervised: Callable[[Any], None]) 
     supervised(scenario)
 
 
+@pytest.mark.parametrize(
+    ("when", "drains"), [(termios.TCSANOW, 0), (termios.TCSADRAIN, 1), (termios.TCSAFLUSH, 1)]
+)
+def test_settings_that_wait_for_the_data_before(
+    supervised: Callable[[Any], None], when: int, drains: int
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        def faster() -> None:
+            found = termios.tcgetattr(bench.slave)
+            found[4] = found[5] = termios.B230400
+            termios.tcsetattr(bench.slave, when, found)
+
+        said: list[object] = []
+        bench.terminal.on_drain = lambda: said.extend(bench.terminal.told)
+        await bench.does(faster)
+        assert bench.terminal.drains == drains
+        assert said == []  # the settings come after it
+        assert bench.terminal.state.settings.baudrate == 230400
+
+    supervised(scenario)
+
+
+def test_a_signal_interrupts_draining(supervised: Callable[[Any], None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        before = signal.signal(signal.SIGUSR1, lambda *_: None)
+        try:
+            bench.terminal.stuck = True
+            drain = bench.begins(TCSBRK, 1)
+            await until(lambda: bench.terminal.drains)
+            signal.pthread_kill(bench.thread.ident, signal.SIGUSR1)
+            with pytest.raises(InterruptedError):
+                await asyncio.wrap_future(drain)
+            await until(lambda: not bench.held)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    supervised(scenario)
+
+
 # --- settings -------------------------------------------------------------------------------------
 
 

@@ -10,11 +10,12 @@ from types import TracebackType
 
 import pytest
 
-from portline.config.models import ServerConnection
+from portline.config.models import ClientConnection, ConnectionConfig, ServerConnection
 from portline.line import PortState
 from portline.port.base import PortOwner
 from portline.service import connection as module
 from portline.service.connection import Connection
+from portline.service.reception import Reception
 from portline.service.session import Session
 from tests.memory import MemoryPort
 from tests.peers import Asker, Peer
@@ -25,10 +26,12 @@ class Stage:
     """A connection named "meter", within ``async with``; the test plays its device and peers."""
 
     def __init__(self, **options: object) -> None:
-        table = {"port": "/dev/ttyNONE0", "listen": "127.0.0.1:0"}
+        client = options.get("kind") == "client"
+        table = {"port": "/dev/ttyNONE0"} | ({} if client else {"listen": "127.0.0.1:0"})
         if "virtual" in options:
             del table["port"]
-        self.config = ServerConnection.model_validate(table | options)
+        model = ClientConnection if client else ServerConnection
+        self.config: ConnectionConfig = model.model_validate(table | options)
         self.connection = Connection("meter", self.config, asyncio.get_running_loop())
         port = self.connection.port
         assert isinstance(port, MemoryPort)
@@ -51,7 +54,8 @@ class Stage:
         self.connection.close()
 
     def tcp_port(self, listener: int = 0) -> int:
-        return int(self.connection.entrance.listeners[listener].address.rpartition(":")[2])
+        assert isinstance(self.connection.network, Reception)
+        return int(self.connection.network.entrance.listeners[listener].address.rpartition(":")[2])
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -92,7 +96,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     """Make a stage; the log lines of its connection are in ``caplog``."""
 
     def memory_port(
-        config: ServerConnection, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
+        config: ConnectionConfig, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
     ) -> MemoryPort:
         return MemoryPort(
             owner, PortState(settings=config.line_settings()), virtual=config.is_virtual

@@ -33,6 +33,9 @@ class Clock:
     def call_later(self, wait: float, call: Callable[..., object], *arguments: Any) -> Timer:
         return self.call_at(self.now + wait, call, *arguments)
 
+    def call_soon(self, call: Callable[..., object], *arguments: Any) -> Timer:
+        return self.call_at(self.now, call, *arguments)
+
     @property
     def waiting(self) -> list[float]:
         return sorted(timer.when - self.now for timer in self.timers)
@@ -70,10 +73,17 @@ class Listener:
         self.log: list[str] = []
         self.active_at = self.connected_at = now
         self.link = self
-        self.socket = self
         self.outbox = self
         self.size = 0
+        self.owes = False
+        self.stuck: int | None = None
         self.left: Callable[[], object] = lambda: None
+
+    def stuck_at(self) -> int | None:
+        return self.stuck
+
+    def dead(self, silence: float) -> bool:
+        return self.owes
 
     def shrink(self) -> None:
         self.log.append("shrink")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from portline.cli.demo import free_port
 from portline.config.changes import REMAKES, changes
-from portline.config.models import GatewayConfig, ServerConnection, options
+from portline.config.models import ConnectionConfig, GatewayConfig, ServerConnection, options
 from portline.line import LineSettings, PortState, SetLine, SetModem
 from portline.service import adoption
 from portline.service.connection import Connection
@@ -28,13 +28,13 @@ def adopt(stage: Stage, **options: object) -> None:
     """Give the connection another configuration, as a reload does."""
     before = stage.config
     table = {name: getattr(before, name) for name in before.model_fields_set} | options
-    stage.config = ServerConnection.model_validate(table)
+    stage.config = type(before).model_validate(table)
     for change in changes(only(NAME, before), only(NAME, stage.config)).changed:
         assert not change.remakes
         adoption.adopt(stage.connection, change.name, stage.config, change.fields)
 
 
-def only(name: str, connection: ServerConnection) -> GatewayConfig:
+def only(name: str, connection: ConnectionConfig) -> GatewayConfig:
     return GatewayConfig(connections={name: connection})
 
 
@@ -66,8 +66,11 @@ OTHER_VALUES: Mapping[str, object] = {
     "send_to": "last-active",
     "notify": False,
     "allow_settings": False,
+    "answers": "strict",
+    "cross_lines": True,
     "buffer_size": 100,
     "backlog_size": 100_000,
+    "buffer_overflow": "drop-oldest",
     "overflow": "disconnect",
     "nodelay": False,
     "allow_dtr": False,
@@ -97,7 +100,8 @@ def rules_of(connection: Connection) -> dict[str, object]:
         "policies": (connection.hub.receive_from, connection.hub.send_to),
         "keep": connection.hub.keep.limit,
         "door": [
-            getattr(connection.door, name) for name in ("name", "limit", "when_full", "idle_after")
+            getattr(connection.network.door, name)
+            for name in ("name", "limit", "when_full", "idle_after")
         ],
         "permissions": connection.permissions,
         "overflow": connection.pace.overflow,
@@ -106,7 +110,7 @@ def rules_of(connection: Connection) -> dict[str, object]:
         "inputs": connection.inputs.rules,
         "settings": connection.port.state.settings,
         "tenancy": connection.tenancy._config,
-        "places": [place for place, _ in connection.entrance._doors],
+        "places": [place for place, _ in connection.network.entrance._doors],
         "log": connection.log.extra,
     }
 
@@ -259,12 +263,12 @@ def test_a_port_that_is_to_stay_open_again_is_not_closed(run: Run, stage: Play) 
 def test_it_listens_elsewhere_and_its_peers_stay(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(listen=["127.0.0.1:0", "rfc2217://127.0.0.1:0"]) as meter:
-            first, second = meter.connection.entrance.listeners
+            first, second = meter.connection.network.entrance.listeners
             peer = await meter.peer()
             adopt(meter, listen=["rfc2217://127.0.0.1:0", "127.0.0.2:0"])
-            assert meter.connection.entrance.listeners[0] is second
+            assert meter.connection.network.entrance.listeners[0] is second
             assert not first.listening
-            await until(lambda: meter.connection.entrance.listeners[1].listening)
+            await until(lambda: meter.connection.network.entrance.listeners[1].listening)
             meter.connection.port_data(b"still here")
             await peer.hears(b"still here")
 
@@ -277,7 +281,7 @@ def test_a_protocol_that_is_not_offered_any_more_ends(run: Run, stage: Play) -> 
             peer = await meter.peer()
             adopt(meter, protocol="rfc2217")
             assert await peer.hears_end() == b""
-            await until(lambda: meter.connection.entrance.listeners[0].listening)
+            await until(lambda: meter.connection.network.entrance.listeners[0].listening)
             await meter.asker()
 
     run(scenario())
@@ -286,7 +290,7 @@ def test_a_protocol_that_is_not_offered_any_more_ends(run: Run, stage: Play) -> 
 def test_it_listens_only_while_the_port_is_open_from_now_on(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyV0") as plc:
-            (listener,) = plc.connection.entrance.listeners
+            (listener,) = plc.connection.network.entrance.listeners
             adopt(plc, listen_when_open=True)
             assert not listener.listening
             plc.port.use(True)
@@ -315,7 +319,7 @@ def test_two_connections_may_swap_their_addresses(run: Run, stage: Play) -> None
         async with stage(listen=ports[0]) as one, stage(listen=ports[1]) as other:
             adopt(one, listen=ports[1])
             adopt(other, listen=ports[0])
-            listeners = [each.connection.entrance.listeners[0] for each in (one, other)]
+            listeners = [each.connection.network.entrance.listeners[0] for each in (one, other)]
             await until(lambda: all(each.listening or each.error for each in listeners))
             assert [each.error for each in listeners] == [None, None]
 

@@ -185,7 +185,9 @@ def test_who_lingers_and_reads_nothing_is_not_collected_for_without_end(
                 assert session.outbox.size < 3 * 65536
                 meter.connection.port_data(b"x" * 65536)
             keep = meter.connection.hub.keep
-            assert meter.connection.hub.heard == session.link.acked + keep.discarded
+            # What it got may be acknowledged late, and is found out by the time that has passed.
+            got = meter.connection.hub.heard - keep.discarded
+            assert session.link.acked <= got <= session.link.sent
             assert meter.connection.departures.dropped == 0
 
     run(scenario())
@@ -327,7 +329,7 @@ def test_applications_come_and_go_at_a_virtual_port(
 ) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyV0", listen_when_open=True) as meter:
-            (listener,) = meter.connection.entrance.listeners
+            (listener,) = meter.connection.network.entrance.listeners
             assert (listener.listening, meter.port.application.there) == (False, False)
             meter.port.use(True)
             assert (listener.listening, meter.port.application.there) == (True, True)

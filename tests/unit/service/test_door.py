@@ -33,7 +33,7 @@ def test_one_too_many_is_told_who_came_first(run: Run, stage: Play) -> None:
                 rf"{re.escape(first.address)} {SINCE}\); try again later\r\n",
                 told,
             )
-            assert meter.connection.door.turned_away == 1
+            assert meter.connection.network.door.turned_away == 1
             second.close()
             await until(lambda: len(meter.sessions) == 1)
             await meter.peer()
@@ -83,12 +83,12 @@ def test_a_newcomer_waits_while_the_old_one_leaves(run: Run, stage: Play, patch:
             old.close()
             await until(lambda: module.has_left(meter.sessions[0]))
             new = meter.knock()
-            await until(lambda: meter.connection.door._waiting)
+            await until(lambda: meter.connection.network.door._waiting)
             new.send(b" and first ones")
             meter.connection.port_full(False)
             await until(lambda: meter.port.written == b"last words and first ones")
             assert [peer.name for peer in meter.sessions] == [new.address]
-            assert meter.connection.door.turned_away == 0
+            assert meter.connection.network.door.turned_away == 0
 
     run(scenario())
 
@@ -140,10 +140,10 @@ def test_a_flood_is_closed_without_a_word(run: Run, stage: Play, patch: PatchDoo
             flood = [meter.knock() for _ in range(4)]
             told = [await peer.hears_end() for peer in flood]
             assert [bool(text) for text in told] == [True, True, False, False]
-            assert meter.connection.door.turned_away == 4
+            assert meter.connection.network.door.turned_away == 4
             for peer in flood:
                 peer.close()
-            await until(lambda: all(link.closed for link in meter.connection.door._leaving))
+            await until(lambda: all(link.closed for link in meter.connection.network.door._leaving))
             assert await meter.knock().hears_end()  # there is time for a word again
 
     run(scenario())
@@ -157,12 +157,12 @@ def test_a_stop_closes_those_who_wait_and_those_who_are_told(
         async with stage(max_connections=1) as meter:
             old = await meter.peer()
             refused = meter.knock()
-            await until(lambda: meter.connection.door.turned_away)
+            await until(lambda: meter.connection.network.door.turned_away)
             meter.connection.port_full(True)
             old.close()
             await until(lambda: module.has_left(meter.sessions[0]))
             waiting = meter.knock()
-            await until(lambda: meter.connection.door._waiting)
+            await until(lambda: meter.connection.network.door._waiting)
             meter.connection.stop(0.1)
             assert b"in use by" in await refused.hears_end()
             assert await waiting.hears_end() == b""
@@ -174,12 +174,12 @@ def test_a_stop_closes_those_who_wait_and_those_who_are_told(
 def test_it_is_full_as_long_as_somebody_is_in(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(max_connections=1) as meter:
-            assert not meter.connection.door.full("raw")
+            assert not meter.connection.network.door.full("raw")
             peer = await meter.peer()
-            assert meter.connection.door.full("raw")
+            assert meter.connection.network.door.full("raw")
             peer.close()
             await meter.alone()
-            assert not meter.connection.door.full("raw")
+            assert not meter.connection.network.door.full("raw")
 
     run(scenario())
 
@@ -213,7 +213,10 @@ def test_a_newcomer_takes_the_place_of_the_oldest(
             assert old.end == "FIN"
             assert b"portline" not in farewell
             await until(lambda: names(meter) == [new.address])
-            assert (meter.connection.door.replaced, meter.connection.door.turned_away) == (1, 0)
+            assert (
+                meter.connection.network.door.replaced,
+                meter.connection.network.door.turned_away,
+            ) == (1, 0)
         gone = f"peer gone peer={old.address}"
         reason = f'reason="replaced by {new.address} (when-full = replace-oldest)"'
         lines = [line for line in caplog.messages if gone in line]
@@ -263,7 +266,7 @@ def test_newcomers_do_not_chase_each_other(run: Run, stage: Play) -> None:
             await meter.peer()
             await meter.peer()
             crowd = [meter.knock() for _ in range(20)]
-            door = meter.connection.door
+            door = meter.connection.network.door
             await until(lambda: door.replaced + door.turned_away == 20)
             assert (door.replaced, door.turned_away) == (FIGHT, 20 - FIGHT)
             told = (await crowd[-1].hears_end()).decode()
@@ -321,11 +324,11 @@ def test_the_place_of_who_is_leaving_comes_first(run: Run, stage: Play, patch: P
             leaver.close()
             await until(lambda: module.has_left(meter.sessions[1]))
             new = meter.knock()
-            await until(lambda: meter.connection.door._waiting)
+            await until(lambda: meter.connection.network.door._waiting)
             meter.connection.port_full(False)
             await until(lambda: names(meter) == [oldest.address, new.address])
             assert meter.port.written == b"last words"
-            assert meter.connection.door.replaced == 0
+            assert meter.connection.network.door.replaced == 0
 
     run(scenario())
 
@@ -342,10 +345,10 @@ def test_who_is_leaving_for_too_long_gives_way_before_others(
             leaver.close()
             await until(lambda: module.has_left(meter.sessions[1]))
             new = meter.knock()
-            await until(lambda: meter.connection.door._waiting)
+            await until(lambda: meter.connection.network.door._waiting)
             meter.port.sent += 1  # the device takes data, if slowly
             await until(lambda: names(meter) == [oldest.address, new.address])
-            assert meter.connection.door.replaced == 1
+            assert meter.connection.network.door.replaced == 1
 
     run(scenario())
 
@@ -357,12 +360,12 @@ def test_where_more_are_inside_than_may_be_as_many_as_needed_give_way(
         async with stage(max_connections=3, when_full="replace-oldest") as meter:
             peers = [await meter.peer() for _ in range(3)]
             age(meter, 10)
-            meter.connection.door.limit = 2
+            meter.connection.network.door.limit = 2
             new = meter.knock()
             await until(lambda: names(meter) == [peers[2].address, new.address])
-            meter.connection.door.limit = 1
+            meter.connection.network.door.limit = 1
             last = meter.knock()
             await until(lambda: names(meter) == [last.address])
-            assert not meter.connection.door._waiting
+            assert not meter.connection.network.door._waiting
 
     run(scenario())

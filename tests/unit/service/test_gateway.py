@@ -39,7 +39,7 @@ def port_of(made: Gateway, name: str = "meter") -> MemoryPort:
 
 
 def peer_of(made: Gateway, name: str = "meter", listener: int = 0) -> Peer:
-    address = made.connections[name].entrance.listeners[listener].address
+    address = made.connections[name].network.entrance.listeners[listener].address
     return Peer(int(address.rpartition(":")[2]))
 
 
@@ -47,14 +47,16 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
     async def scenario() -> None:
         made = gateway(meter={})
         made.start()
-        (address,) = (listener.address for listener in made.connections["meter"].entrance.listeners)
+        (address,) = (
+            listener.address for listener in made.connections["meter"].network.entrance.listeners
+        )
         assert made.status() == [
             ConnectionStatus(
                 name="meter",
                 config=made.connections["meter"].config,
                 state=State.LISTENING,
                 reason="",
-                listeners=(f"{address} (raw)",),
+                places=(f"{address} (raw)",),
                 port=PortStatus(
                     name="memory",
                     path="/dev/memory",

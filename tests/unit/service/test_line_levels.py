@@ -89,7 +89,7 @@ class Stage:
 
     async def peer(self) -> Peer:
         count = len(self.connection.hub.peers)
-        peer = Peer(int(self.connection.entrance.listeners[0].address.rpartition(":")[2]))
+        peer = Peer(int(self.connection.network.entrance.listeners[0].address.rpartition(":")[2]))
         await until(lambda: len(self.connection.hub.peers) > count)
         return peer
 

@@ -25,6 +25,22 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return lines
 
 
+def test_trouble_with_datagrams_is_told_and_its_end(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint: Any = SimpleNamespace(error=None)
+    news.endpoint_changed(endpoint)
+    endpoint.error = NetworkError("x", "in use")
+    news.endpoint_changed(endpoint)
+    endpoint.error = None
+    news.endpoint_changed(endpoint)
+    news.endpoint_changed(endpoint)
+    assert told(caplog) == [
+        "warning: x: in use; trying again",
+        "warning: datagrams are sent and received as they should be",
+    ]
+
+
 def test_a_trouble_is_told_once_and_its_end_as_loudly(
     news: News, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -62,12 +62,27 @@ def test_each_connection_is_announced_with_what_and_where(
         gateway = Gateway(config)
         gateway.start()
         scale, meter = announcement(gateway)
-        where = [each.entrance.listeners[0].address for each in gateway.connections.values()]
+        where = [
+            each.network.entrance.listeners[0].address for each in gateway.connections.values()
+        ]
         assert scale == f"scale: {tmp_path / 'ttyV0'} on {where[0]} (raw)"
         device = tmp_path / "ttyUSB0"
         assert meter == (
             f"meter: {device} 9600-8N1 on {where[1]} (rfc2217) - port absent, trying again"
         )
+        await gateway.stop()
+
+    run(scenario())
+
+
+def test_where_datagrams_go_is_announced(run: Run, tmp_path: Path) -> None:
+    table = {"kind": "udp", "virtual": str(tmp_path / "v"), "connect": "127.0.0.1:9"}
+    config = GatewayConfig.model_validate({"connections": {"sign": table}})
+
+    async def scenario() -> None:
+        gateway = Gateway(config)
+        gateway.start()
+        assert announcement(gateway) == [f"sign: {tmp_path / 'v'} to 127.0.0.1:9 (udp)"]
         await gateway.stop()
 
     run(scenario())
@@ -88,7 +103,8 @@ def test_it_serves_until_a_signal_comes(
         await Service(config).run(started=started)
         (gateway,) = gateways
         assert not any(
-            listener.listening for listener in gateway.connections["scale"].entrance.listeners
+            listener.listening
+            for listener in gateway.connections["scale"].network.entrance.listeners
         )
         assert not (tmp_path / "ttyV0").exists()
 

@@ -21,8 +21,9 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.service.session import Session
+from portline.service.session import EARLY_LIMIT, Session
 from portline.wire.base import RawWire, Wire
+from portline.wire.rfc2217 import Rfc2217Wire
 from tests.memory import MemoryLink
 
 
@@ -91,6 +92,9 @@ class Owner:
     def peer_serves(self, session: Session) -> None:
         self.log.append("serves")
 
+    def peer_does_not_serve(self, session: Session) -> None:
+        self.log.append("does not serve")
+
     def peer_watches(self) -> None:
         self.log.append("watches")
 
@@ -108,7 +112,7 @@ class Owner:
 
 
 def make(
-    wire: Wire | None = None, room: int = 1 << 30, backlog: int = 1 << 20
+    wire: Wire | None = None, room: int = 1 << 30, backlog: int = 1 << 20, held: bool = False
 ) -> tuple[Session, MemoryLink, Owner]:
     owner, link = Owner(), MemoryLink(room)
     session = Session(
@@ -118,6 +122,7 @@ def make(
         number=1,
         protocol="raw" if wire is None else "words",
         backlog=backlog,
+        held=held,
         clock=lambda: 5.0,
     )
     session.start()
@@ -363,3 +368,53 @@ def test_data_that_only_waits_is_no_activity() -> None:
     clock.now = 2.0
     link.make_room(1000)
     assert session.active_at == 2.0
+
+
+def test_an_access_server_is_never_told_a_mask_that_has_to_be_doubled() -> None:
+    session, link, owner = make(Rfc2217Wire(serves=False, asks=True))
+    session.link_data(b"\xff\xfd\x2c")
+    assert owner.log == ["serves"]
+    assert b"\xff\xfa\x2c\x0b\xfb\xff\xf0" in link.sent_bytes
+    assert b"\xff\xff" not in link.sent_bytes
+
+
+REFUSAL = b"portline: meter is in use\r\n"
+
+
+def test_what_a_server_says_instead_of_serving_is_not_data() -> None:
+    session, _, owner = make(Rfc2217Wire(serves=False, asks=True), held=True)
+    session.link_data(REFUSAL[:9])
+    session.link_data(REFUSAL[9:])
+    session.link_eof()
+    assert owner.log == ["finished"]
+    assert session.refusal == 'the peer does not serve us: "portline: meter is in use"'
+
+
+def test_the_same_said_before_a_reset_is_the_reason() -> None:
+    session, _, owner = make(Rfc2217Wire(serves=False, asks=True), held=True)
+    session.link_data(b"in\x00use")
+    session.link_lost("connection reset by the peer")
+    assert owner.log == ['gone: the peer does not serve us: "in?use"']
+
+
+def test_what_a_server_says_before_it_serves_is_data_after_all() -> None:
+    session, link, owner = make(Rfc2217Wire(serves=False, asks=True), held=True)
+    session.deliver(b"to the device")
+    session.link_data(b"early ")
+    session.link_data(b"still\xff\xfd\x2c")
+    assert owner.log == ["serves"]
+    assert b"to the device" not in link.sent_bytes
+    session.link_data(b"\xff\xfa\x2c\x6b\x00\xff\xf0")
+    assert owner.log == ["serves", str(ModemChange(ModemLines())), "early still"]
+    assert link.sent_bytes.endswith(b"to the device")
+    session.link_data(b"later")
+    assert owner.log[-1] == "later"
+    assert session.refusal == ""
+
+
+def test_who_says_more_than_a_refusal_sends_data() -> None:
+    session, _, owner = make(Rfc2217Wire(serves=False, asks=True), held=True)
+    session.link_data(b"x" * EARLY_LIMIT)
+    assert owner.log == []
+    session.link_data(b"y")
+    assert owner.log == ["does not serve", "x" * EARLY_LIMIT + "y"]

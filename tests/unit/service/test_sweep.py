@@ -5,27 +5,23 @@ from typing import Any, cast
 
 import pytest
 
-from portline.net import tcp
 from portline.service.session import Session
 from portline.service.sweep import ABSENCE_LIMIT, PERIOD, Sweep
 from tests.unit.service.stand_ins import Clock, Listener
 
 
 class Stage:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, inactivity: float = 0.0) -> None:
+    def __init__(self, inactivity: float = 0.0, lasting: bool = False) -> None:
         self.clock = Clock()
         self.peers: list[Listener] = []
-        self.dead: list[object] = []
-        self.stuck: dict[object, int] = {}
         self.absent: float | None = None
-        monkeypatch.setattr(tcp, "is_dead", lambda sock, silence: sock in self.dead)
-        monkeypatch.setattr(tcp, "stuck_at", lambda sock: self.stuck.get(sock))
         self.sweep = Sweep(
             loop=cast("Any", self.clock),
             peers=lambda: cast("Sequence[Session]", tuple(self.peers)),
             absent_since=lambda: self.absent,
             silence=19.0,
             inactivity=inactivity,
+            lasting=lasting,
         )
 
     def peer(self) -> Listener:
@@ -36,8 +32,8 @@ class Stage:
         return peer
 
 
-def test_nobody_is_looked_at_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(monkeypatch)
+def test_nobody_is_looked_at_where_nobody_is() -> None:
+    stage = Stage()
     stage.sweep.schedule()
     assert stage.clock.waiting == []
     stage.peer()
@@ -48,27 +44,25 @@ def test_nobody_is_looked_at_where_nobody_is(monkeypatch: pytest.MonkeyPatch) ->
     assert stage.clock.waiting == []
 
 
-def test_who_is_dead_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(monkeypatch)
+def test_who_is_dead_is_aborted() -> None:
+    stage = Stage()
     one, other = stage.peer(), stage.peer()
-    stage.dead.append(one)
+    one.owes = True
     stage.clock.pass_time(PERIOD)
     assert one.log == ["tick", "abort: the peer does not answer any more"]
     assert other.log == ["tick"]
     assert stage.clock.waiting == [PERIOD]
 
 
-def test_who_answers_and_takes_nothing_for_too_long_is_aborted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stage = Stage(monkeypatch)
+def test_who_answers_and_takes_nothing_for_too_long_is_aborted() -> None:
+    stage = Stage()
     stuck, slow, patient = stage.peer(), stage.peer(), stage.peer()
-    stage.stuck = {stuck: 5, slow: 7, patient: 9}
+    stuck.stuck, slow.stuck, patient.stuck = 5, 7, 9
     for number in range(20):
         assert "abort: the peer does not answer any more" not in stuck.log
-        stage.stuck[slow] += number % 10 == 9
+        slow.stuck += number % 10 == 9
         if number == 15:
-            del stage.stuck[patient]
+            patient.stuck = None
         stage.clock.pass_time(PERIOD)
     assert stuck.log[-1] == "abort: the peer does not answer any more"
     assert {slow.log[-1], patient.log[-1]} == {"tick"}
@@ -77,8 +71,8 @@ def test_who_answers_and_takes_nothing_for_too_long_is_aborted(
     assert slow.log[-1] == "tick"
 
 
-def test_who_is_silent_is_sent_away_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(monkeypatch, inactivity=2.5)
+def test_who_is_silent_is_sent_away_in_time() -> None:
+    stage = Stage(inactivity=2.5)
     quiet, busy = stage.peer(), stage.peer()
     stage.clock.pass_time(2.4)
     busy.active_at = stage.clock.now
@@ -88,8 +82,8 @@ def test_who_is_silent_is_sent_away_in_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert busy.log[-1] == "tick"
 
 
-def test_who_waits_for_the_device_in_vain_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(monkeypatch)
+def test_who_waits_for_the_device_in_vain_is_sent_away() -> None:
+    stage = Stage()
     early = stage.peer()
     stage.absent = stage.clock.now
     stage.clock.pass_time(ABSENCE_LIMIT - 5)
@@ -97,3 +91,11 @@ def test_who_waits_for_the_device_in_vain_is_sent_away(monkeypatch: pytest.Monke
     stage.clock.pass_time(5)
     assert early.log[-1] == f"close: the port is absent for {ABSENCE_LIMIT:g} s"
     assert late.log[-1] == "tick"
+
+
+def test_who_is_there_for_ever_waits_for_the_device_for_ever() -> None:
+    stage = Stage(lasting=True)
+    one = stage.peer()
+    stage.absent = stage.clock.now
+    stage.clock.pass_time(3 * ABSENCE_LIMIT)
+    assert set(one.log) == {"tick"}

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portline.line import (
     BREAK_PULSE,
@@ -6,6 +8,7 @@ from portline.line import (
     FlowControl,
     Item,
     LineChange,
+    LineFault,
     LineSettings,
     ModemChange,
     ModemLines,
@@ -65,7 +68,7 @@ def test_a_client_offers_com_port_as_the_first_thing():
 
 
 def test_a_virtual_port_does_both():
-    assert null_modem().start(0.0) == say((WILL, 44), (DO, 44), *GENERAL)
+    assert null_modem().start(0.0) == say((WILL, 44), *GENERAL)
 
 
 def test_plain_telnet_offers_no_com_port():
@@ -162,7 +165,7 @@ def test_whether_we_serve_and_whether_we_ask_are_agreed_apart():
     wire.start(0.0)
     assert hear(wire, (DO, 44)) == (b"", [])
     assert (wire.asking, wire.serving) == (True, False)
-    assert hear(wire, (WILL, 44)) == (b"", BEGIN)
+    assert hear(wire, (WILL, 44)) == (say((DO, 44)), BEGIN)
     assert hear(wire, (DONT, 44)) == (say((WONT, 44)), [])
     assert (wire.asking, wire.serving) == (False, True)
 
@@ -280,9 +283,10 @@ def test_an_access_server_does_not_ask():
     assert wire.deadline() is None
 
 
-def test_the_lines_of_another_access_server_are_no_business_of_ours():
+def test_another_access_server_tells_its_lines():
     wire = access_server()
-    assert wire.feed(command(107, b"\x10") + command(106, b"\x10"), 0.0) == []
+    told = wire.feed(command(107, b"\x10") + command(106, b"\x10"), 0.0)
+    assert told == [ModemChange(ModemLines(cts=True)), LineFault(break_received=True)]
     assert wire.malformed == 0
 
 
@@ -295,7 +299,10 @@ def test_unanswered_commands_are_counted_and_named():
     wire.feed(say((DO, 44)), 0.0)
     wire.ask(SetLine(baudrate=300, parity=Parity.EVEN), 1.0)
     assert wire.deadline() == 4.0
-    assert wire.tick(4.0) == ()
+    assert wire.tick(4.0) == [
+        Told(Item.BAUDRATE, None, SetLine(baudrate=300, parity=Parity.EVEN)),
+        Told(Item.PARITY, None, SetLine(baudrate=300, parity=Parity.EVEN)),
+    ]
     assert wire.unanswered == 2
     assert wire.unanswered_items == ("baudrate", "parity")
 
@@ -436,3 +443,30 @@ def test_two_access_servers_agree_that_neither_asks():
 def test_a_local_change_is_not_reported_to_an_access_server(pair):
     change = LineChange(LineSettings.parse("300-8N1"))
     assert pair.client.wire.report(change, 0.0) == b""
+
+
+# --- what was said and did not arrive -----------------------------------------------------------
+
+SAID = st.lists(
+    st.one_of(
+        st.binary(min_size=1, max_size=6),
+        st.sampled_from([SetLine(baudrate=0xFF00FF), SetBreak(True), Query(Item.SIGNATURE)]),
+        st.lists(st.just(255), min_size=1, max_size=4).map(bytes),
+    ),
+    max_size=6,
+)
+
+
+@given(SAID, st.integers(0, 200))
+def test_the_data_that_did_not_arrive_is_found_among_the_words(
+    said: list[bytes | SetLine | SetBreak | Query], arrived: int
+) -> None:
+    wire = port_client()
+    wire.feed(say((DO, 44)), 0.0)
+    parts = [wire.encode(x) if isinstance(x, bytes) else wire.ask(x, 0.0) for x in said]
+    sent = b"".join(parts)
+    data = b"".join(x for x in said if isinstance(x, bytes))
+    reader = access_server()
+    heard = [event for event in reader.feed(sent[:arrived], 0.0) if isinstance(event, bytes)]
+    got = b"".join(heard)
+    assert got + wire.decoded(sent, arrived) == data

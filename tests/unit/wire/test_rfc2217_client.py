@@ -66,8 +66,8 @@ def told(client, code, *payload):
         (Query(Item.DTR), [(5, 7)]),
         (Query(Item.RTS), [(5, 10)]),
         (Query(Item.INBOUND_FLOW), [(5, 13)]),
-        (Query(Item.LINE_STATE), [(6,)]),
-        (Query(Item.MODEM_LINES), [(7,)]),
+        (Query(Item.MODEM_LINES), [(7, 0)]),
+        (Query(Item.LINE_STATE), [(6, 0)]),
         (Query(Item.SIGNATURE), [(0,)]),
         (Query(Item.MODEM_MASK), []),
         (Query(Item.PURGE), []),
@@ -212,6 +212,17 @@ def test_a_server_that_does_not_answer_is_counted(client):
     assert client.deadline() is None
 
 
+def test_it_knows_which_of_two_equal_requests_waits(client):
+    first, second = SetModem(dtr=True), SetModem(dtr=True)
+    client.ask(first, 0.0)
+    client.ask(second, 1.0)
+    assert (client.waits(first), client.waits(second)) == (True, True)
+    told(client, 5, 8)
+    assert (client.waits(first), client.waits(second)) == (False, True)
+    client.tick(1.0 + ANSWER_TIMEOUT)
+    assert not client.waits(second)
+
+
 def test_what_waits_is_bounded(client):
     for _ in range(PENDING_LIMIT + 3):
         client.ask(Query(Item.DTR), 0.0)
@@ -242,3 +253,36 @@ def test_a_server_may_ask_who_we_are_a_bounded_number_of_times(client):
     for _ in range(SIGNATURES_TOLD):
         assert client.take(Code.SIGNATURE, b"") == ([], command(0, b"Portline here"))
     assert client.take(Code.SIGNATURE, b"") == ([], b"")
+
+
+# --- a server that says rates in one byte ---------------------------------------------------------
+
+
+def test_who_answers_a_rate_in_one_byte_is_asked_in_one(client):
+    request = SetLine(baudrate=19200)
+    client.ask(request, 0.0)
+    client.ask(SetLine(stop_bits=StopBits.TWO), 0.0)
+    assert client.take(Code.SET_BAUDRATE, b"\x08") == ([], command(Code.SET_BAUDRATE, b"\x0a"))
+    assert told(client, Code.SET_STOPSIZE, 2)
+    assert told(client, Code.SET_BAUDRATE, 10) == [Told(Item.BAUDRATE, 19200, request)]
+    assert client.deadline() is None
+    assert client.ask(SetLine(baudrate=115200), 0.0) == command(Code.SET_BAUDRATE, b"\x0e")
+    assert told(client, Code.SET_BAUDRATE, 8) == [
+        Told(Item.BAUDRATE, 9600, SetLine(baudrate=115200))
+    ]
+
+
+def test_a_rate_without_a_code_is_still_said_in_four_bytes(client):
+    client.ask(SetLine(baudrate=31250), 0.0)
+    assert told(client, Code.SET_BAUDRATE, 8) == [
+        Told(Item.BAUDRATE, 9600, SetLine(baudrate=31250))
+    ]
+    assert client.ask(SetLine(baudrate=31250), 0.0) == command(
+        Code.SET_BAUDRATE, (31250).to_bytes(4, "big")
+    )
+
+
+def test_a_rate_that_was_understood_in_four_bytes_is_not_asked_for_again(client):
+    client.ask(SetLine(baudrate=9600), 0.0)
+    assert told(client, Code.SET_BAUDRATE, 8) == [Told(Item.BAUDRATE, 9600, SetLine(baudrate=9600))]
+    assert told(client, Code.SET_BAUDRATE, 10) == [Told(Item.BAUDRATE, 19200, None)]

@@ -1,0 +1,190 @@
+"""Flags for the options of a connection, and what a command line describes with them.
+
+The flags are made from the fields of the model, so that the two cannot drift apart.  Only what was
+given explicitly reaches the model: defaults, and what applies where, are decided there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from pydantic import ValidationError
+
+from portline.config.connection import options
+from portline.config.kinds import Switch
+from portline.config.models import MODELS, GatewayConfig
+from portline.config.options import Group, Option, key_of
+from portline.config.refusal import faults_of
+from portline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from pydantic import BaseModel
+
+    from portline.config.rules import Fault
+
+__all__ = ["EITHER_PORT", "GroupedCommand", "connection_options", "described"]
+
+WORDING: Final = {
+    "(option virtual)": "(--virtual NAME)",
+    "protocol raw": "--protocol raw",
+    "protocol rfc2217": "--protocol rfc2217",
+    "packet-delimiter": "--packet-delimiter",
+    "retry-max": "--retry-max",
+    "a connection needs a name, like [connections.meter]": "must not be empty; leave it out, or "
+    "write one like --name meter",
+}
+"""Words of the messages on files -> what they are called on any command line."""
+
+EITHER_PORT: Final = {
+    "(option port)": "(--port PATH)",
+    "port and virtual exclude": "--port and --virtual exclude",
+    'needs a port: write port = "/dev/ttyUSB0" for a real one, or virtual = "ttyV0" for one that '
+    "Portline makes": "a port is missing: --virtual NAME makes one, --port PATH takes a real one",
+}
+"""The same for a command whose port may be a real or a virtual one, by a flag."""
+
+
+class GroupedOption(click.Option):
+    """A flag that knows under which heading ``--help`` lists it.
+
+    Its value stays the text that was typed, so that all mistakes are told together.
+    """
+
+    group: Group = Group.NETWORK
+
+
+class GroupedCommand(click.Command):
+    """A command whose ``--help`` lists the flags under the headings of the model's groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section for each group, then the rest."""
+        sections: dict[str, list[tuple[str, str]]] = {group.value: [] for group in Group}
+        sections["Other"] = []
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Argument):
+                continue
+            title = param.group.value if isinstance(param, GroupedOption) else "Other"
+            if record := param.get_help_record(ctx):
+                sections[title].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records, col_max=28)
+
+
+def connection_options(kind: str, arguments: Collection[str]) -> list[click.Option]:
+    """Return a flag for each option of such a connection, in the order of the model.
+
+    ``arguments`` are the fields that stand on the command line without a flag.
+    """
+    model = MODELS[kind]
+    return [
+        _flag(field, option, model)
+        for field, option in options(model).items()
+        if field not in {"kind", *arguments}
+    ]
+
+
+def _flag(field: str, option: Option, model: type[BaseModel]) -> click.Option:
+    key = key_of(field)
+    settings: dict[str, Any] = {"default": None, "help": _help(field, option, model)}
+    if isinstance(option.kind, Switch):
+        names = [f"--{key}/--no-{key}"]
+    else:
+        names = [f"--{key}"]
+        settings |= {"metavar": option.kind.metavar, "multiple": option.many}
+        settings["shell_complete"] = _completion(option.kind.choices)
+    flag = GroupedOption([*names, field], **settings)
+    flag.group = option.group
+    return flag
+
+
+def _completion(
+    words: tuple[str, ...],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return what offers the shell the choices that begin like what was typed."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def _help(field: str, option: Option, model: type[BaseModel]) -> str:
+    """Return the sentence of an option with its range and default."""
+    default = model.model_fields[field].default
+    notes = []
+    if not option.kind.choices and field not in {"interface", "listen", "port", "proxy", "virtual"}:
+        notes.append(option.kind.allowed)
+    if option.many:
+        notes.append("may be given several times")
+    if default is not None:
+        notes.append(f"default: {option.kind.show(default)}")
+    return f"{option.text}. [{'; '.join(notes)}]" if notes else f"{option.text}."
+
+
+def described(
+    kind: str,
+    given: dict[str, Any],
+    *,
+    name: str | None = None,
+    arguments: Mapping[str, str],
+    wording: Mapping[str, str],
+) -> GatewayConfig:
+    """Return the configuration that a command line describes.
+
+    ``arguments`` are the fields without a flag and what they are called in messages, ``wording``
+    has the words of this command line beside those of WORDING.  Raises ConfigError with every
+    mistake, named by its flag.
+    """
+    table = {field: value for field, value in given.items() if value not in (None, ())}
+    if "/" in str(table.get("port", "")):
+        # A relative path means something only here, on a command line.
+        table["port"] = os.path.abspath(table["port"])
+    name = _default_name(table) if name is None else name
+    try:
+        config = GatewayConfig.model_validate({"connections": {name: {"kind": kind, **table}}})
+    except ValidationError as error:
+        words = {**WORDING, **wording}
+        faults = faults_of(error)
+        raise ConfigError([_in_flags(fault, arguments, words) for fault in faults]) from None
+    if text := _device_fault(table.get("port")):
+        raise ConfigError([f"{arguments.get('port', '--port')}: {text}"])
+    return config
+
+
+def _default_name(table: dict[str, Any]) -> str:
+    """Return a name made of the port's: ``ttyUSB0``."""
+    last = str(table.get("virtual") or table.get("port") or "").rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9._-]", "-", last)[:64].strip(".") or "port"
+
+
+def _in_flags(fault: Fault, arguments: Mapping[str, str], words: Mapping[str, str]) -> str:
+    """Return a mistake in the words of the command line."""
+    text = fault.text
+    for file, flags in words.items():
+        text = text.replace(file, flags)
+    match fault.location:
+        case ("connections", _, field):
+            return f"{arguments.get(field, f'--{key_of(field)}')}: {text}"
+        case ("connections", _):
+            return text if fault.text.startswith("needs a ") else f"--name: {text}"
+        case _:
+            return f"--name: {text}"
+
+
+def _device_fault(port: str | None) -> str | None:
+    """Return why a path cannot be a serial port; one that is absent may still come."""
+    try:
+        mode = os.stat(port).st_mode if port is not None and port.startswith("/") else None
+    except OSError:
+        return None
+    if mode is None or stat.S_ISCHR(mode):
+        return None
+    return f"{port} is not a serial port (no character device); `portline ports` lists them"

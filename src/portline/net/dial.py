@@ -1,0 +1,192 @@
+"""Outgoing connections that take care of themselves.
+
+Theory of operation
+-------------------
+::
+
+    closed --open--> dialing --answered--> handed over --again--+
+                      ^   |                                     |
+                      |   +--nobody answers--> resting <--------+
+                      +------------------------+
+
+One *round* tries all places in order, but those that have just answered and refused at the end.  A
+round that fails is a state with a reason and a next time, never an exit.  What is handed over
+belongs to whoever was called; it says when it has ended by :meth:`Dialer.again`.
+
+The delays begin anew only after a link that has lasted for longer than the longest of them: a
+server that accepts and closes at once is not hammered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from portline.errors import NetworkError
+from portline.net.address import display
+from portline.net.lookup import Lookups
+from portline.net.reach import reach
+from portline.net.stream import StreamLink
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from portline.net.backoff import Backoff
+    from portline.net.proxy import Proxy
+
+__all__ = ["Dialer"]
+
+_Found: TypeAlias = "tuple[socket.socket, str, int]"
+"""A socket, the peer's name, and the index of its place."""
+
+
+class Dialer:
+    """Dials ``places`` (host and port) until one answers, for ever, and again when asked to.
+
+    ``connected(link, index)`` is called with each link that is made, and the index of its place.
+    ``changed(self)`` is called when :attr:`error` has become another, or none.  ``timeout`` is the
+    number of seconds after which a place is given up.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        places: Sequence[tuple[str, int]],
+        *,
+        proxy: Proxy | None = None,
+        timeout: float,
+        backoff: Backoff,
+        connected: Callable[[StreamLink, int], None],
+        changed: Callable[[Dialer], None] = lambda dialer: None,
+    ) -> None:
+        self.places = tuple(places)
+        self.error: NetworkError | None = None
+        """Why the last round failed; None after a success.  Its ``address`` is the first place."""
+        self.attempt = 0
+        """Rounds since the last success, with the one under way; counted from 1."""
+        self.next_at: float | None = None
+        """The loop's time at which the next round begins; None while one is under way, and while
+        none is wanted."""
+        self._loop = loop
+        self._proxy = proxy
+        self._timeout = timeout
+        self._backoff = backoff
+        self._connected = connected
+        self._changed = changed
+        self._lookups = Lookups(loop)
+        self._wanted = False
+        self._first = 0  # the place at which the next round begins
+        self._reached = 0
+        self._handed_over_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[_Found] | None = None
+
+    @property
+    def dialing(self) -> bool:
+        """Tell whether a round is under way."""
+        return self._task is not None
+
+    @property
+    def address(self) -> str:
+        """All places, for people."""
+        return ", ".join(display(*place) for place in self.places)
+
+    def open(self) -> None:
+        """Dial now, unless that has begun."""
+        if self._wanted:
+            return
+        self._wanted = True
+        self._begin()
+
+    def close(self) -> None:
+        """Stop dialing; a link that was handed over stays.  Nothing is called back afterwards."""
+        self._wanted = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._handed_over_at = self.next_at = self.error = None
+        self.attempt = self._first = 0
+        self._backoff.reset()
+
+    def again(self, *, refused: bool = False) -> None:
+        """Dial again after a while, because the link that was handed over has ended.
+
+        Where it was ``refused`` there, the next round begins behind that place, which comes last.
+        Without a link, or after a close, this does nothing.
+        """
+        if self._handed_over_at is None:
+            return
+        self._first = self._reached + 1 if refused else 0
+        if self._loop.time() - self._handed_over_at > self._backoff.highest:
+            self._backoff.reset()
+        self._handed_over_at = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """Wait for the next round."""
+        self.next_at = self._loop.time() + self._backoff.delay()
+        self._timer = self._loop.call_at(self.next_at, self._begin)
+
+    def _begin(self) -> None:
+        """Begin a round."""
+        self._timer = self.next_at = None
+        self.attempt += 1
+        self._task = self._loop.create_task(self._round())
+        self._task.add_done_callback(self._ended)
+
+    async def _round(self) -> _Found:
+        """Return what the first place that answers gives; raise NetworkError if none does."""
+        faults: list[NetworkError] = []
+        count = len(self.places)
+        for index in (place % count for place in range(self._first, self._first + count)):
+            host, port = self.places[index]
+            try:
+                sock, name = await reach(
+                    self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
+                )
+                return sock, name, index
+            except NetworkError as fault:
+                faults.append(fault)
+        first = faults[0].address
+        raise NetworkError(first, "; ".join(map(str, faults)).removeprefix(f"{first}: "))
+
+    def _ended(self, task: asyncio.Task[_Found]) -> None:
+        """Hand over what a round has found, or say why it found nothing."""
+        if task.cancelled():
+            return
+        if task is not self._task:  # it was closed meanwhile
+            if task.exception() is None:
+                task.result()[0].close()
+            return
+        self._task = None
+        try:
+            found = task.result()
+        except NetworkError as error:
+            self._rest()
+            self._tell(error)
+        except BaseException:  # a fault of ours is for the loop to report; the next round may do
+            self._rest()
+            raise
+        else:
+            self._hand_over(*found)
+
+    def _hand_over(self, sock: socket.socket, name: str, index: int) -> None:
+        self._reached = index
+        self.attempt = 0
+        handed_over_at = self._handed_over_at = self._loop.time()
+        self._tell(None)
+        if self._handed_over_at is handed_over_at and self._wanted:
+            self._connected(StreamLink(self._loop, sock, name), index)
+        else:  # whoever heard that it is well again does not want it any more
+            sock.close()
+
+    def _tell(self, error: NetworkError | None) -> None:
+        """Note how the last round ended, and say so if that is news."""
+        news = str(error) != str(self.error)
+        self.error = error
+        if news:
+            self._changed(self)

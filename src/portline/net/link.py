@@ -1,0 +1,93 @@
+"""What a session needs of the way to its peer, whether that is a connection or datagrams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portline.net.stream import LinkOwner
+
+__all__ = ["Link"]
+
+
+class Link(Protocol):
+    """The way to one peer, and from it.  Sizes are in bytes."""
+
+    name: str
+    """The peer's address, for people."""
+    read_size: int
+    """Bytes read in one turn, where the link is a stream."""
+    received: int
+    """Bytes read from the peer."""
+    sent: int
+    """Bytes taken by the kernel for the peer."""
+    lost: int
+    """Bytes that were written and that the peer did not get, as far as that is known yet."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether the peer can be sent anything at all."""
+
+    @property
+    def gather(self) -> int:
+        """Bytes of waiting packets that may be put together into one write; 1: each on its own."""
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether nothing more comes of it."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+
+    @property
+    def acked(self) -> int:
+        """Bytes that the other machine has got, as far as can be known."""
+
+    def retain(self) -> None:
+        """Remember what is written until the peer has got it, where that can be known."""
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        """Return the end of what was written and retained, and how many bytes at its beginning
+        were got."""
+
+    def arrived(self, quiet: float) -> int:
+        """Return the bytes that the other machine should have got.
+
+        Nothing was written for ``quiet`` seconds.
+        """
+
+    def configure(self, *, nodelay: bool, keepalive: float, retry: float) -> None:
+        """Set the options of TCP, where it is spoken."""
+
+    def dead(self, silence: float) -> bool:
+        """Tell whether the peer owes an answer for ``silence`` seconds."""
+
+    def stuck_at(self) -> int | None:
+        """Return where the data stands that the peer answers and does not take; None if it does."""
+
+    def has_left(self) -> bool:
+        """Tell whether the peer has closed its end."""
+
+    def when_closed(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once, when the link is closed; at once if it is already."""
+
+    def start(self, owner: LinkOwner) -> None:
+        """Begin to pass on what the peer sends."""
+
+    def write(self, data: bytes) -> bool:
+        """Send data; after False the owner should wait for ``link_ready``."""
+
+    def pause(self) -> None:
+        """Read no more."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def finish(self, farewell: bytes = b"", limit: float = ...) -> None:
+        """Send what waits and ``farewell``, then close; at most ``limit`` seconds."""
+
+    def abort(self) -> None:
+        """Close now; what waits is lost."""

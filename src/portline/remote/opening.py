@@ -1,0 +1,140 @@
+"""Opening a remote port: ``portline.open``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from portline.errors import UsageError
+from portline.line import Item, Query, SetLine, SetModem
+from portline.net import tcp
+from portline.net.lookup import Lookups
+from portline.net.proxy import Proxy
+from portline.net.reach import reach
+from portline.net.stream import StreamLink
+from portline.remote.place import Place, wanted
+from portline.remote.port import RemotePort
+from portline.wire.rfc2217 import Rfc2217Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+    from portline.line import FlowControl, Parity, Request, StopBits
+
+__all__ = ["CONNECT_LIMIT", "Opening", "connect", "open"]
+
+CONNECT_LIMIT: Final = 10.0
+"""Seconds for reaching the server, unless a program says otherwise."""
+
+KEEPALIVE: Final = 10.0
+KEEPALIVE_RETRY: Final = 3.0
+"""Seconds of silence after which a server is asked whether it lives, and between further tries."""
+
+SIGNATURE: Final = "Portline"
+
+_QUERIES: Final = (
+    Item.BAUDRATE,
+    Item.DATA_BITS,
+    Item.PARITY,
+    Item.STOP_BITS,
+    Item.FLOW_CONTROL,
+    Item.DTR,
+    Item.RTS,
+    Item.MODEM_LINES,
+    Item.SIGNATURE,
+)
+"""What is asked when a port is opened."""
+
+
+def open(
+    url: str,
+    *,
+    baudrate: int | None = None,
+    data_bits: int | None = None,
+    parity: Parity | str | None = None,
+    stop_bits: StopBits | str | float | None = None,
+    flow_control: FlowControl | str | None = None,
+    dtr: bool | None = None,
+    rts: bool | None = None,
+    proxy: Proxy | str | None = None,
+    timeout: float = CONNECT_LIMIT,
+    strict: bool = False,
+) -> Opening:
+    """Open a serial port of another machine: ``rfc2217://host:4001``, or ``raw://host:4001``.
+
+    To be used in an event loop, as ``async with portline.open(...) as port`` or ``port = await
+    portline.open(...)``.  What is None stays as the server has it.  ``proxy`` is a URL
+    (``socks5://...``, ``http://...``), ``timeout`` the seconds for reaching the server.  With
+    ``strict``, a setting that the server does not confirm is an error (SettingRefused), not a
+    warning.
+
+    Raises UsageError for arguments that cannot be used, NetworkError where the server cannot be
+    reached, and PeerError where it does not speak RFC 2217.
+    """
+    place = Place.parse(url)
+    line = wanted(
+        baudrate=baudrate,
+        data_bits=data_bits,
+        parity=parity,
+        stop_bits=stop_bits,
+        flow_control=flow_control,
+    )
+    outputs = SetModem(dtr=dtr, rts=rts)
+    if place.protocol == "raw" and (line != SetLine() or outputs != SetModem()):
+        raise UsageError(f"{place}: raw:// carries no settings; open it as rfc2217://")
+    try:
+        via = Proxy.parse(proxy) if isinstance(proxy, str) else proxy
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}") from None
+    requests: tuple[Request, ...] = (line, outputs, *map(Query, _QUERIES))
+    return Opening(place, requests, proxy=via, limit=timeout, strict=strict)
+
+
+class Opening:
+    """A port that is about to be opened: await it, or enter it."""
+
+    def __init__(self, place: Place, requests: tuple[Request, ...], **options: Any) -> None:
+        self._place = place
+        self._requests = requests
+        self._options = options
+        self._port: RemotePort | None = None
+
+    def __await__(self) -> Generator[Any, None, RemotePort]:
+        return connect(self._place, *self._requests, **self._options).__await__()
+
+    async def __aenter__(self) -> RemotePort:
+        self._port = await self
+        return self._port
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._port is not None:
+            await self._port.close()
+
+
+async def connect(
+    place: Place,
+    *requests: Request,
+    proxy: Proxy | None = None,
+    limit: float = CONNECT_LIMIT,
+    strict: bool = False,
+) -> RemotePort:
+    """Return a port to which the requests were made; those that the protocol lacks are left out."""
+    loop = asyncio.get_running_loop()
+    sock, _ = await reach(loop, Lookups(loop), place.host, place.port, proxy=proxy, limit=limit)
+    tcp.configure(sock, nodelay=True, keepalive=KEEPALIVE, retry=KEEPALIVE_RETRY)
+    wire = None
+    if place.protocol == "rfc2217":
+        wire = Rfc2217Wire(serves=False, asks=True, signature=SIGNATURE)
+    port = RemotePort(loop, StreamLink(loop, sock, str(place)), str(place), wire, strict=strict)
+    try:
+        await port.begin(*requests)
+    except BaseException:
+        port.abort()
+        raise
+    return port

@@ -1,0 +1,225 @@
+"""The network side of a client: hosts are dialled, and dialled again when they have gone.
+
+Theory of operation
+-------------------
+With ``connect-to = "first"`` one call is for all hosts, in their order; with ``"all"`` each host
+has a call of its own::
+
+    idle --open--> dialling --a host answers--> connected
+                     ^                              |
+                     +---- growing delay <--left----+
+
+Where hosts are only connected to while an application has the virtual port open, the calls end
+HANG_UP seconds after it has closed the port: many programs open a port several times in a row, to
+look at it first.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from portline.config.client import ClientConnection
+from portline.net.backoff import Backoff
+from portline.net.dial import Dialer
+from portline.service.status import State
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping, Sequence
+
+    from portline.config.models import ConnectionConfig
+    from portline.config.values import Place
+    from portline.net.stream import StreamLink
+    from portline.service.session import Session
+
+__all__ = ["HANG_UP", "Calling"]
+
+HANG_UP: Final = 1.0
+"""Seconds that hosts stay connected after the application has closed the port."""
+
+
+class Calling:
+    """The calls of one connection.
+
+    ``enter`` makes a peer of a link and returns it; ``changed`` is called on news of a dialer.
+    """
+
+    lingers = False
+    calls = True
+    turned_away = 0
+    replaced = 0
+    error = ""
+    counts: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(
+        self,
+        config: ClientConnection,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        enter: Callable[[StreamLink, str], Session],
+        changed: Callable[[Dialer], None],
+    ) -> None:
+        self._config = config
+        self._loop = loop
+        self._enter = enter
+        self._changed = changed
+        self._wanted = False
+        self._hanging_up: asyncio.TimerHandle | None = None
+        self._calls = self._made()
+
+    @property
+    def retains(self) -> bool:
+        """Tell whether the next peer stands for the last one: unless all hosts are peers."""
+        return not self._config.connects_to_all
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The hosts, in the order of the configuration."""
+        return tuple(f"{_shown(place)} ({place.protocol.value})" for place in self._config.places())
+
+    @property
+    def state(self) -> tuple[State, str]:
+        """Connected, connecting, or waiting for an application."""
+        open_calls = [call for call in self._calls if call.session is None]
+        if not self._wanted and len(open_calls) == len(self._calls):
+            if self._config.connect_when_open:
+                return State.WAITING, "no application has the virtual port open"
+            return State.STOPPED, ""
+        reason = "; ".join(filter(None, (self._trouble(call) for call in open_calls)))
+        if len(open_calls) < len(self._calls):
+            return State.CONNECTED, reason
+        return State.CONNECTING, reason
+
+    def open(self, wanted: bool) -> None:
+        """Dial from now on; or no longer, and hang up HANG_UP seconds later."""
+        if self._hanging_up is not None:
+            self._hanging_up.cancel()
+            self._hanging_up = None
+        if wanted:
+            self._wanted = True
+            for call in self._calls:
+                if call.session is None:
+                    call.dialer.open()
+        elif self._wanted:
+            self._hanging_up = self._loop.call_later(HANG_UP, self._hang_up)
+
+    def accept(self) -> None:
+        """Do nothing: nobody connects to a client."""
+
+    def close(self) -> None:
+        """Dial no longer."""
+        if self._hanging_up is not None:
+            self._hanging_up.cancel()
+            self._hanging_up = None
+        self._wanted = False
+        for call in self._calls:
+            call.dialer.close()
+
+    def left(self, session: Session) -> None:
+        """Dial again, if this peer was called from here and is still wanted."""
+        for call in self._calls:
+            if call.session is session:
+                call.session = None
+                call.refusal = session.refusal
+                if self._wanted:
+                    call.dialer.open()  # one that has taken over a peer has not dialled yet
+                    call.dialer.again(refused=bool(call.refusal))
+
+    def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
+        """Connect to other hosts, or in another way; a peer that is still among them stays."""
+        assert isinstance(config, ClientConnection)  # another kind is another connection
+        before, self._config = self._config, config
+        if _way(before) != _way(config):
+            self._replace_calls()
+        self.open(wanted)
+
+    # --- the calls ------------------------------------------------------------------------------
+
+    def _made(self) -> list[_Call]:
+        hosts = self._config.places()
+        groups = [(host,) for host in hosts] if self._config.connects_to_all else [hosts]
+        return [self._call(group) for group in groups]
+
+    def _call(self, hosts: Sequence[Place]) -> _Call:
+        call = _Call(hosts)
+        call.dialer = Dialer(
+            self._loop,
+            [(host.host, host.port) for host in hosts],
+            proxy=self._config.proxy,
+            timeout=self._config.connect_timeout,
+            backoff=Backoff(self._config.retry, self._config.retry_max),
+            connected=partial(self._connected, call),
+            changed=self._changed,
+        )
+        return call
+
+    def _connected(self, call: _Call, link: StreamLink, index: int) -> None:
+        call.host = call.hosts[index]
+        call.session = session = self._enter(link, call.host.protocol.value)
+        if session.closed:  # it has gone before it was known here
+            self.left(session)
+
+    def _replace_calls(self) -> None:
+        """Make the calls anew; each takes over the session of a host that it is for, too."""
+        before, self._calls = self._calls, self._made()
+        for old in before:
+            old.dialer.close()
+            if old.session is None:
+                continue
+            heir = next((new for new in self._calls if new.takes(old)), None)
+            if heir is None:
+                old.session.close("it is not to be connected to any more")
+            else:
+                heir.session, heir.host = old.session, old.host
+
+    def _hang_up(self) -> None:
+        self.close()
+        for call in self._calls:
+            if call.session is not None:
+                call.session.close("no application has the virtual port open")
+
+    def _trouble(self, call: _Call) -> str:
+        """Say how far a call is."""
+        dialer = call.dialer
+        parts = [f"attempt {dialer.attempt}"] if dialer.attempt else []
+        if dialer.next_at is not None:
+            wait = max(0.0, dialer.next_at - self._loop.time())
+            parts.append(f"next in {wait:.1f} s")
+        if trouble := call.refusal if dialer.error is None else str(dialer.error):
+            return f"{', '.join(parts)}: {trouble}"
+        return ", ".join(parts)
+
+
+class _Call:
+    """One dialer and the peer that it has found, if it has."""
+
+    dialer: Dialer
+
+    def __init__(self, hosts: Sequence[Place]) -> None:
+        self.hosts = hosts
+        self.host: Place | None = None
+        self.session: Session | None = None
+        self.refusal = ""
+        """What the last peer said instead of serving."""
+
+    def takes(self, other: _Call) -> bool:
+        """Tell whether the peer of another call can be the peer of this one."""
+        return self.session is None and other.host in self.hosts
+
+
+def _way(config: ClientConnection) -> tuple[object, ...]:
+    """Return everything that decides how the calls are made."""
+    return (
+        config.places(),
+        config.connect_to,
+        config.proxy,
+        config.connect_timeout,
+        config.retry,
+        config.retry_max,
+    )
+
+
+def _shown(place: Place) -> str:
+    return str(place).partition("://")[2]

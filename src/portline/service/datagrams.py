@@ -1,0 +1,267 @@
+"""The network side of a udp connection: whose datagrams are taken, and who is sent to.
+
+Theory of operation
+-------------------
+Each host in ``connect`` is a peer for as long as the sockets are open, whether it is there or not.
+A datagram belongs to the first of these that there is:
+
+1. the peer with its address and port, configured or learned;
+2. the configured host with its address, from whatever port it sends;
+3. the first host in ``connect`` that stands for more than one machine: a group, or a broadcast
+   address;
+4. a newcomer where peers are learned, or a peer named ANYBODY, that hears nothing, where any is
+   taken;
+5. nobody: it is from a stranger, and counted.
+
+A learned peer is forgotten when it has been silent for ``forget_after``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from portline.config.datagram import Accept, UdpConnection
+from portline.net.address import display
+from portline.net.endpoint import Counts, Endpoint
+from portline.net.udp import Settings
+from portline.service.status import State
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from portline.config.models import ConnectionConfig
+    from portline.net.datagram import DatagramLink
+    from portline.net.way import Host, Way
+    from portline.service.session import Session
+
+__all__ = ["ANYBODY", "HANG_UP", "Datagrams"]
+
+ANYBODY: Final = "anybody"
+"""The name of the peer for all whose datagrams are taken and who are not sent to."""
+
+HANG_UP: Final = 1.0
+"""Seconds that datagrams still go both ways after the application has closed the port: as for a
+client, programs open a port several times in a row."""
+
+
+class Datagrams:
+    """The peers of one connection.
+
+    ``enter`` makes a peer of a link and returns it; ``changed`` is called on news of the endpoint.
+    """
+
+    lingers = False
+    calls = False
+    retains = False
+    replaced = 0
+
+    def __init__(
+        self,
+        config: UdpConnection,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        enter: Callable[[DatagramLink, str], Session],
+        changed: Callable[[Endpoint], None],
+    ) -> None:
+        self.counted = Counts()
+        self.turned_away = 0
+        """Datagrams of those for whom there was no room among the learned."""
+        self._config = config
+        self._loop = loop
+        self._enter = enter
+        self._changed = changed
+        self._wanted = False
+        self._hanging_up: asyncio.TimerHandle | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
+        self._hosts: dict[DatagramLink, tuple[Host, Session]] = {}
+        self._learned: dict[DatagramLink, Session] = {}
+        self._anybody: tuple[DatagramLink, Session] | None = None
+        self.endpoint = self._made()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""
+        return asdict(self.counted)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where datagrams go and where they are received."""
+        to = [f"to {display(*place)} (udp)" for place in _places(self._config.connect)]
+        on = [f"on {self.endpoint.listening(p)} (udp)" for p in _places(self._config.listen)]
+        return (*to, *on)
+
+    @property
+    def error(self) -> str:
+        """What is wrong with an address or a host."""
+        return "" if self.endpoint.error is None else str(self.endpoint.error)
+
+    @property
+    def state(self) -> tuple[State, str]:
+        """Connected while there is anybody to send to or to hear, with what is wrong about them."""
+        links = [link for link, _ in self._sessions()]
+        if links:
+            troubles = [f"{link.name}: {link.trouble}" for link in links if link.trouble]
+            return State.CONNECTED, "; ".join(troubles)
+        if self.endpoint.ready and self._config.listen:
+            return State.LISTENING, ""
+        if self._wanted:
+            return State.CONNECTING, ""
+        if self._config.connect_when_open:
+            return State.WAITING, "no application has the virtual port open"
+        return State.STOPPED, ""
+
+    def open(self, wanted: bool) -> None:
+        """Send and receive from now on; or no longer, HANG_UP seconds later."""
+        if self._hanging_up is not None:
+            self._hanging_up.cancel()
+            self._hanging_up = None
+        if wanted:
+            self._wanted = True
+            self.endpoint.open()
+        elif self._wanted:
+            self._hanging_up = self._loop.call_later(HANG_UP, self._hang_up)
+
+    def accept(self) -> None:
+        """Do nothing: nobody connects."""
+
+    def close(self) -> None:
+        """Receive no longer."""
+        for timer in (self._hanging_up, self._forgetting):
+            if timer is not None:
+                timer.cancel()
+        self._hanging_up = self._forgetting = None
+        self._wanted = False
+        self.endpoint.close()
+
+    def left(self, session: Session) -> None:
+        """Forget a peer."""
+        self._hosts = {k: v for k, v in self._hosts.items() if v[1] is not session}
+        self._learned = {k: v for k, v in self._learned.items() if v is not session}
+        if self._anybody is not None and self._anybody[1] is session:
+            self._anybody = None
+
+    def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
+        """Send to other hosts, or receive elsewhere; who is learned stays if that is the same."""
+        assert isinstance(config, UdpConnection)  # another kind is another connection
+        before, self._config = self._config, config
+        self.endpoint.size = config.datagram_size
+        if _way(before) != _way(config):
+            self.endpoint.close()
+            self._end("it is not sent to in that way any more")
+            self.endpoint = self._made()
+            if self._wanted:
+                self.endpoint.open()
+        elif config.accept is not before.accept:
+            for session in [*self._learned.values(), *self._of_anybody()]:
+                session.close(f"accept is {config.accept.value} now")
+        self.open(wanted)
+        self._forget()
+
+    # --- peers ----------------------------------------------------------------------------------
+
+    def _made(self) -> Endpoint:
+        config = self._config
+        return Endpoint(
+            self._loop,
+            connect=_places(config.connect),
+            listen=_places(config.listen),
+            settings=Settings(config.interface, config.multicast_ttl, config.multicast_loop),
+            size=config.datagram_size,
+            counts=self.counted,
+            heard=self._heard,
+            changed=self._news,
+        )
+
+    def _news(self, endpoint: Endpoint) -> None:
+        """Let the hosts that are known now be peers, in the order of the configuration."""
+        self._changed(endpoint)
+        there = {host.place for host, _ in self._hosts.values()}
+        for place in _places(self._config.connect):
+            host = endpoint.hosts.get(place)
+            if host is not None and place not in there:
+                link = endpoint.link(host.address, host.way)
+                self._hosts[link] = (host, self._enter(link, "raw"))
+
+    def _heard(self, data: bytes, source: tuple[Any, ...], way: Way) -> None:
+        link = self._whose(source)
+        if link is None and self._config.accept is Accept.LEARN:
+            link = self._learn(source, way)
+            if link is None:
+                self.turned_away += 1
+                return
+        elif link is None and self._config.accept is Accept.ANY:
+            if self._anybody is None:
+                stranger = self.endpoint.link(None, None, ANYBODY)
+                self._anybody = (stranger, self._enter(stranger, "raw"))
+            link = self._anybody[0]
+        if link is None:
+            self.counted.strangers += 1
+        else:
+            link.take(data)
+
+    def _whose(self, source: tuple[Any, ...]) -> DatagramLink | None:
+        """Return the peer that has sent a datagram, as far as it is one already."""
+        exact = self.endpoint.peer(source)
+        if exact is not None:
+            return exact
+        hosts = [(link, host) for link, (host, _) in self._hosts.items()]
+        same = (link for link, host in hosts if host.address[0] == source[0])
+        many = (link for link, host in hosts if host.many)
+        return next(same, None) or next(many, None)
+
+    def _learn(self, source: tuple[Any, ...], way: Way) -> DatagramLink | None:
+        if len(self._learned) >= self._config.max_learned:
+            return None
+        link = self.endpoint.link(source, way)
+        self._learned[link] = self._enter(link, "raw")
+        self._forget()
+        return link
+
+    def _forget(self) -> None:
+        """Forget who was silent for too long, and look again when the next one may have been."""
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
+        limit = self._config.forget_after
+        now = self._loop.time()
+        for link, session in tuple(self._learned.items()):
+            if now - link.heard_at >= limit:
+                session.close(f"silent for {limit:g} s")
+        if self._learned and self._wanted:
+            first = min(link.heard_at for link in self._learned)
+            self._forgetting = self._loop.call_at(first + limit, self._forget)
+
+    def _hang_up(self) -> None:
+        self.close()
+        self._end("no application has the virtual port open")
+
+    def _end(self, reason: str) -> None:
+        for _, session in tuple(self._sessions()):
+            session.close(reason)
+
+    def _of_anybody(self) -> list[Session]:
+        return [] if self._anybody is None else [self._anybody[1]]
+
+    def _sessions(self) -> Iterator[tuple[DatagramLink, Session]]:
+        yield from ((link, session) for link, (_, session) in self._hosts.items())
+        yield from self._learned.items()
+        if self._anybody is not None:
+            yield self._anybody
+
+
+def _places(addresses: Any) -> list[tuple[str, int]]:
+    return [(address.host, address.port) for address in addresses]
+
+
+def _way(config: UdpConnection) -> tuple[object, ...]:
+    """Return everything that decides what the sockets are."""
+    return (
+        config.connect,
+        config.listen,
+        config.interface,
+        config.multicast_ttl,
+        config.multicast_loop,
+    )

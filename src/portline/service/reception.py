@@ -1,0 +1,126 @@
+"""The network side of a server: who listens, and who is let in."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from portline.config.server import ServerConnection
+from portline.service.door import Door
+from portline.service.entrance import Entrance
+from portline.service.status import State
+
+if TYPE_CHECKING:
+    import asyncio
+    import logging
+    from collections.abc import Callable, Mapping, Sequence
+
+    from portline.config.models import ConnectionConfig
+    from portline.net.listen import Listener
+    from portline.net.stream import StreamLink
+    from portline.service.session import Session
+
+__all__ = ["Reception"]
+
+
+class Reception:
+    """The listeners and the door of one connection.
+
+    ``peers`` returns those who are in, ``moved`` how many bytes the device has taken; ``enter`` is
+    called for who comes in, ``changed`` on news of a listener.
+    """
+
+    lingers = True
+    calls = False
+    retains = False
+    counts: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(
+        self,
+        name: str,
+        config: ServerConnection,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        peers: Callable[[], Sequence[Session]],
+        moved: Callable[[], int],
+        log: logging.LoggerAdapter[logging.Logger],
+        enter: Callable[[StreamLink, str], object],
+        changed: Callable[[Listener], None],
+    ) -> None:
+        self._peers = peers
+        self._only_when_open = config.listen_when_open
+        self.door = Door(
+            name,
+            config.max_connections,
+            when_full=config.when_full,
+            idle_after=config.idle_after,
+            loop=loop,
+            peers=peers,
+            moved=moved,
+            log=log,
+            enter=enter,
+        )
+        self.entrance = Entrance(config.places(), loop=loop, knock=self.door.knock, changed=changed)
+
+    @property
+    def turned_away(self) -> int:
+        """Connections that were not let in, since the start."""
+        return self.door.turned_away
+
+    @property
+    def replaced(self) -> int:
+        """Peers that gave way to a newcomer, since the start."""
+        return self.door.replaced
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The addresses, with the real port of each that listens."""
+        doors = zip(self.entrance.listeners, self.entrance.protocols, strict=True)
+        return tuple(f"{listener.address} ({protocol})" for listener, protocol in doors)
+
+    @property
+    def error(self) -> str:
+        """Why some addresses are not listened on although they should be."""
+        errors = [listener.error for listener in self.entrance.listeners]
+        return "; ".join(str(error) for error in errors if error is not None)
+
+    @property
+    def state(self) -> tuple[State, str]:
+        """Full, connected, listening, or not listening at all."""
+        if self._peers():
+            full = all(self.door.full(protocol) for protocol in self.entrance.protocols)
+            return State.FULL if full else State.CONNECTED, ""
+        if any(listener.listening for listener in self.entrance.listeners):
+            return State.LISTENING, ""
+        if self._only_when_open and not self.entrance.wanted:
+            return State.WAITING, "no application has the virtual port open"
+        return State.STOPPED, ""
+
+    def open(self, wanted: bool) -> None:
+        """Listen, or no longer."""
+        self.entrance.listen(wanted)
+
+    def accept(self) -> None:
+        """Let in who has connected already, without waiting for the loop to tell."""
+        self.entrance.accept()
+
+    def close(self) -> None:
+        """Listen no longer, and send away who waits."""
+        self.entrance.listen(False)
+        self.door.close()
+
+    def left(self, session: Session) -> None:
+        """Let somebody in who waits."""
+        self.door.somebody_left()
+
+    def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
+        """Move to other addresses; newcomers find the new rules."""
+        assert isinstance(config, ServerConnection)  # another kind is another connection
+        door = self.door
+        door.name, door.limit = name, config.max_connections
+        door.when_full, door.idle_after = config.when_full, config.idle_after
+        self._only_when_open = config.listen_when_open
+        self.entrance.move(config.places(), wanted=wanted)
+        for session in self._peers():
+            if session.protocol not in self.entrance.protocols:
+                session.close(f"{session.protocol} is not offered any more")

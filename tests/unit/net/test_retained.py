@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portline.net.retained import RETAIN_LOOK, Retained
+
+
+@given(
+    writes=st.lists(st.binary(min_size=1, max_size=50), max_size=30),
+    acks=st.lists(st.integers(0, 1500), max_size=10),
+)
+def test_the_rest_begins_where_a_write_began(writes: list[bytes], acks: list[int]) -> None:
+    written = b"".join(writes)
+    starts = {sum(map(len, writes[:count])) for count in range(len(writes) + 1)}
+    retained = Retained()
+    for data in writes:
+        retained.add(data)
+    for acked in sorted(min(each, len(written)) for each in acks):
+        rest, got = retained.rest(acked)
+        start = len(written) - len(rest)
+        assert written.endswith(rest)
+        assert start in starts
+        assert start + got == acked
+        assert not any(start < each <= acked for each in starts)
+
+
+def test_a_look_is_due_each_time_so_much_was_written() -> None:
+    retained = Retained()
+    assert not retained.add(bytes(RETAIN_LOOK - 1))
+    assert retained.add(b"x")
+    retained.forget(0)
+    assert not retained.add(bytes(RETAIN_LOOK - 1))
+    assert retained.add(b"x")
+    retained.forget(RETAIN_LOOK)
+    assert retained.rest(2 * RETAIN_LOOK) == (b"", 0)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+import portline
+from portline.errors import NetworkError, UsageError
+from portline.net.proxy import Proxy
+from portline.remote.opening import open as open_port
+from tests.proxies import SocksProxy
+from tests.unit.remote.played import Played
+
+if TYPE_CHECKING:
+    from tests.conftest import Run
+
+
+def test_it_has_a_public_name() -> None:
+    assert portline.open is open_port
+
+
+def test_it_can_be_awaited_and_entered(run: Run) -> None:
+    async def scenario() -> None:
+        async with Played() as server:
+            port = await portline.open(server.url)
+            await port.close()
+            async with portline.open(server.url) as port:
+                assert not port.ended
+            assert port.ended
+
+    run(scenario())
+
+
+def test_an_error_names_host_fault_and_remedy(run: Run) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        with pytest.raises(NetworkError, match=f"^127.0.0.1:{port}: connection refused, .*; start"):
+            async with portline.open(f"raw://127.0.0.1:{port}"):
+                pass
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_through_a_proxy(run: Run, written: bool) -> None:
+    async def scenario() -> None:
+        played = SocksProxy()
+        async with Played() as server, played.running():
+            url = f"socks5://127.0.0.1:{played.port}"
+            proxy = url if written else Proxy.parse(url)
+            async with portline.open(server.url, proxy=proxy) as port:
+                server.say(b"hello")
+                assert await port.read() == b"hello"
+            assert len(played.asked) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "words"),
+    [
+        ("host:4001", {}, "not a remote port"),
+        ("raw://host:1", {"baudrate": 300}, "raw:// carries no settings; open it as rfc2217://"),
+        ("raw://host:1", {"dtr": True}, "raw:// carries no settings"),
+        ("rfc2217://host:1", {"proxy": "ftp://host"}, "a proxy is written as"),
+        ("rfc2217://host:1", {"parity": "x"}, "parity"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(
+    url: str, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        open_port(url, **options)  # type: ignore[arg-type]
