@@ -8,7 +8,7 @@ time something has happened.
 
 Reading from the network stops while more than :data:`RECEIVE_LIMIT` bytes lie unread, so that a
 slow program holds the server back; but it goes on while an answer is waited for, because that
-answer comes behind the data.
+answer comes behind the data: up to :data:`ASKING_LIMIT`, beyond which no serial port has it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ __all__ = ["AGREEMENT", "RECEIVE_LIMIT", "RemotePort"]
 
 RECEIVE_LIMIT: Final = 256 * 1024
 """Bytes that may lie unread before the server is held back."""
+
+ASKING_LIMIT: Final = 32 * 1024 * 1024
+"""Bytes that may lie unread while an answer is waited for: more than the queues on the way hold,
+and what the fastest line brings in the seconds that an answer may take."""
 
 AGREEMENT: Final = 3.0
 """Seconds that a server has to agree to RFC 2217; as in pyserial."""
@@ -228,6 +232,7 @@ class RemotePort(Knowledge):
         self._watch()
         self._asking += 1
         self._link.resume()
+        self._hold_back()
         last = pending.pop()
 
         def settled() -> bool:
@@ -367,7 +372,8 @@ class RemotePort(Knowledge):
             reader.put(event)
 
     def _hold_back(self) -> None:
-        if not self._asking and not self._ended and len(self._received) >= RECEIVE_LIMIT:
+        limit = ASKING_LIMIT if self._asking else RECEIVE_LIMIT
+        if not self._ended and len(self._received) >= limit:
             self._paused = True
             self._link.pause()
 

@@ -186,6 +186,24 @@ def test_a_program_that_does_not_read_holds_the_server_back(run: Run) -> None:
     run(scenario())
 
 
+def test_a_flood_is_held_back_while_an_answer_is_waited_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ASKING_LIMIT", 4 * RECEIVE_LIMIT)
+    monkeypatch.setattr("portline.wire.rfc2217_client.ANSWER_TIMEOUT", 0.2)
+
+    async def scenario() -> None:
+        async with Played() as server, open_port(server.url) as port:
+            size = 64 * RECEIVE_LIMIT
+            server.say(bytes(size))
+            for _ in range(2):
+                await port.set(baudrate=300)  # its answer lies behind more than that
+                assert 4 * RECEIVE_LIMIT <= port.waiting < 5 * RECEIVE_LIMIT
+            assert await port.read_exactly(size) == bytes(size)
+
+    run(scenario())
+
+
 # --- ends -----------------------------------------------------------------------------------------
 
 
