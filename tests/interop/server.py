@@ -39,11 +39,21 @@ _FAULTS = re.compile(
 )
 
 
+_given: set[int] = set()
+"""The TCP ports that were found free by this process, and may be about to be used."""
+
+
 def free_port() -> int:
-    """Return a TCP port that nobody uses, below the range from which clients get theirs."""
+    """Return a TCP port that nobody uses, below the range from which clients get theirs.
+
+    None is returned twice while there are others.
+    """
     dice = random.SystemRandom()
     while True:
         port = dice.randrange(20000, 32000)
+        if port in _given and len(_given) < 10000:
+            continue
+        _given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
