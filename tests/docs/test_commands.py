@@ -189,10 +189,12 @@ def run(place: Place, command: Command, words: list[str]) -> None:
     if program != "stty":
         assert "PROGRAM" in place.run("run", "--help")
         return
-    arguments = ["--virtual", "./ttyV0", "--listen", f"127.0.0.1:{place.port(4001)}"]
-    with place.start("share", *arguments) as running:
+    here = f"127.0.0.1:{place.port(4001)}"
+    remote = any("=192.0.2.7:4001" in word for word in words)
+    shared = [place.device("/dev/ttyUSB0")] if remote else ["--virtual", "./ttyV0"]
+    with place.start("share", *shared, "--listen", here, "--protocol", "rfc2217") as running:
         running.listens()
-        assert "cs8" in place.run("run", *words)
+        assert "cs8" in place.run("run", *(word.replace("192.0.2.7:4001", here) for word in words))
 
 
 def udp(place: Place, command: Command, words: list[str]) -> None:

@@ -22,9 +22,11 @@ __all__ = ["run"]
 @click.option(
     "--port",
     "ports",
-    metavar="NAME",
+    metavar="NAME[=HOST:PORT]",
     multiple=True,
-    help="Emulate this virtual port only; may be given several times. [default: all]",
+    help="Emulate this virtual port only; with HOST:PORT make it, from a remote one, for as long "
+    "as PROGRAM runs (raw:// before HOST for a server that does not speak RFC 2217); may be given "
+    "several times. [default: all that are there]",
 )
 @click.argument("command", nargs=-1, required=True, metavar="PROGRAM [ARGUMENTS]...")
 @verbose_option
@@ -37,20 +39,35 @@ def run(ctx: click.Context, /, ports: tuple[str, ...], command: tuple[str, ...])
 
     \b
     portline run -- picocom /dev/ttyV0
-    portline run -- python3 program.py
+    portline run --port /tmp/meter=192.0.2.7:4001 -- python3 program.py /tmp/meter
     """
+    from portline.cli.cables import Cables, cable, joined
     from portline.port.launcher import NotStarted, launch, supervise
     from portline.port.lines_client import ServedTerminals
     from portline.service.log import start_logging
 
     start_logging(verbosity(ctx))
-    paths = [_path(name) for name in ports]
+    remote = [cable(*_halves(port)) for port in ports if _halves(port)[1]]
+    paths = [_path(name) for name, host in map(_halves, ports) if not host]
+    cables = Cables.lay(joined(remote), verbosity(ctx)) if remote else None
+    if cables is not None:
+        paths += cables.paths
     try:
         launched = launch(command)
     except NotStarted as error:
         click.echo(f"portline: error: {error}", err=True)
         return error.exit_code
-    return supervise(launched, lambda: ServedTerminals(paths))
+    else:
+        return supervise(launched, lambda: ServedTerminals(paths))
+    finally:
+        if cables is not None:
+            cables.end()
+
+
+def _halves(port: str) -> tuple[str, str]:
+    """Return the name of a port and the host that it is to come from, "" for one that is there."""
+    name, _, host = port.partition("=")
+    return (port, "") if os.path.exists(port) else (name, host)
 
 
 def _path(name: str) -> str:

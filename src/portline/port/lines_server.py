@@ -218,6 +218,8 @@ class _Client:
                 self._take(line)
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            data = b""  # it has ended without reading our last words
         except (OSError, ValueError) as error:
             LOG.warning("%s: a supervisor cannot be understood: %s", self._port.name, error)
             data = b""

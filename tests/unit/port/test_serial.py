@@ -169,7 +169,8 @@ def test_vmin_zero_is_not_the_end(run: Run, tmp_path: Path) -> None:
         cc[VMIN] = 0
         other = type(found)(found.iflag, 0, found.cflag, 0, found.line, bytes(cc), 9600, 9600)
         write_attributes(far.fd, other)
-        bench.port._reader._nothing_read()  # what a read of b"" leads to; the kernel makes it rarely
+        # What a read of b"" leads to; the kernel makes it rarely.
+        bench.port._reader._nothing_read()
         assert read_attributes(far.fd).cc[VMIN] == 1
         await far.write(b"alive")
         await until(lambda: bench.owner.received == b"alive")
