@@ -21,7 +21,8 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.service.session import EARLY_LIMIT, Session
+from portline.service.holding import EARLY_LIMIT
+from portline.service.session import Session
 from portline.wire.base import RawWire, Wire
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.memory import MemoryLink
