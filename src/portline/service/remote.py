@@ -18,7 +18,7 @@ from portline.wire.rfc2217_codes import settings_of
 if TYPE_CHECKING:
     from portline.line import Request, Told
 
-__all__ = ["EVERY_LINE", "NO_FAULT", "RemotePort", "RemoteSetting"]
+__all__ = ["EVERY_LINE", "NO_FAULT", "RemoteSetting", "RemoteState"]
 
 EVERY_LINE: Final = 0xFB
 """The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
@@ -43,7 +43,7 @@ class RemoteSetting:
     in_force: object
 
 
-class RemotePort:
+class RemoteState:
     """What is known of the port of one access server."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ from portline.line import (
 )
 from portline.net.stream import FINISH_LIMIT
 from portline.service.holding import Holding
-from portline.service.remote import EVERY_LINE, NO_FAULT, RemotePort
+from portline.service.remote import EVERY_LINE, NO_FAULT, RemoteState
 from portline.service.turns import COMMANDS_READ, next_read
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Session:
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
         self.outbox = Outbox(backlog)
-        self.remote = RemotePort()
+        self.remote = RemoteState()
         """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
         self.closed = False
