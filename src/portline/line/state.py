@@ -57,8 +57,9 @@ class FlowControl(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """How bits travel on the line.
+    """How bits travel on the line: ``baudrate`` in bits per second, ``data_bits`` from 5 to 8.
 
+    Whether a value is possible is for the port to say; only :meth:`parse` looks at ranges.
     ``flow_control`` is the flow control of what the port sends, and of what it receives too unless
     ``inbound_flow`` says otherwise (RFC 2217 SET-CONTROL 0-3 and 13-16).
     """

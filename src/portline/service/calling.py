@@ -1,11 +1,11 @@
-"""The network side of a client: hosts are dialled, and dialled again when they have gone.
+"""The network side of a client: hosts are dialed, and dialed again when they have gone.
 
 Theory of operation
 -------------------
 With ``connect-to = "first"`` one call is for all hosts, in their order; with ``"all"`` each host
 has a call of its own::
 
-    idle --open--> dialling --a host answers--> connected
+    idle --open--> dialing --a host answers--> connected
                      ^                              |
                      +---- growing delay <--left----+
 
@@ -112,7 +112,7 @@ class Calling:
                 call.session = None
                 call.refusal = session.refusal
                 if self._demand.there:
-                    call.dialer.open()  # one that has taken over a peer has not dialled yet
+                    call.dialer.open()  # one that has taken over a peer has not dialed yet
                     call.dialer.again(refused=bool(call.refusal))
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:

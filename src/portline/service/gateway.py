@@ -24,8 +24,9 @@ __all__ = ["Gateway"]
 class Gateway:
     """All connections of a configuration.
 
-    Make it and use it in one running event loop: ``start()``, then ``await stop()``.  A connection
-    with a problem does not disturb the others; look at ``status()``.
+    Make it and use it in one running event loop (RuntimeError where none runs): ``start()``, then
+    ``await stop()``, each once.  A connection with a problem does not disturb the others and raises
+    nothing; look at ``status()``.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -48,7 +49,7 @@ class Gateway:
     async def stop(self) -> None:
         """Say goodbye to the peers, let the ports send what they have, and close everything.
 
-        Takes at most two times GOODBYE_LIMIT seconds; when cancelled, everything is closed at once.
+        Takes at most two times GOODBYE_LIMIT (0.5 s); when cancelled, everything is closed at once.
         """
         self._stopped = True
         self._retire(list(self.connections.values()))

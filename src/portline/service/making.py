@@ -94,7 +94,7 @@ def make_wire(protocol: str, name: str, config: ConnectionConfig) -> Wire:
     """Return the protocol for one new peer.
 
     The side with the real port is the access server; the one with the virtual port asks, and
-    serves a peer that asks too (two virtual ports are a null-modem cable).
+    serves a peer that asks too (two virtual ports are a null modem cable).
     """
     if protocol == "raw":
         return RawWire()
