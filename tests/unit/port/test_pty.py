@@ -549,7 +549,9 @@ def test_a_terminal_that_fails_ends_the_port(
     run(scenario())
 
 
-def test_defaults(run: Run, tmp_path: Path) -> None:
+def test_a_port_that_was_just_made_has_a_plain_path_and_default_settings(
+    run: Run, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         bench = VirtualBench(tmp_path)
         port = PtyPort(

@@ -232,7 +232,7 @@ def test_a_full_port_pauses_the_peer() -> None:
     assert not link.paused
 
 
-def test_watch_and_gone() -> None:
+def test_a_peer_says_what_it_watches_and_that_it_goes() -> None:
     session, link, owner = make(Words())
     session.link_data(b"wgx")
     assert session.watch == Watch(modem_lines=True, faults=False)
