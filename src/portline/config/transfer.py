@@ -178,7 +178,7 @@ class TransferOptions(SelectionOptions):
         Option(
             Group.TRANSFER,
             Switch(),
-            "Let the peer change baud rate, format and flow control",
+            "Let the peer change baudrate, format and flow control",
             "it is what RFC 2217 is for",
         ),
     ] = True

@@ -109,7 +109,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one listener is or one host is dialled, and what is spoken there."""
+    """Where one listener is or one host is dialed, and what is spoken there."""
 
     host: str
     port: int

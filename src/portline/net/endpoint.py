@@ -17,17 +17,18 @@ Reading stops while any link is paused, because the kernel's queue is one for al
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import NetworkError
 from portline.net import udp
-from portline.net.address import display, udp_holder
+from portline.net.address import display
+from portline.net.attempts import Attempts
 from portline.net.datagram import DatagramLink
+from portline.net.faults import address_fault
 from portline.net.lookup import Lookups
 from portline.net.stream import READ_SIZE
 from portline.net.way import Host, Way
@@ -47,6 +48,10 @@ LOOKUP_LIMIT: Final = 5.0
 
 READS_PER_TURN: Final = 16
 """Datagrams read in one turn of the loop, so that a flood of them leaves turns for the others."""
+
+
+Fault: TypeAlias = OSError | ValueError
+"""What a look-up or a socket may raise."""
 
 
 @dataclass(slots=True)
@@ -104,9 +109,9 @@ class Endpoint:
         self._open_links: set[DatagramLink] = set()
         self._paused: set[DatagramLink] = set()
         self._reading = False
-        self._wanted = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[dict[Place, Sockaddr | OSError]] | None = None
+        self._attempts: Attempts[dict[Place, Sockaddr | Fault]] = Attempts(
+            loop, self._try, ended=self._looked_up
+        )
 
     @property
     def ways(self) -> list[Way]:
@@ -116,7 +121,7 @@ class Endpoint:
     @property
     def ready(self) -> bool:
         """Tell whether everything that is to be listened on is."""
-        return self._wanted and len(self._bound) == len(self._listen)
+        return self._attempts.wanted and len(self._bound) == len(self._listen)
 
     def listening(self, place: Place) -> str:
         """Return where a place is listened on, for people; with the real port once it is."""
@@ -125,19 +130,11 @@ class Endpoint:
 
     def open(self) -> None:
         """Begin now, or as soon as it is possible; see ``error``."""
-        if not self._wanted:
-            self._wanted = True
-            self._try()
+        self._attempts.open()
 
     def close(self) -> None:
         """Hear nothing more and call nobody; links may still send what waits."""
-        self._wanted = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._attempts.close()
         self._set_reading(False)
         self.error = None
         self._close_sockets()
@@ -146,7 +143,6 @@ class Endpoint:
 
     def _try(self) -> None:
         """Look up who is not known yet, then go on."""
-        self._timer = None
         places = [
             p for p in (*self._listen, *self._connect) if p not in self._found and p[0] != "*"
         ]
@@ -159,37 +155,27 @@ class Endpoint:
                 continue
             names.append(place)
         if names:
-            self._task = self.loop.create_task(self._look_up(names))
-            self._task.add_done_callback(self._looked_up)
+            self._attempts.work(self._look_up(names))
         else:
             self._go_on({})
 
-    async def _look_up(self, names: list[Place]) -> dict[Place, Sockaddr | OSError]:
-        async def one(place: Place) -> Sockaddr | OSError:
+    async def _look_up(self, names: list[Place]) -> dict[Place, Sockaddr | Fault]:
+        async def one(place: Place) -> Sockaddr | Fault:
             try:
                 async with asyncio.timeout(LOOKUP_LIMIT):
                     address: Sockaddr = (await self._lookups.addresses(*place))[0][4]
                     return address
-            except TimeoutError:
-                return OSError(errno.ETIMEDOUT, "no name server answers; check the DNS")
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 return error
-            except ValueError:
-                return OSError(
-                    errno.EINVAL, "this cannot be the name of a host; check its spelling"
-                )
 
         return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
 
-    def _looked_up(self, task: asyncio.Task[dict[Place, Sockaddr | OSError]]) -> None:
-        if task.cancelled() or task is not self._task:
-            return
-        self._task = None
+    def _looked_up(self, task: asyncio.Task[dict[Place, Sockaddr | Fault]]) -> None:
         found = task.result()
         self._found |= {place: each for place, each in found.items() if isinstance(each, tuple)}
-        self._go_on({place: each for place, each in found.items() if isinstance(each, OSError)})
+        self._go_on({place: each for place, each in found.items() if not isinstance(each, tuple)})
 
-    def _go_on(self, unknown: Mapping[Place, OSError]) -> None:
+    def _go_on(self, unknown: Mapping[Place, Fault]) -> None:
         """Bind what can be bound, find the way to each host, and try again if something failed."""
         faults = dict(unknown)
         hosts = len(self.hosts)
@@ -209,16 +195,19 @@ class Endpoint:
         self._set_reading(True)
         told = self._told(faults)
         if faults:
-            self._timer = self.loop.call_later(RETRY, self._try)
+            self._attempts.call_at(self.loop.time() + RETRY)
         news = str(told) != str(self.error) or len(self.hosts) != hosts or not faults
         self.error = told
         if news:
             self._changed(self)
 
-    def _told(self, faults: Mapping[Place, OSError]) -> NetworkError | None:
+    def _told(self, faults: Mapping[Place, Fault]) -> NetworkError | None:
         if not faults:
             return None
-        texts = [f"{display(*place)}: {_explain(fault, place)}" for place, fault in faults.items()]
+        texts = [
+            f"{display(*place)}: {address_fault(fault, place[1], 'UDP')}"
+            for place, fault in faults.items()
+        ]
         first = display(*next(iter(faults)))
         return NetworkError(first, "; ".join(texts).removeprefix(f"{first}: "))
 
@@ -279,7 +268,7 @@ class Endpoint:
         self.pause(link, wanted=False)
         if link.address is not None and self._links.get(link.address[:2]) is link:
             del self._links[link.address[:2]]
-        if not self._wanted:
+        if not self._attempts.wanted:
             self._close_sockets()
 
     def pause(self, link: DatagramLink, *, wanted: bool) -> None:
@@ -288,7 +277,7 @@ class Endpoint:
             self._paused.add(link)
         else:
             self._paused.discard(link)
-        self._set_reading(self._wanted)
+        self._set_reading(self._attempts.wanted)
 
     def wait(self, link: DatagramLink) -> None:
         """Call a link when the kernel has room again."""
@@ -382,27 +371,3 @@ def _many(host: str) -> bool:
     with suppress(ValueError):
         return udp.is_group(host)
     return False
-
-
-def _explain(error: OSError, place: Place) -> str:
-    """Say what is wrong with an address and what to do about it."""
-    match error.errno:
-        case errno.EADDRINUSE:
-            holder = None
-            with suppress(OSError):
-                holder = udp_holder(place[1])
-            by = f"by {holder}" if holder else "by another program"
-            return f"the UDP port is in use {by}; stop it or choose another port"
-        case errno.EACCES:
-            return (
-                "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
-                "choose a port from 1024 up"
-            )
-        case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; choose one of its own, or * for all"
-        case errno.ENODEV if error.strerror == os.strerror(errno.ENODEV):
-            return "no way to this group; name the interface with `interface`"
-        case _ if isinstance(error, socket.gaierror):
-            return f"the host name is not known ({error.strerror}); check its spelling, or the DNS"
-        case _:
-            return error.strerror or str(error)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from portline.errors import NetworkError
 from portline.net.address import display, display_sockaddr
+from portline.net.faults import name_fault
 from portline.net.through import ProxyFault, through
 
 if TYPE_CHECKING:
@@ -118,23 +119,22 @@ def _name(sock: socket.socket) -> str:
 
 def _explain(error: OSError | ValueError) -> str:
     """Say what is wrong with a server and what to do about it."""
+    if (text := name_fault(error)) is not None:
+        return text
+    said = getattr(error, "strerror", None) or str(error)
     match error:
-        case socket.gaierror():
-            return f"the host name is not known ({error.strerror}); check its spelling, or the DNS"
-        case ValueError():
-            return "this cannot be the name of a host; check its spelling"
         case ConnectionRefusedError():
             return "connection refused, nothing listens there; start the server or check the port"
         case ConnectionResetError():
             return "connection reset while connecting; check that the server is well"
         case _:
             pass
-    match error.errno:
+    match getattr(error, "errno", None):
         case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.ENETDOWN | errno.EHOSTDOWN:
-            return f"unreachable ({error.strerror}); check the address and the network"
+            return f"unreachable ({said}); check the address and the network"
         case errno.EACCES | errno.EPERM:
-            return f"not permitted ({error.strerror}); check the firewall of this machine"
+            return f"not permitted ({said}); check the firewall of this machine"
         case errno.EMFILE | errno.ENFILE:
-            return f"{error.strerror}; raise the limit (ulimit -n)"
+            return f"{said}; raise the limit (ulimit -n)"
         case _:
-            return error.strerror or str(error)
+            return said

@@ -74,6 +74,9 @@ class RemotePort(Knowledge):
 
     ``strict``: a setting that the server does not confirm is an error, not a warning in the log
     (logger ``portline.remote``).  All methods belong to the thread of the event loop.
+
+    Once it is closed, whatever needs the server raises UsageError; after the connection has ended,
+    NetworkError.  So do settings, lines, breaks and purges of a raw port: UsageError.
     """
 
     def __init__(

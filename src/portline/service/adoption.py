@@ -62,7 +62,7 @@ def _apply_policies(connection: Connection, config: ConnectionConfig) -> None:
     hub, sweep = connection.hub, connection.sweep
     hub.choose(receive_from=config.receive_from, send_to=config.send_to)
     hub.keep.resize(config.buffer_size, config.buffer_overflow)
-    connection.permissions = make_permissions(config)
+    connection.requests.permissions = make_permissions(config)
     connection.pace.overflow = config.overflow
     sweep.silence = tcp.death_time(config.keepalive, config.keepalive_retry)
     sweep.inactivity = config.inactivity

@@ -22,7 +22,18 @@ from typing import TYPE_CHECKING, Final
 
 from portline.config.connection import StreamOptions
 from portline.config.transfer import Answers
-from portline.line import Item, ModemChange, Query, SetBreak, SetLine, SetModem, Told
+from portline.line import (
+    BreakChange,
+    Item,
+    LineChange,
+    LineFault,
+    ModemChange,
+    Query,
+    SetBreak,
+    SetLine,
+    SetModem,
+    Told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,6 +87,23 @@ class Asking:
             "lines do not; set its own protocol to rfc2217, or ours to raw",
             session.name,
         )
+
+    def reported(self, report: Report, peers: Iterable[Session]) -> Report | None:
+        """Ask for what the application did; return what the peers without a real port are told."""
+        match report:
+            case ModemChange(lines=lines):
+                self._log.info("lines=%s", lines)
+                self._inputs.application(lines, peers)
+            case LineChange(settings=settings):
+                self._log.info("the application set %s", settings)
+                self.ask(peers, SetLine.everything(settings))
+            case BreakChange(on=on):
+                self._log.info("the application %s a break", "begins" if on else "ends")
+                self.ask(peers, SetBreak(on))
+                return LineFault(break_received=True) if on else None
+            case _:
+                self._log.info("%s", report)
+        return report
 
     def settings(self, peers: Iterable[Session]) -> None:
         """Ask for the settings of the application, if there is one."""

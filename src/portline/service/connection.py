@@ -13,22 +13,12 @@ is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from portline.config.models import ClientConnection, UdpConnection
 from portline.hub.core import Hub
 from portline.line import (
-    BreakChange,
-    Item,
     LineChange,
-    LineFault,
     ModemChange,
-    Purge,
-    Query,
-    SetBreak,
-    SetLine,
-    SetModem,
     Told,
 )
 from portline.net import tcp
@@ -39,11 +29,17 @@ from portline.service.draining import Draining
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.linger import Lingering
-from portline.service.making import make_packetizer, make_permissions, make_port, make_wire
+from portline.service.making import (
+    make_network,
+    make_packetizer,
+    make_permissions,
+    make_port,
+    make_wire,
+)
 from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
-from portline.service.reception import Reception
+from portline.service.requests import Requests
 from portline.service.session import Session
 from portline.service.sweep import Sweep
 from portline.service.tenancy import Tenancy
@@ -54,18 +50,14 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
-    from portline.line import LineSettings, PortState, Report, Request
+    from portline.line import LineSettings, Report, Request
     from portline.net.link import Link
-    from portline.service.network import NetworkSide
 
 __all__ = ["Connection"]
 
 CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
-
-_FENCE: Final = Query(Item.LINE_STATE)
-"""Changes nothing; its answer tells what is in force in its turn."""
 
 
 class Connection:
@@ -96,9 +88,17 @@ class Connection:
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
-        self.permissions = make_permissions(config)
         self._loop = loop
-        self.network = self._network_side()
+        self.network = make_network(
+            name,
+            config,
+            loop=loop,
+            peers=lambda: self.hub.peers,
+            moved=lambda: self.port.sent,
+            enter=self._enter,
+            news=self.news,
+            log=self.log,
+        )
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
@@ -113,11 +113,21 @@ class Connection:
             inactivity=config.inactivity,
             lasting=config.kind == "udp",
         )
-        self.packets = self._packet_flow()
+        self.packets = PacketFlow(
+            make_packetizer(config), loop=loop, send=self._send, full=self.pace.packets_full
+        )
+        self.requests = Requests(
+            self.port,
+            make_permissions(config),
+            inputs=self.inputs,
+            packets=self.packets,
+            log=self.log,
+            settled=lambda: self.time_packets(self.settings),
+        )
         self.draining = Draining(
             loop=loop,
             peers=lambda: self.hub.listeners,
-            gathering=lambda: self.packets is not None and self.packets.coming,
+            gathering=lambda: self.packets.coming,
             character_time=lambda: self.settings.character_time,
         )
 
@@ -152,10 +162,7 @@ class Connection:
 
     def repack(self) -> None:
         """Gather packets by the configuration of now; what is gathered already is sent."""
-        rest = b"" if self.packets is None else self.packets.rest()
-        self.packets = self._packet_flow()
-        if rest:
-            self._send(rest)
+        self.packets.gather_by(make_packetizer(self.config))
         self.time_packets(self.settings)
 
     def refresh(self) -> None:
@@ -170,42 +177,6 @@ class Connection:
         application = self.port.application
         in_use = application is not None and application.there
         return in_use or not self.config.only_when_open
-
-    def _network_side(self) -> NetworkSide:
-        if isinstance(self.config, UdpConnection):
-            from portline.service.datagrams import Datagrams
-
-            return Datagrams(
-                self.config,
-                loop=self._loop,
-                enter=self._enter,
-                changed=self.news.endpoint_changed,
-            )
-        if isinstance(self.config, ClientConnection):
-            from portline.service.calling import Calling
-
-            return Calling(
-                self.config,
-                loop=self._loop,
-                enter=self._enter,
-                changed=self.news.dialer_changed,
-            )
-        return Reception(
-            self.name,
-            self.config,
-            loop=self._loop,
-            peers=lambda: self.hub.peers,
-            moved=lambda: self.port.sent,
-            log=self.log,
-            enter=self._enter,
-            changed=self.news.listener_changed,
-        )
-
-    def _packet_flow(self) -> PacketFlow | None:
-        rules = make_packetizer(self.config)
-        if rules is None:
-            return None
-        return PacketFlow(rules, loop=self._loop, send=self._send, full=self.pace.packets_full)
 
     # --- peers come and go ----------------------------------------------------------------------
 
@@ -228,8 +199,8 @@ class Connection:
         if not self._occupied:
             self.tenancy.begins()
         self._lingering.settle()
-        if self.packets is not None and not self.hub.peers:
-            self.hub.hear(self.packets.rest())  # gathered for one who lingers: it is too late
+        if not self.hub.peers and (rest := self.packets.rest()):
+            self.hub.hear(rest)  # gathered for one who lingers: it is too late
         self.hub.join(session, hears=link.hears)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
@@ -287,7 +258,7 @@ class Connection:
                 self.tenancy.restore()
             if not self.hub.peers:
                 self._lingering.vacate()
-        if self.packets is not None and not self._occupied and (rest := self.packets.rest()):
+        if not self._occupied and (rest := self.packets.rest()):
             self._send(rest)
         self.network.left(session)
         if not self._occupied:
@@ -300,7 +271,7 @@ class Connection:
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
-        if self.packets is not None and self._occupied:
+        if self.packets.rules is not None and self._occupied:
             self.packets.feed(data)
         else:
             self._send(data)
@@ -318,25 +289,13 @@ class Connection:
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
-        match report:
-            case ModemChange(lines=lines):
-                self.log.info("lines=%s", lines)
-                self.inputs.application(lines, self.hub.peers)
-            case LineChange(settings=settings):
-                self.log.info("the application set %s", settings)
-                self.time_packets(settings)
-                self.asking.ask(self.hub.peers, SetLine.everything(settings))
-            case BreakChange(on=on):
-                self.log.info("the application %s a break", "begins" if on else "ends")
-                self.asking.ask(self.hub.peers, SetBreak(on))
-                if not on:
-                    return
-                report = LineFault(break_received=True)
-            case _:
-                self.log.info("%s", report)
-        if self.config.notify or not isinstance(report, LineChange | ModemChange):
-            for session in self.hub.peers:
-                session.report(report)
+        if isinstance(report, LineChange):
+            self.time_packets(report.settings)
+        news = self.asking.reported(report, self.hub.peers)
+        if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
+            return
+        for session in self.hub.peers:
+            session.report(news)
 
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
@@ -373,8 +332,7 @@ class Connection:
 
     def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
-        if self.packets is not None:
-            self.packets.call_idle(self.config.packet_idle * settings.character_time)
+        self.packets.call_idle(self.config.packet_idle * settings.character_time)
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
@@ -399,22 +357,7 @@ class Connection:
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
-        self.port.submit(
-            request if self.permissions.allows(request) else _FENCE,
-            partial(self._answer, session, request),
-        )
-
-    def _answer(self, session: Session, request: Request, state: PortState) -> None:
-        if not isinstance(request, Query):
-            denied = "" if self.permissions.allows(request) else " (not allowed)"
-            self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
-        if isinstance(request, SetLine):
-            self.time_packets(self.settings)
-        if isinstance(request, SetModem) and self.permissions.allows(request):
-            self.inputs.driven(session, request)
-        if isinstance(request, Purge) and request.received and self.packets is not None:
-            self.packets.rest()
-        session.answered(request, state)
+        self.requests.carry_out(session, request)
 
     def peer_serves(self, session: Session) -> None:
         """Ask an access server for what the application has in force."""

@@ -1,22 +1,29 @@
-"""Makes the parts of a connection from its configuration: the port, and a wire for each peer."""
+"""Makes the parts of a connection from its configuration: port, network side, a wire per peer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import portline
+from portline.config.models import ClientConnection, UdpConnection
 from portline.frame.rules import Packetizer
 from portline.hub.policy import Permissions
 from portline.wire.base import RawWire
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
+    from collections.abc import Callable, Sequence
 
     from portline.config.models import ConnectionConfig
+    from portline.net.link import Link
     from portline.port.base import PortOwner, SerialPort
+    from portline.service.network import NetworkSide
+    from portline.service.news import News
+    from portline.service.session import Session
     from portline.wire.base import Wire
 
-__all__ = ["make_packetizer", "make_permissions", "make_port", "make_wire"]
+__all__ = ["make_network", "make_packetizer", "make_permissions", "make_port", "make_wire"]
 
 
 def make_port(
@@ -45,11 +52,49 @@ def make_port(
     )
 
 
+def make_network(
+    name: str,
+    config: ConnectionConfig,
+    *,
+    loop: asyncio.AbstractEventLoop,
+    peers: Callable[[], Sequence[Session]],
+    moved: Callable[[], int],
+    enter: Callable[[Link, str], Session],
+    news: News,
+    log: logging.LoggerAdapter[logging.Logger],
+) -> NetworkSide:
+    """Return the network side for this kind of connection, not yet open.
+
+    ``peers`` returns those who are in, ``moved`` how many bytes the device has taken; ``enter``
+    makes a peer of a link.
+    """
+    if isinstance(config, UdpConnection):
+        from portline.service.datagrams import Datagrams
+
+        return Datagrams(config, loop=loop, enter=enter, changed=news.endpoint_changed)
+    if isinstance(config, ClientConnection):
+        from portline.service.calling import Calling
+
+        return Calling(config, loop=loop, enter=enter, changed=news.dialer_changed)
+    from portline.service.reception import Reception
+
+    return Reception(
+        name,
+        config,
+        loop=loop,
+        peers=peers,
+        moved=moved,
+        log=log,
+        enter=enter,
+        changed=news.listener_changed,
+    )
+
+
 def make_wire(protocol: str, name: str, config: ConnectionConfig) -> Wire:
     """Return the protocol for one new peer.
 
     The side with the real port is the access server; the one with the virtual port asks, and
-    serves a peer that asks too (two virtual ports are a null-modem cable).
+    serves a peer that asks too (two virtual ports are a null modem cable).
     """
     if protocol == "raw":
         return RawWire()

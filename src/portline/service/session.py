@@ -33,8 +33,10 @@ from portline.line import (
     SetModem,
     Watch,
 )
-from portline.net.stream import FINISH_LIMIT, READ_SIZE
-from portline.service.remote import RemotePort
+from portline.net.stream import FINISH_LIMIT
+from portline.service.holding import Holding
+from portline.service.remote import EVERY_LINE, NO_FAULT, RemoteState
+from portline.service.turns import COMMANDS_READ, next_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,34 +46,6 @@ if TYPE_CHECKING:
     from portline.wire.base import Wire
 
 __all__ = ["Pause", "Session", "SessionOwner"]
-
-COMMANDS_READ: Final = 4 * 1024
-"""Bytes read in one turn from a peer that may send commands: some hundred of them, which take a few
-milliseconds.  It doubles with each turn that brought data, so that data comes at full speed."""
-
-MANY: Final = 64
-"""Events, or words of our own, in one turn that tell commands from data."""
-
-EVERY_LINE: Final = 0xFB
-"""The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
-
-Only the bit for RI's trailing edge is left out, which tells nothing that RI itself does not: 255
-would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
-
-NO_FAULT: Final = 0
-"""The line state mask: a virtual port has no way to show an application what went wrong there."""
-
-HOLD_LIMIT: Final = 3.0
-"""Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
-
-EARLY_LIMIT: Final = 4 * 1024
-"""Bytes that a peer may say before it turns out to be an access server or none; more is data."""
-
-REFUSAL_SHOWN: Final = 200
-"""Characters that are shown of what a peer said instead of serving."""
-
-WORD: Final = 3
-"""Bytes of the shortest word that we say: IAC WONT and an option."""
 
 _NO_WATCH: Final = Watch(modem_lines=False, faults=False)
 
@@ -122,10 +96,7 @@ class Session:
 
     What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
 
-    While it is ``held``, data waits in both directions: until the peer turns out to be an access
-    server, has been asked for the settings that the data is for and has told something of its port,
-    says that it is none, or HOLD_LIMIT is over.  To agree is not enough: ser2net does so before it
-    says in plain text that the port is in use.
+    Where it is to be ``held``, data waits at first, see :mod:`portline.service.holding`.
     """
 
     def __init__(
@@ -150,23 +121,21 @@ class Session:
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
         self.outbox = Outbox(backlog)
-        self.remote = RemotePort()
+        self.remote = RemoteState()
         """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
         self.closed = False
         self._owner = owner
         self._clock = clock
         self._clear = not held
-        self._held = held
+        self._holding = Holding(self.connected_at) if held else None
         self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
-        self._early = b""
         self._serves = False
-        self._told = False
         self.outbox.suspended = held
         self._retains = retains
         self.undelivered: bytes | None = None
@@ -276,11 +245,11 @@ class Session:
             said = wire.outgoing()
             if said:
                 self._collected.append(said)
-            self._size_reads(max(len(events), len(said) // WORD))
+            self.link.read_size = next_read(self.link.read_size, len(events), len(said))
             for event in events:
                 if self.closed:
                     return
-                if isinstance(event, bytes) and not self._held:
+                if isinstance(event, bytes) and self._holding is None:
                     self.active_at = now
                     self._owner.peer_data(self, event)
                 else:
@@ -294,14 +263,9 @@ class Session:
             self._collected = None
             if words:
                 self._say(b"".join(words))
-        told = self._serves and self._told
-        if self._held and (told or wire.refuses or len(self._early) > EARLY_LIMIT):
-            self._release()
-
-    def _size_reads(self, events: int) -> None:
-        """Read less at once from a peer that sends mostly commands, so that others get a turn."""
-        size = self.link.read_size
-        self.link.read_size = COMMANDS_READ if events > MANY else min(2 * size, READ_SIZE)
+        holding = self._holding
+        if holding is not None and holding.settled(serves=self._serves, refuses=wire.refuses):
+            self._release(holding)
 
     def ask(self, request: Request, *, patience: float = 0.0) -> None:
         """Ask the peer, if it is an access server, to do what the request says.
@@ -315,8 +279,8 @@ class Session:
 
     def _take(self, event: Event) -> None:
         match event:
-            case bytes() if self._held:
-                self._early += event
+            case bytes() if self._holding is not None:
+                self._holding.early += event
             case bytes():
                 self.active_at = self._clock()
                 self._owner.peer_data(self, event)
@@ -332,37 +296,33 @@ class Session:
             ):
                 self._owner.peer_request(self, event)
             case _:
-                self._told = True
+                if self._holding is not None:
+                    self._holding.told = True
                 self._owner.peer_report(self, event)
 
     def _suspend(self, suspended: bool) -> None:
         self._suspended = suspended
-        self.outbox.suspended = suspended or self._held
+        self.outbox.suspended = suspended or self._holding is not None
         if suspended:
             self._clear = False
-        elif not self.link.unsent and not self._held:
+        elif not self.link.unsent and self._holding is None:
             self.link_ready()
 
-    def _release(self) -> None:
+    def _release(self, holding: Holding) -> None:
         """Let data go that has waited for the settings to be asked for."""
-        self._held = False
+        if self.closed:
+            return
+        self._holding = None
         if not self._serves:
             self._owner.peer_does_not_serve(self)
         self._suspend(self._suspended)
-        early, self._early = self._early, b""
-        if early:
-            self._take(early)
+        if holding.early:
+            self._take(holding.early)
 
     @property
     def refusal(self) -> str:
-        """What a peer said that did not serve; "" unless it said something while it was held.
-
-        A server that has no place says so in plain text and closes the connection.  No device said
-        that, so no application must read it.
-        """
-        text = self._early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
-        shown = "".join(each if each.isprintable() else "?" for each in text)
-        return shown and f'the peer does not serve us: "{shown}"'
+        """What a peer said instead of serving, for people; "" unless it was held when it ended."""
+        return "" if self._holding is None else self._holding.refusal
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
@@ -394,8 +354,8 @@ class Session:
             for event in self.wire.tick(now):
                 self._take(event)
             self._say(self.wire.outgoing())
-        if self._held and now - self.connected_at >= HOLD_LIMIT:
-            self._release()
+        if self._holding is not None and self._holding.overdue(now):
+            self._release(self._holding)
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -429,7 +389,7 @@ class Session:
             return
         self.closed = True
         self._clear = False
-        self.outbox.suspended = self._held = False
+        self.outbox.suspended = False
         while self.outbox:
             self.link.write(self.outbox.take(self.link.gather))
         self.link.finish(limit=limit)

@@ -19,7 +19,7 @@ def counters() -> set[str]:
     }
 
 
-def test_a_real_port() -> None:
+def test_a_real_port_is_shown_with_its_settings_and_where_it_listens() -> None:
     assert overview(connection(), 80) == [
         "meter: listening",
         "  port      /dev/ttyUSB0, 115200-8N1 hardware, open",
@@ -42,7 +42,7 @@ def test_a_port_that_is_absent() -> None:
     assert not any(line.startswith("  lines") for line in lines)
 
 
-def test_a_virtual_port() -> None:
+def test_a_virtual_port_is_shown_with_what_its_application_has_set() -> None:
     settings = LineSettings(
         1200, 7, Parity.EVEN, flow_control=FlowControl.NONE, inbound_flow=FlowControl.HARDWARE
     )

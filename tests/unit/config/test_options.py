@@ -101,7 +101,7 @@ def test_an_exclusion_tells_where_why_and_what_to_do() -> None:
     )
 
 
-def test_combinations() -> None:
+def test_a_combination_knows_whether_its_port_is_virtual() -> None:
     assert Combination.of(virtual=True, protocol=Protocol.RFC2217) is VIRTUAL_RFC2217
     assert [item.is_virtual for item in Combination] == [False, False, True, True]
     assert key_of("max_connections") == "max-connections"

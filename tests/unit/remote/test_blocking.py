@@ -142,7 +142,9 @@ def test_it_can_be_opened_and_closed_again_and_again() -> None:
         ),
     ],
 )
-def test_urls(url: str, place: Place, options: tuple[object, ...]) -> None:
+def test_a_url_says_the_place_and_its_options(
+    url: str, place: Place, options: tuple[object, ...]
+) -> None:
     found, keywords = parse(url)
     assert (found, tuple(keywords[name] for name in ("proxy", "limit", "strict"))) == (
         place,
@@ -330,7 +332,7 @@ def test_settings_change_while_it_is_open() -> None:
         assert port.get_settings()["baudrate"] == 300
 
 
-def test_lines() -> None:
+def test_lines_and_breaks_go_to_the_server_and_its_lines_come_here() -> None:
     with opened() as (port, server):
         assert (port.cts, port.dsr, port.ri, port.cd) == (True, False, False, False)
         server.do(server.played.tell, ModemChange(ModemLines(dsr=True, ri=True, dcd=True)))

@@ -224,7 +224,7 @@ def test_an_orderly_end(run: Run) -> None:
     run(scenario())
 
 
-def test_a_loss(run: Run) -> None:
+def test_after_a_loss_what_has_come_is_read_and_the_rest_is_an_error(run: Run) -> None:
     async def scenario() -> None:
         async with Played() as server, open_port(server.url) as port:
             server.say(b"last words")

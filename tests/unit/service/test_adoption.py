@@ -103,10 +103,10 @@ def rules_of(connection: Connection) -> dict[str, object]:
             getattr(connection.network.door, name)
             for name in ("name", "limit", "when_full", "idle_after")
         ],
-        "permissions": connection.permissions,
+        "permissions": connection.requests.permissions,
         "overflow": connection.pace.overflow,
         "sweep": (connection.sweep.silence, connection.sweep.inactivity),
-        "packets": packets and vars(packets.rules),
+        "packets": packets.rules and vars(packets.rules),
         "inputs": connection.inputs.rules,
         "settings": connection.port.state.settings,
         "tenancy": connection.tenancy._config,

@@ -233,7 +233,7 @@ def test_the_port_may_be_held_instead_of_dropping(run: Run, stage: Play) -> None
 def test_hosts_are_called_only_while_an_application_is_there(
     run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portline.service.calling.HANG_UP", 0.0)
+    monkeypatch.setattr("portline.service.demand.HANG_UP", 0.0)
 
     async def main() -> None:
         host = Host()
@@ -343,7 +343,7 @@ def test_data_goes_to_a_host_that_is_no_access_server_after_it_has_said_so(
 def test_a_silent_host_gets_the_data_after_a_while(
     run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portline.service.session.HOLD_LIMIT", 0.0)
+    monkeypatch.setattr("portline.service.holding.HOLD_LIMIT", 0.0)
 
     async def main() -> None:
         host = Host()

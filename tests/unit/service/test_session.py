@@ -21,7 +21,8 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.service.session import EARLY_LIMIT, Session
+from portline.service.holding import EARLY_LIMIT
+from portline.service.session import Session
 from portline.wire.base import RawWire, Wire
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.memory import MemoryLink
@@ -231,7 +232,7 @@ def test_a_full_port_pauses_the_peer() -> None:
     assert not link.paused
 
 
-def test_watch_and_gone() -> None:
+def test_a_peer_says_what_it_watches_and_that_it_goes() -> None:
     session, link, owner = make(Words())
     session.link_data(b"wgx")
     assert session.watch == Watch(modem_lines=True, faults=False)

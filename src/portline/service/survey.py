@@ -1,0 +1,89 @@
+"""Makes the status of a connection: asks each part for what it knows, and changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from portline.errors import PortAbsent
+from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
+
+if TYPE_CHECKING:
+    from portline.service.connection import Connection
+    from portline.service.session import Session
+
+__all__ = ["survey"]
+
+
+def survey(connection: Connection, now: float) -> ConnectionStatus:
+    """Return what a connection tells about itself at the loop's time ``now`` (seconds)."""
+    hub = connection.hub
+    state, reason = _state(connection)
+    return ConnectionStatus(
+        name=connection.name,
+        config=connection.config,
+        state=state,
+        reason=reason,
+        places=connection.network.places,
+        port=_port(connection),
+        peers=tuple(_peer(session, now) for session in hub.peers),
+        heard=hub.heard,
+        spoken=hub.spoken,
+        kept=len(hub.keep),
+        keep_discarded=hub.keep.discarded,
+        unheard=hub.unheard,
+        unspoken=hub.unspoken,
+        dropped=connection.departures.dropped + sum(map(_dropped, hub.peers)),
+        turned_away=connection.network.turned_away,
+        replaced=connection.network.replaced,
+        counts=connection.network.counts,
+    )
+
+
+def _state(connection: Connection) -> tuple[State, str]:
+    if error := connection.network.error:
+        return State.ERROR, error
+    if connection.keeper.error is not None:
+        absent = isinstance(connection.keeper.error, PortAbsent)
+        return State.PORT_ABSENT if absent else State.ERROR, str(connection.keeper.error)
+    return connection.network.state
+
+
+def _port(connection: Connection) -> PortStatus:
+    port = connection.port
+    state, application = port.state, port.application
+    return PortStatus(
+        name=port.name,
+        path=port.path,
+        open=connection.keeper.open,
+        reason=str(connection.keeper.error or ""),
+        settings=connection.settings,
+        lines=state.lines,
+        dtr=state.dtr,
+        rts=state.rts,
+        in_use=None if application is None else application.there,
+        inputs=None if application is None else application.inputs,
+        waiting=port.queued,
+        refused=port.refused,
+        discarded=port.discarded,
+    )
+
+
+def _peer(session: Session, now: float) -> PeerStatus:
+    return PeerStatus(
+        number=session.number,
+        address=session.name,
+        protocol=session.protocol,
+        connected_for=now - session.connected_at,
+        received=session.link.received,
+        sent=session.link.sent,
+        waiting=session.outbox.waiting + session.link.unsent,
+        dropped=_dropped(session),
+        malformed=session.wire.malformed,
+        signature=session.wire.peer_signature,
+        unanswered=session.wire.unanswered,
+        remote=session.remote.settings,
+    )
+
+
+def _dropped(session: Session) -> int:
+    return session.outbox.dropped + session.link.lost
