@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+# Slow: waits for lines of real speeds; the rules are in tests/unit/port/test_strict.py.
+pytestmark = pytest.mark.slow
+
 FLAGS = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
 
 TICK = 0.006
