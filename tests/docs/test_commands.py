@@ -308,7 +308,7 @@ def first_shown_quick() -> Iterator[object]:
         seen |= shown
 
 
-@pytest.mark.parametrize("command", first_shown_quick())
+@pytest.mark.parametrize("command", list(first_shown_quick()))
 def test_what_a_page_shows_works(place: Place, command: Command) -> None:
     program, words = understood(command)
     if not program or program in FOREIGN:
