@@ -9,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Tests mostly wait for processes and sockets, so more of them than cores run at a time.
 PYTEST := $(BIN)/python -m pytest -q -n 4 --dist worksteal
-# Everything is run in Python's developer mode, which costs a third more; the variable, unlike
+# CI runs all in the developer mode of Python, which takes 1.4 times the CPU; the variable, unlike
 # `-X dev`, reaches the processes that run the tests.
 FULL   := PYTHONDEVMODE=1 $(PYTEST)
 QUICK  := $(PYTEST) -m "not slow"
