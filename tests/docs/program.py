@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tests.docs.pages import ROOT
-from tests.interop.server import free_port
+from tests.interop.server import _leash, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ class Running:
         self._place = place
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*place.prefix, sys.executable, "-m", "portline", *words],
+                [*_leash(), *place.prefix, sys.executable, "-m", "portline", *words],
                 cwd=place.folder,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

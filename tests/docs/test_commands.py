@@ -296,7 +296,21 @@ def understood(command: Command) -> tuple[str, list[str]]:
     return (words[0], words[1:]) if words else ("", [])
 
 
-@pytest.mark.parametrize("command", commands(), ids=lambda command: command.place)
+def first_shown_quick() -> Iterator[object]:
+    """Give each command; it is slow if others before it show its subcommand and all its flags."""
+    seen: set[tuple[str, ...]] = set()
+    for command in commands():
+        program, words = understood(command)
+        subcommand = words[0] if program in PORTLINE and words else ""
+        flags = {word for word in words if word.startswith("-")} | {""}
+        shown = {(Path(program).name, subcommand, flag) for flag in flags}
+        yield pytest.param(
+            command, id=command.place, marks=[] if shown - seen else pytest.mark.slow
+        )
+        seen |= shown
+
+
+@pytest.mark.parametrize("command", list(first_shown_quick()))
 def test_what_a_page_shows_works(place: Place, command: Command) -> None:
     program, words = understood(command)
     if not program or program in FOREIGN:

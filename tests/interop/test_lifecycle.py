@@ -122,7 +122,7 @@ def test_virtual_port_of_a_killed_server_is_taken_over(
     killed.process.kill()
     killed.process.wait()
     server = share("raw", "--virtual", str(name), device="")
-    assert name.resolve().exists()
+    server._wait(lambda: name.resolve().exists(), "it does not take the name over")
     server.stop()
     assert not name.is_symlink()
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from tests.interop.server import Server
 
+# Slow: a process for each option; the rules are in tests/unit/service/test_connection_lines.py.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning"),
     pytest.mark.skipif(SUT != "portline", reason="these are options of Portline"),
 ]
