@@ -176,8 +176,8 @@ def _with_needs(kernel: Kernel, names: tuple[str, ...]) -> Iterator[Path]:
     root = kernel.modules / kernel.release
     needs: dict[str, tuple[str, list[str]]] = {}
     for line in (root / "modules.dep").read_text("ascii").splitlines():
-        file, _, others = line.partition(":")
-        needs[_module(file)] = (file, others.split())
+        file, _, rest = line.partition(":")
+        needs[_module(file)] = (file, rest.split())
     built_in = {_module(line) for line in (root / "modules.builtin").read_text().splitlines()}
     given: set[str] = set()
     for name in names:

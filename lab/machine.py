@@ -125,8 +125,9 @@ def arguments(image: Image, folder: Path, wiring: Wiring, *, shell: bool = False
     share = "local,security_model=none,multidevs=remap"
     words = [
         program("qemu-system-x86_64"),
-        *("-machine", "pc", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"),
-        *("-smp", "2", "-m", str(MEMORY)),
+        *("-machine", "pc", "-accel", "tcg,tb-size=512", "-cpu", "max"),
+        # A second processor doubles what the run costs the host and gives nothing back.
+        *("-smp", "1", "-m", str(MEMORY)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-kernel", str(image.kernel.image), "-initrd", str(image.initramfs)),
         *("-append", KERNEL_WORDS),
