@@ -92,9 +92,8 @@ def test_every_byte_value_passes(check: Check) -> None:
 
 
 def test_much_data_passes_unchanged_both_ways_at_once(check: Check) -> None:
-    there, back = random.Random(1).randbytes(600_000), random.Random(2).randbytes(600_000)
-
     async def scenario(bench: Bench) -> None:
+        there, back = (random.Random(seed).randbytes(bench.much) for seed in (1, 2))
         far = await bench.open()
         bench.port.write(there)
         rest = memoryview(back)

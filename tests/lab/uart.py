@@ -73,6 +73,8 @@ class UartBench:
 
     can_be_lost = False
 
+    much = 40_000
+
     path = "/dev/ttyS1"
 
     def __init__(self, _folder: object = None) -> None:
