@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.interop.device import PATIENCE
+from tests.waiting import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 DEVELOPER_MODE = ["-X", "dev"] if sys.flags.dev_mode else []
 """How Python runs Portline: in its developer mode if the tests themselves do, as in CI."""
 
-END_LIMIT = 2.0
+END_LIMIT = 2.0 * SLOWNESS
 """Seconds within which the server has to be gone after SIGTERM or SIGINT; those in which it waits
 for a processor, because the machine is busy, do not count."""
 
@@ -116,6 +117,7 @@ class Server:
         self.port = free_port() if port is None else port
         self.log = log
         if words:  # another command of Portline than ``share``
+            command = [sys.executable, *DEVELOPER_MODE, "-m", "portline", *words]
             command = [sys.executable, *DEVELOPER_MODE, "-m", "portline", *words]
         else:
             command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
