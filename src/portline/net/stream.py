@@ -33,6 +33,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from socket import SO_ERROR, SOL_SOCKET
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.net import tcp
@@ -306,8 +307,8 @@ class StreamLink:
                 self._ended = True
                 self._set_reading(False)
                 self._end()
-            else:
-                self._read_on()
+            elif self._reading and (code := self._sock.getsockopt(SOL_SOCKET, SO_ERROR)):
+                self._read_on(code)
             return
         owner = self._owner
         if owner is None:
@@ -315,7 +316,8 @@ class StreamLink:
         if data:
             self.received += len(data)
             owner.link_data(data)
-            self._read_on()
+            if self._reading and (code := self._sock.getsockopt(SOL_SOCKET, SO_ERROR)):
+                self._read_on(code)
             return
         if self._fault:
             self._fail(self._fault)
@@ -324,15 +326,11 @@ class StreamLink:
         self._set_reading(False)
         owner.link_eof()
 
-    def _read_on(self) -> None:
-        """Go on reading although the connection may have ended with an error meanwhile."""
-        if not self._reading:
-            return
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._fault = _reason(OSError(code, os.strerror(code)))
-            self._set_reading(False)
-            self._set_reading(True)
+    def _read_on(self, code: int) -> None:
+        """Go on reading although the connection has ended with an error meanwhile."""
+        self._fault = _reason(OSError(code, os.strerror(code)))
+        self._set_reading(False)
+        self._set_reading(True)
 
     # --- ending ---------------------------------------------------------------------------------
 

@@ -72,30 +72,41 @@ class Inlet:
             self._loop.remove_reader(self._fd)
 
     def _readable(self) -> None:
-        data, gone = self._gather()
+        # Most of what comes is a message that fits into one read: nothing else is done for it.
+        try:
+            packet = os.read(self._fd, READ_SIZE)
+        except OSError:
+            packet = b""
+        if 1 < len(packet) < READ_SIZE and not packet[0]:
+            self._owner.received(packet[1:])
+            return
+        data, gone = self._gather(packet)
         if data:
             self._owner.received(data)
         if gone and not self._closed:
             self._owner.gone()
 
-    def _gather(self) -> tuple[bytes, bool]:
-        """Read what there is; return the data, and whether the application is gone."""
+    def _gather(self, packet: bytes = b"") -> tuple[bytes, bool]:
+        """Read what there is after a packet; return all data, and whether the application is gone.
+
+        An empty packet was none.
+        """
         chunks: list[memoryview] = []
         total = 0
         while total <= READ_LIMIT - READ_SIZE:
             try:
-                packet = os.read(self._fd, READ_SIZE)
+                packet = packet or os.read(self._fd, READ_SIZE)
             except BlockingIOError:
                 break
             except OSError:
                 return b"".join(chunks), True
-            total += len(packet)
-            if packet[0] == 0:
-                if len(packet) < READ_SIZE and not chunks:
-                    return packet[1:], False  # a message, the usual case
+            size = len(packet)
+            total += size
+            if not packet[0]:
                 chunks.append(memoryview(packet)[1:])
-                if len(packet) < READ_SIZE:
+                if size < READ_SIZE:
                     break
             elif packet[0] & FLUSHED_INPUT:
                 self._owner.flushed()
+            packet = b""
         return b"".join(chunks), False

@@ -35,8 +35,8 @@ from portline.port.termios2 import (
     PARENB,
     decode,
     encode,
+    raw_reader,
     read_attributes,
-    read_raw,
     unpack,
     write_attributes,
 )
@@ -88,7 +88,8 @@ class Master:
             _give_to(slave, mode, group)
             os.set_blocking(self.fd, False)
             fcntl.ioctl(self.fd, TIOCPKT, struct.pack("i", 1))
-            self._known = read_raw(self.fd)
+            self._read = raw_reader(self.fd)
+            self._known = self._read()
         except BaseException:
             os.close(self.fd)
             raise
@@ -122,7 +123,7 @@ class Master:
 
     def changed(self) -> bool:
         """Return whether anything was changed since the last call, and take note of it."""
-        raw = read_raw(self.fd)
+        raw = self._read()
         if raw == self._known:
             return False
         self._known = raw

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 
     from portline.line import Report
     from portline.port.base import PortOwner
+    from portline.port.master import Master
     from portline.port.outlet import Done
     from portline.port.terminal import Action
 
@@ -310,9 +311,10 @@ class PtyPort:
     # --- what the application does --------------------------------------------------------------
 
     def _check_settings(self) -> None:
-        master = None if self._pair is None else self._pair.master
-        if master is None or not master.changed():
-            return
+        if self._pair is not None and self._pair.master.changed():
+            self._take_settings(self._pair.master)
+
+    def _take_settings(self, master: Master) -> None:
         if not self._lines.attended:
             master.framing = None  # changed by a program that only knows the kernel's word
         self.application.set(master.settings())
@@ -360,7 +362,8 @@ class PtyPort:
     def received(self, data: bytes) -> None:
         """Pass on what the application wrote, after the settings that it made before."""
         pair = self._pair
-        self._check_settings()
+        if pair is not None and pair.master.changed():
+            self._take_settings(pair.master)
         self.taken += len(data)
         if self._pair is pair:
             self._owner.port_data(data)

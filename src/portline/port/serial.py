@@ -2,20 +2,10 @@
 
 Theory of operation
 -------------------
-=========  ===========================  ========================================================
-state      descriptor                   leaves it by
-=========  ===========================  ========================================================
-closed     none                         ``open()``
-open       in the loop's reader set     ``close()``, ``pause_reading()``, loss
-paused     in no set, looked at         ``resume_reading()``, ``close()``, loss
-           every PAUSED_POLL seconds
-=========  ===========================  ========================================================
-
-A tty gives at most 4095 bytes a read.  A read that is that full is followed by another one until
-one is not; a message that fits into one read is passed on without any further system call.
-
-A hung-up tty reads as b"" for ever, which is the usual sign of an unplugged adapter; one whose VMIN
-somebody set to 0 reads as b"" while nothing is wrong.  The attributes tell the two apart.
+An open port is a :class:`portline.port.tty.Tty`, which knows the driver, and around it the
+:mod:`reader <portline.port.reader>` for what the device sends, the :mod:`outlet
+<portline.port.outlet>` for what it is sent, and the :mod:`watch <portline.port.watch>` for what its
+line does by itself.  They are made at each open and thrown away together.
 
 Settings that were configured must be in force, or ``open`` raises; those submitted later are put
 in force again after a loss as far as the new device does them.
@@ -23,7 +13,6 @@ in force again after a loss as far as the new device does them.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -42,9 +31,10 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.port.base import READ_LIMIT, unanswered
+from portline.port.base import unanswered
 from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
+from portline.port.reader import Reader
 from portline.port.termios2 import (
     marked,
     read_attributes,
@@ -60,24 +50,11 @@ if TYPE_CHECKING:
 
     from portline.port.base import PortOwner
 
-__all__ = ["BREAK_LIMIT", "PAUSED_POLL", "PosixPort"]
-
-READ_SIZE: Final = 4096
-"""Bytes asked for in one read: n_tty's whole buffer (N_TTY_BUF_SIZE)."""
-
-BOTH_WAYS_LIMIT: Final = 8 * 1024
-"""Bytes gathered while something waits to be written: a tty takes only some KiB at a time, so
-reading 64 KiB between two writes would leave the other direction a tenth of the rate."""
-
-FULL_READ: Final = 4095
-"""A read of so many bytes may have left some in the kernel."""
+__all__ = ["BREAK_LIMIT", "PosixPort"]
 
 BREAK_LIMIT: Final = 5.0
 """Seconds after which a break is ended: many times what a Break key (0.5 s) or a boot monitor
 wants, and short enough that a peer that vanished does not silence the line."""
-
-PAUSED_POLL: Final = 1.0
-"""Seconds between two looks whether a device that is not being read is still there."""
 
 
 class PosixPort:
@@ -120,8 +97,8 @@ class PosixPort:
         self._tty: Tty | None = None
         self._outlet: Outlet | None = None
         self._watch: Watch | None = None
+        self._reader: Reader | None = None
         self._break_timer: asyncio.TimerHandle | None = None
-        self._paused_timer: asyncio.TimerHandle | None = None
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -174,10 +151,15 @@ class PosixPort:
             tty, self._loop, report=self._owner.port_report, data=self._owner.port_data
         )
         self._watch.set(modem_lines=self._wants[0], faults=self._wants[1])
-        if self._paused:
-            self._look_later()
-        else:
-            self._begin_reading()
+        self._reader = Reader(
+            tty,
+            watch=self._watch,
+            outlet=self._outlet,
+            owner=self._owner,
+            lose=self._lose,
+            loop=self._loop,
+        )
+        self._begin_reading(self._reader)
 
     def close(self) -> None:
         """Close the port; waiting requests are answered before this returns."""
@@ -219,17 +201,15 @@ class PosixPort:
         """Leave what the line sends in the kernel."""
         if not self._paused:
             self._paused = True
-            if self._tty is not None:
-                self._loop.remove_reader(self._fd)
-                self._look_later()
+            if self._reader is not None:
+                self._reader.switch(False)
 
     def resume_reading(self) -> None:
         """Read again."""
         if self._paused:
             self._paused = False
-            if self._tty is not None:
-                self._stop_looking()
-                self._loop.add_reader(self._fd, self._readable)
+            if self._reader is not None:
+                self._reader.switch(True)
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         """Report changes of the modem lines, and line faults, from now on; or no longer."""
@@ -257,9 +237,9 @@ class PosixPort:
         tty.drive(self._outputs)
         return tty
 
-    def _begin_reading(self) -> None:
+    def _begin_reading(self, reader: Reader) -> None:
         try:
-            self._loop.add_reader(self._fd, self._readable)
+            reader.switch(not self._paused)
         except OSError as error:
             self._shut()
             raise PortError(
@@ -268,11 +248,10 @@ class PosixPort:
 
     def _shut(self) -> list[Callable[[PortState], None]]:
         """Close everything and keep what was in force; return what has to be answered."""
-        tty, outlet, watch = self._tty, self._outlet, self._watch
-        if tty is None or outlet is None or watch is None:
+        tty, outlet, watch, reader = self._tty, self._outlet, self._watch, self._reader
+        if tty is None or outlet is None or watch is None or reader is None:
             return []
-        self._loop.remove_reader(self._fd)
-        self._stop_looking()
+        reader.stop()
         watch.stop()
         waiting = outlet.close()
         self._sent += outlet.taken
@@ -282,7 +261,7 @@ class PosixPort:
         found = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
         self._closed_state = self._outputs.applied_to(found)
         self._refused += tty.refused
-        self._tty = self._outlet = self._watch = None
+        self._tty = self._outlet = self._watch = self._reader = None
         self.path = None
         close_node(self._fd)
         self._fd = -1
@@ -300,76 +279,6 @@ class PosixPort:
         dtr = self._outputs.dtr if request.dtr is None else request.dtr
         rts = self._outputs.rts if request.rts is None else request.rts
         self._outputs = SetModem(dtr, rts)
-
-    # --- reading --------------------------------------------------------------------------------
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._fd, READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lose(f"the device is gone: {error.strerror}")
-            return
-        if len(data) >= FULL_READ:
-            data = self._gather(data)
-        elif not data:
-            self._nothing_read()
-            return
-        if self._watch is not None and self._watch.marks is not None:
-            self._pass_marked(data)
-        else:
-            self._owner.port_data(data)
-
-    def _gather(self, first: bytes) -> bytes:
-        chunks = [first]
-        total = len(first)
-        both_ways = self._outlet is not None and self._outlet.queued
-        limit = BOTH_WAYS_LIMIT if both_ways else READ_LIMIT
-        while total <= limit - READ_SIZE:
-            try:
-                chunk = os.read(self._fd, READ_SIZE)
-            except OSError:
-                break  # empty, or gone: the next callback sees which
-            chunks.append(chunk)
-            total += len(chunk)
-            if len(chunk) < FULL_READ:
-                break
-        return b"".join(chunks)
-
-    def _pass_marked(self, data: bytes) -> None:
-        watch = self._watch
-        if watch is None:
-            return
-        for event in watch.decode(data):
-            if self._watch is not watch:
-                return  # closed by the owner
-            if isinstance(event, bytes):
-                self._owner.port_data(event)
-            else:
-                self._owner.port_report(event)
-
-    def _nothing_read(self) -> None:
-        """Tell a hang-up from a VMIN of 0 that another program left, and mend the latter."""
-        if self._tty is None or not self._tty.mend():
-            self._lose("the device hung up; was it unplugged?")
-
-    def _look_later(self) -> None:
-        self._paused_timer = self._loop.call_later(PAUSED_POLL, self._look)
-
-    def _look(self) -> None:
-        """Notice that a device went away while nobody reads it."""
-        try:
-            read_attributes(self._fd)
-        except OSError as error:
-            self._lose(f"the device is gone: {error.strerror}")
-        else:
-            self._look_later()
-
-    def _stop_looking(self) -> None:
-        if self._paused_timer is not None:
-            self._paused_timer.cancel()
-            self._paused_timer = None
 
     # --- what the outlet asks for ---------------------------------------------------------------
 

@@ -22,10 +22,14 @@ import fcntl
 import platform
 import struct
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError
 from portline.line import FlowControl, LineSettings, Parity, StopBits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "BAUD_TOLERANCE",
@@ -156,6 +160,12 @@ def read_attributes(fd: int) -> Attributes:
 def read_raw(fd: int) -> bytes:
     """Return what is in force, packed: the cheapest way to see that nothing changed."""
     return fcntl.ioctl(fd, TCGETS2, _NOTHING)
+
+
+def raw_reader(fd: int) -> Callable[[], bytes]:
+    """Return :func:`read_raw` for one descriptor, without a step of Python's in between."""
+    ioctl: Callable[[int, int, bytes], bytes] = fcntl.ioctl
+    return partial(ioctl, fd, TCGETS2, _NOTHING)
 
 
 _NOTHING: Final = bytes(LAYOUT.size)

@@ -277,11 +277,13 @@ class Connection:
             self._send(data)
 
     def _send(self, data: bytes) -> None:
-        self._lingering.look()
+        if self._lingering.accounts:
+            self._lingering.look()
         listeners = self.hub.hear(data)
         for session in listeners:
             session.deliver(data)
-        self._lingering.hear(data)
+        if self._lingering.accounts:
+            self._lingering.hear(data)
         if not listeners and self.hub.keep.full:
             self.pace.update()
 

@@ -43,7 +43,8 @@ class Lingering:
         self._keep = keep
         self._loop = loop
         self._timers: dict[Session, asyncio.TimerHandle] = {}
-        self._accounts: dict[Session, _Account] = {}
+        self.accounts: dict[Session, _Account] = {}
+        """Whose fate is not settled; while there are none, ``look`` and ``hear`` do nothing."""
         self._heard_at = 0.0
 
     def __len__(self) -> int:
@@ -67,28 +68,27 @@ class Lingering:
         """Let a session hear the port for LINGER seconds, then close it."""
         if len(self._timers) >= LINGERERS:
             next(iter(self._timers)).close("others linger, too")
-        self._accounts[session] = _Account(session)
+        if not self.accounts:
+            self._heard_at = self._loop.time()  # at the latest
+        self.accounts[session] = _Account(session)
         self._timers[session] = self._loop.call_later(LINGER, session.close, reason)
 
     def hear(self, data: bytes) -> None:
         """Pass data of the port on, after it was given to the hub."""
-        if self._timers:
-            for session in self:
-                session.deliver(data)
+        for session in self:
+            session.deliver(data)
         self._heard_at = self._loop.time()
 
     def vacate(self) -> None:
         """Note that there are no peers any more: what the port delivers is lent from now on."""
         for session in self._timers:
-            self._accounts[session].lent_after = session.handed
+            self.accounts[session].lent_after = session.handed
             self._keep.lend()
 
     def look(self) -> None:
         """See who has got what; makes room for more to be lent.  Call before :meth:`hear`."""
-        if not self._accounts:
-            return
         quiet = self._loop.time() - self._heard_at
-        for session, account in self._accounts.items():
+        for session, account in self.accounts.items():
             account.got = max(account.got, session.link.arrived(quiet))
             if account.lent_after is not None:
                 self._keep.got(account.got - account.lent_after)
@@ -96,7 +96,7 @@ class Lingering:
     def settle(self) -> None:
         """Keep what nobody has got: somebody connects."""
         self.look()
-        for account in self._accounts.values():
+        for account in self.accounts.values():
             account.lent_after = None
         self._keep.settle()
 
@@ -112,8 +112,8 @@ class Lingering:
         For one that has lingered: of those that it was sent as a peer.
         """
         self.look()
-        account = self._accounts.pop(session, None)
-        if all(other.lent_after is None for other in self._accounts.values()):
+        account = self.accounts.pop(session, None)
+        if all(other.lent_after is None for other in self.accounts.values()):
             self._keep.settle()
         if account is None:
             lost = session.link.lost if session.undelivered is None else 0

@@ -26,9 +26,10 @@ from portline.line import (
     SetLine,
     SetModem,
 )
+from portline.port import reader, tty
 from portline.port import serial as module
-from portline.port import tty
-from portline.port.serial import FULL_READ, PosixPort
+from portline.port.reader import FULL_READ
+from portline.port.serial import PosixPort
 from portline.port.termios2 import VMIN, read_attributes, write_attributes
 from tests.ports import SETTINGS, DeviceBench, Uart, turns, until
 
@@ -168,7 +169,7 @@ def test_vmin_zero_is_not_the_end(run: Run, tmp_path: Path) -> None:
         cc[VMIN] = 0
         other = type(found)(found.iflag, 0, found.cflag, 0, found.line, bytes(cc), 9600, 9600)
         write_attributes(far.fd, other)
-        bench.port._nothing_read()  # what a read of b"" leads to; the kernel makes it rarely
+        bench.port._reader._nothing_read()  # what a read of b"" leads to; the kernel makes it rarely
         assert read_attributes(far.fd).cc[VMIN] == 1
         await far.write(b"alive")
         await until(lambda: bench.owner.received == b"alive")
@@ -226,8 +227,8 @@ def test_marked_faults_come_in_their_place(
         happened: list[object] = []
         bench.owner.port_data = happened.append  # type: ignore[method-assign]  # one test's owner
         bench.owner.port_report = happened.append  # type: ignore[method-assign]  # one test's owner
-        monkeypatch.setattr(module.os, "read", lambda fd, size: b"a\xff\x00bc\xff\x00\x00\xff\xff")
-        bench.port._readable()  # a pty cannot be made to receive a fault
+        monkeypatch.setattr(reader.os, "read", lambda fd, size: b"a\xff\x00bc\xff\x00\x00\xff\xff")
+        bench.port._reader._readable()  # a pty cannot be made to receive a fault
         monkeypatch.undo()
         assert happened == [
             b"a",
@@ -237,8 +238,8 @@ def test_marked_faults_come_in_their_place(
             b"\x00\xff",
         ]
         bench.owner.port_data = lambda data: bench.port.close()  # type: ignore[method-assign]  # one test's owner
-        monkeypatch.setattr(module.os, "read", lambda fd, size: b"a\xff\x00bc")
-        bench.port._readable()
+        monkeypatch.setattr(reader.os, "read", lambda fd, size: b"a\xff\x00bc")
+        bench.port._reader._readable()
         monkeypatch.undo()
         assert len(happened) == 5
         bench.close()
@@ -370,7 +371,7 @@ def test_a_full_read_is_followed_by_more_until_one_is_not(
                 raise answer
             return answer
 
-        monkeypatch.setattr(module.os, "read", read)
+        monkeypatch.setattr(reader.os, "read", read)
         empty = BlockingIOError(11, "Resource temporarily unavailable")
         for reads, size in (
             ([b"short"], 5),
@@ -380,11 +381,11 @@ def test_a_full_read_is_followed_by_more_until_one_is_not(
             ([empty], 0),
         ):
             answers, bench.owner.chunks = list(reads), []
-            bench.port._readable()
+            bench.port._reader._readable()
             assert (answers, sum(map(len, bench.owner.chunks))) == ([], size)
             assert len(bench.owner.chunks) == (size > 0)
         answers = [OSError(5, "Input/output error")]
-        bench.port._readable()
+        bench.port._reader._readable()
         monkeypatch.undo()
         [error] = bench.owner.lost
         assert "Input/output error" in str(error)
@@ -396,7 +397,7 @@ def test_a_full_read_is_followed_by_more_until_one_is_not(
 def test_pausing_outlives_the_device(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSED_POLL", 0.01)
+    monkeypatch.setattr(reader, "PAUSED_POLL", 0.01)
 
     async def scenario() -> None:
         bench = DeviceBench(tmp_path)
