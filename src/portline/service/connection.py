@@ -127,6 +127,7 @@ class Connection:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
         self.news.unreadable_lines(self.config)
+        self.news.unheard_groups(self.config)
         self.tenancy.start()
         self.pace.update()
         if self.network_wanted:

@@ -9,6 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
+from portline.config.models import UdpConnection
 from portline.config.options import key_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,24 @@ class News:
                 "%s: only programs that `portline run` starts can read these lines; for others the "
                 "kernel has none at a pseudo terminal (ENOTTY)",
                 ", ".join(chosen),
+            )
+
+    def unheard_groups(self, config: ConnectionConfig) -> None:
+        """Tell who listens at one address of this machine that groups are not heard there.
+
+        Linux gives a socket that is bound to an address what is sent to that address only
+        (ip(7), __udp_is_mcast_sock in net/ipv4/udp.c).
+        """
+        if not isinstance(config, UdpConnection):
+            return
+        hosts = [address for address in config.connect if address.means_many]
+        doors = [address for address in config.listen if address.is_one]
+        if hosts and doors and len(doors) == len(config.listen):
+            self._log.warning(
+                "listen: what is sent to %s is not heard at %s; to hear it, listen at *:%d",
+                ", ".join(address.host for address in hosts),
+                ", ".join(map(str, doors)),
+                hosts[0].port,
             )
 
     def port_trouble(self, error: PortError) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from portline.config.models import ServerConnection
+from portline.config.models import ServerConnection, UdpConnection
 from portline.errors import NetworkError, PortAbsent, PortBusy
 from portline.hub.keep import Keep
 from portline.service.news import News
@@ -102,3 +102,25 @@ def test_who_can_read_the_lines_of_a_virtual_port_is_told_where_they_are_set(
     news.unreadable_lines(ServerConnection.model_validate(lines))
     (text,) = told(caplog)
     assert text.startswith("warning: dcd-connected, ri-disconnected: only programs that ")
+
+
+def test_who_listens_where_a_group_is_not_heard_is_told(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    for connect, listen in (
+        ("239.1.2.3:5000", "*:5000"),
+        ("239.1.2.3:5000", "239.1.2.3:5000"),
+        ("192.0.2.7:5000", "127.0.0.1:5000"),
+        ("239.1.2.3:5000", ["127.0.0.1:5000", "*:5001"]),
+    ):
+        options = {"kind": "udp", "virtual": "v", "connect": connect, "listen": listen}
+        news.unheard_groups(UdpConnection.model_validate(options))
+    news.unheard_groups(ServerConnection.model_validate({"virtual": "v", "listen": "127.0.0.1:1"}))
+    assert told(caplog) == []
+    for group in ("239.1.2.3", "255.255.255.255"):
+        options = {"kind": "udp", "virtual": "v", "connect": f"{group}:5000", "listen": 5001}
+        news.unheard_groups(UdpConnection.model_validate(options))
+        assert told(caplog) == [
+            f"warning: listen: what is sent to {group} is not heard at 127.0.0.1:5001; to hear it, "
+            "listen at *:5000"
+        ]
