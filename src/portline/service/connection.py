@@ -92,7 +92,7 @@ class Connection:
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config)
+        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
