@@ -126,6 +126,17 @@ class MemoryLink:
         self.paused = False
         self.ended: str | None = None
         self.owner: LinkOwner | None = None
+        self.doubtful = False
+
+    def retain(self, *, doubtful: bool = False) -> None:
+        self.doubtful = doubtful
+
+    def trust(self) -> None:
+        self.doubtful = False
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        got = self.sent_bytes if self.doubtful else b""
+        return got + self.rest, len(got)
 
     @property
     def unsent(self) -> int:

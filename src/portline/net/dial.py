@@ -88,6 +88,11 @@ class Dialer:
         return self._task is not None
 
     @property
+    def reached(self) -> str:
+        """The place that answered last, for people."""
+        return display(*self.places[self._reached])
+
+    @property
     def address(self) -> str:
         """All places, for people."""
         return ", ".join(display(*place) for place in self.places)

@@ -221,6 +221,7 @@ class Connection:
             protocol=protocol,
             backlog=self.config.backlog_size,
             held=self.network.calls and self.config.is_virtual and protocol != "raw",
+            doubted=self.network.calls and protocol == "raw",
             retains=self.network.retains,
             clock=self._loop.time,
         )
@@ -271,6 +272,8 @@ class Connection:
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
+        if self.network.calls and session.refusal:
+            self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
         self._forget(session)
         if session.undelivered:
@@ -422,6 +425,10 @@ class Connection:
     def peer_does_not_serve(self, session: Session) -> None:
         """Tell that the settings of the application go nowhere."""
         self.asking.does_not_serve(session)
+
+    def peer_settled(self, session: Session) -> None:
+        """Tell that a server which has refused us takes us now."""
+        self.news.taken(session.name)
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""

@@ -33,6 +33,8 @@ class News:
         self._log = log
         self._trouble: type[PortError] | None = None
         self._troubled: set[Listener] = set()
+        self._unreached: set[Dialer] = set()
+        self._refusals: dict[str, str] = {}  # of one connection's hosts
         self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
@@ -94,9 +96,24 @@ class News:
             self._log.log(level, "listening on %s", listener.address)
 
     def dialer_changed(self, dialer: Dialer) -> None:
-        """Tell that no host answers, and why; that one does is told with the peer."""
+        """Tell that no host answers, and why, and when one does."""
         if dialer.error is not None:
+            self._unreached.add(dialer)
             self._log.warning("%s; trying again", dialer.error)
+        elif dialer in self._unreached:
+            self._unreached.discard(dialer)
+            self._log.warning("%s: is connected", dialer.reached)
+
+    def refused(self, peer: str, refusal: str) -> None:
+        """Tell that a server has no place for us; the same words again are no news."""
+        if self._refusals.get(peer) != refusal:
+            self._refusals[peer] = refusal
+            self._log.warning("%s: %s; trying again", peer, refusal)
+
+    def taken(self, peer: str) -> None:
+        """Tell that a server takes us which did not."""
+        if self._refusals.pop(peer, None) is not None:
+            self._log.warning("%s: serves us now", peer)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Tell that datagrams cannot be received or sent somewhere, and when that is over."""

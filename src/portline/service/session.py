@@ -34,6 +34,7 @@ from portline.line import (
     Watch,
 )
 from portline.net.stream import FINISH_LIMIT, READ_SIZE
+from portline.service.refusal import DOUBT, is_refusal, may_become_refusal
 from portline.service.remote import RemotePort
 
 if TYPE_CHECKING:
@@ -101,6 +102,9 @@ class SessionOwner(Protocol):
     def peer_does_not_serve(self, session: Session) -> None:
         """Note that a peer which should be an access server is none."""
 
+    def peer_settled(self, session: Session) -> None:
+        """Note that a peer which might have refused us has not."""
+
     def peer_watches(self) -> None:
         """Note that what the peers want to be told of has changed."""
 
@@ -126,6 +130,10 @@ class Session:
     server, has been asked for the settings that the data is for and has told something of its port,
     says that it is none, or HOLD_LIMIT is over.  To agree is not enough: ser2net does so before it
     says in plain text that the port is in use.
+
+    A raw one is ``doubted``: for DOUBT seconds, or until it has said something else, it may say
+    that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what it was
+    sent.  Nothing waits for that but a text that begins like this one.
     """
 
     def __init__(
@@ -138,6 +146,7 @@ class Session:
         protocol: str,
         backlog: int,
         held: bool = False,
+        doubted: bool = False,
         retains: bool = False,
         clock: Callable[[], float],
     ) -> None:
@@ -158,6 +167,7 @@ class Session:
         self._clock = clock
         self._clear = not held
         self._held = held
+        self._doubted = doubted
         self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
@@ -172,7 +182,7 @@ class Session:
         self.undelivered: bytes | None = None
         """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
         if retains:
-            link.retain()
+            link.retain(doubtful=doubted)
         if not wire.transparent:
             link.read_size = COMMANDS_READ
 
@@ -267,6 +277,8 @@ class Session:
         now = self._clock()
         wire = self.wire
         if wire.transparent:
+            if self._doubted and not (data := self._judged(data)):
+                return
             self.active_at = now
             self._owner.peer_data(self, data)
             return
@@ -346,12 +358,32 @@ class Session:
     def _release(self) -> None:
         """Let data go that has waited for the settings to be asked for."""
         self._held = False
-        if not self._serves:
+        if self._serves:
+            self._owner.peer_settled(self)
+        else:
             self._owner.peer_does_not_serve(self)
         self._suspend(self._suspended)
         early, self._early = self._early, b""
         if early:
             self._take(early)
+
+    def _judged(self, data: bytes) -> bytes:
+        """Return what the peer has said so far, b"" while that may be a refusal."""
+        self._early += data
+        return b"" if may_become_refusal(self._early) else self._believed()
+
+    def _believed(self) -> bytes:
+        """Doubt the peer no longer; returns what it has said."""
+        self._doubted = False
+        self.link.trust()
+        early, self._early = self._early, b""
+        self._owner.peer_settled(self)
+        return early
+
+    def _conclude(self) -> None:
+        """Decide what a doubted peer has said, because it will say nothing more."""
+        if self._doubted and not is_refusal(self._early) and (data := self._believed()):
+            self._owner.peer_data(self, data)
 
     @property
     def refusal(self) -> str:
@@ -366,10 +398,12 @@ class Session:
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
+        self._conclude()
         self._owner.peer_finished(self)
 
     def link_lost(self, reason: str) -> None:
         """Note that the link is closed."""
+        self._conclude()
         self.closed = True
         self._clear = False
         self._give_up()
@@ -377,12 +411,16 @@ class Session:
 
     def _give_up(self) -> None:
         """Forget what waits, or have it ready for the next peer."""
+        link, refused = self.link, self._doubted and bool(self._early)
         if self._retains:
-            sent, got = self.link.unacknowledged()
+            sent, got = link.unacknowledged()
+            if refused:
+                got = 0  # it took nothing, whatever its machine has acknowledged
+                self.outbox.dropped += link.sent + link.unsent - len(sent)
             self.undelivered = self.wire.decoded(sent + self.outbox.data(), got)
             self.outbox.purge()
         else:
-            self.outbox.dropped += self.outbox.purge()
+            self.outbox.dropped += self.outbox.purge() + (link.acked if refused else 0)
 
     def tick(self, now: float) -> None:
         """Let time pass for the protocol, and note data that leaves bit by bit."""
@@ -396,6 +434,8 @@ class Session:
             self._say(self.wire.outgoing())
         if self._held and now - self.connected_at >= HOLD_LIMIT:
             self._release()
+        if self._doubted and now - self.connected_at >= DOUBT and (data := self._believed()):
+            self._owner.peer_data(self, data)
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -417,6 +457,7 @@ class Session:
         """End the session at once; what waits is lost."""
         if self.closed:
             return
+        self._conclude()
         self.closed = True
         self._clear = False
         self.link.abort()
@@ -427,6 +468,7 @@ class Session:
         """End the session from our side: what waits is sent first, within ``limit`` seconds."""
         if self.closed:
             return
+        self._conclude()
         self.closed = True
         self._clear = False
         self.outbox.suspended = self._held = False
