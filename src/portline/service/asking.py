@@ -108,7 +108,7 @@ class Asking:
     def left(self, session: Session) -> None:
         """Note that a peer has gone, and its end of the cable with it."""
         self._hearsay.left(session)
-        if session.protocol != "raw":
+        if not session.wire.transparent:
             self._cross(rts=False, dtr=False)
 
     def _cross(self, *, rts: bool, dtr: bool) -> None:

@@ -287,7 +287,7 @@ class Connection:
             self.asking.left(session)
             self.pace.update()
             self.peer_watches()
-            if session.protocol != "raw":
+            if not session.wire.transparent:
                 self.tenancy.restore()
             if not self.hub.peers:
                 self._lingering.vacate()

@@ -42,6 +42,9 @@ __all__ = ["ANYBODY", "HANG_UP", "Datagrams"]
 ANYBODY: Final = "anybody"
 """The name of the peer for all whose datagrams are taken and who are not sent to."""
 
+PROTOCOL: Final = "udp"
+"""What is told of the peers: bytes as they are, in datagrams."""
+
 HANG_UP: Final = 1.0
 """Seconds that datagrams still go both ways after the application has closed the port: as for a
 client, programs open a port several times in a row."""
@@ -183,7 +186,7 @@ class Datagrams:
             host = endpoint.hosts.get(place)
             if host is not None and place not in there:
                 link = endpoint.link(host.address, host.way)
-                self._hosts[link] = (host, self._enter(link, "raw"))
+                self._hosts[link] = (host, self._enter(link, PROTOCOL))
 
     def _heard(self, data: bytes, source: tuple[Any, ...], way: Way) -> None:
         link = self._whose(source)
@@ -195,7 +198,7 @@ class Datagrams:
         elif link is None and self._config.accept is Accept.ANY:
             if self._anybody is None:
                 stranger = self.endpoint.link(None, None, ANYBODY)
-                self._anybody = (stranger, self._enter(stranger, "raw"))
+                self._anybody = (stranger, self._enter(stranger, PROTOCOL))
             link = self._anybody[0]
         if link is None:
             self.counted.strangers += 1
@@ -216,7 +219,7 @@ class Datagrams:
         if len(self._learned) >= self._config.max_learned:
             return None
         link = self.endpoint.link(source, way)
-        self._learned[link] = self._enter(link, "raw")
+        self._learned[link] = self._enter(link, PROTOCOL)
         self._forget()
         return link
 

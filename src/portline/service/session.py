@@ -158,7 +158,7 @@ class Session:
         self.active_at = self.connected_at
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
-        self.outbox = Outbox(backlog)
+        self.outbox = Outbox(backlog, wire.data_size)
         self.remote = RemotePort()
         """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
@@ -175,6 +175,7 @@ class Session:
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
         self._early = b""
+        self._given = self._encoded = 0  # bytes of data, before and after the wire spelled them
         self._serves = False
         self._told = False
         self.outbox.suspended = held
@@ -196,6 +197,18 @@ class Session:
         """Bytes that were handed over for the peer and not dropped, since the start."""
         return self.link.sent + self.link.unsent + self.outbox.waiting
 
+    @property
+    def dropped(self) -> int:
+        """Bytes of data that were given up for the peer, since the start.
+
+        Of what was on its way to a peer of RFC 2217 when that vanished, which only the kernel had,
+        it is an estimate: as much of it is taken for doubled bytes as of all that it was sent.
+        """
+        lost = self.link.lost
+        return self.outbox.dropped + (
+            lost * self._given // self._encoded if self._encoded else lost
+        )
+
     def start(self) -> None:
         """Say the protocol's first words and begin to listen."""
         self._say(self.wire.start(self._clock()))
@@ -206,7 +219,9 @@ class Session:
     def deliver(self, data: bytes) -> None:
         """Send data of the port to the peer, now or when it can take it."""
         if not self.wire.transparent:
+            self._given += len(data)
             data = self.wire.encode(data)
+            self._encoded += len(data)
         if self._clear:
             self.active_at = self._clock()
             self._clear = self.link.write(data)

@@ -85,9 +85,9 @@ class ConnectionStatus:
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
-    (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of
-    the protocol), ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way
-    to a newcomer.  ``counts`` are what only this kind of connection counts.
+    (peers that stayed behind, or went before they had acknowledged what was on its way),
+    ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way to a newcomer.
+    ``counts`` are what only this kind of connection counts.
     """
 
     name: str

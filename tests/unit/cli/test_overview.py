@@ -81,8 +81,9 @@ def test_traffic_and_what_was_counted() -> None:
     made["port"]["discarded"] = 3
     assert overview(made, 80)[4:] == [
         "  traffic   12.0 kB from the port, 5 B to the port",
-        "  counted   1 B dropped for peers that read too slowly or went; 2 turned away;",
-        "            3 B for the port discarded (it was away, or purged)",
+        "  counted   1 B dropped for peers that read too slowly, went or were not there;",
+        "            2 turned away;",
+        "            3 B for the port discarded (it was away or not open, or purged)",
     ]
 
 

@@ -59,6 +59,9 @@ class Words:
     def encode(self, data: bytes) -> bytes:
         return b"(" + data + b")"
 
+    def data_size(self, encoded: bytes) -> int:
+        return len(encoded) - len(b"()")
+
     def answer(self, request: Request, state: PortState) -> bytes:
         return b"<%d>" % state.settings.baudrate
 
@@ -505,3 +508,16 @@ def test_nobody_else_is_doubted() -> None:
     session, _, owner = make()
     session.link_data(FULL)
     assert owner.log == [FULL.decode()]
+
+
+def test_what_is_dropped_counts_as_the_port_gave_it() -> None:
+    wire = Rfc2217Wire(serves=True, asks=False)
+    session, link, _ = make(wire, room=1000)
+    session.outbox.limit = 100
+    session.deliver(b"\xff" * 1000)  # twice that on the wire
+    for _ in range(3):
+        session.deliver(b"\xffa\xffb")
+    session.outbox.shrink()
+    assert session.dropped == 8
+    link.lost = link.unsent
+    assert 490 <= session.dropped - 8 <= 1000 - 480
