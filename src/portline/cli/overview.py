@@ -106,6 +106,8 @@ def settings(given: _Json) -> str:
 
 
 def _lines(port: _Json) -> str:
+    if not port.get("has_lines", True):
+        return "none: the device has no signal lines"
     read = _levels(_IN, port.get("inputs") or port["lines"])
     if _is_virtual(port):
         return f"{read} (as the application reads them)"

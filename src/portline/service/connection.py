@@ -368,6 +368,7 @@ class Connection:
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
             self.news.port_open(self.port)
+            self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()

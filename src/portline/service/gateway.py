@@ -159,6 +159,7 @@ def _port(connection: Connection) -> PortStatus:
         lines=state.lines,
         dtr=state.dtr,
         rts=state.rts,
+        has_lines=port.has_lines,
         in_use=None if application is None else application.there,
         inputs=None if application is None else application.inputs,
         waiting=port.queued,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["News"]
 
+_OUTPUT_OPTIONS: Final = ("dtr_connected", "rts_connected", "dtr_disconnected", "rts_disconnected")
 _INPUT_OPTION: Final = re.compile(r"((cts|dsr|dcd|ri)_(dis)?connected|allow_(cts|dsr|dcd|ri))")
 
 
@@ -35,6 +36,7 @@ class News:
         self._troubled: set[Listener] = set()
         self._unreached: set[Dialer] = set()
         self._refusals: dict[str, str] = {}  # of one connection's hosts
+        self._missing: list[str] = []
         self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
@@ -50,6 +52,18 @@ class News:
                 "kernel has none at a pseudo terminal (ENOTTY)",
                 ", ".join(chosen),
             )
+
+    def missing_lines(self, config: ConnectionConfig, port: SerialPort) -> None:
+        """Tell who wants to drive the lines of a device that has none; once for each wish."""
+        wishes = [] if port.has_lines else _outputs_driven(config)
+        if wishes and wishes != self._missing:
+            self._log.warning(
+                "%s: has no signal lines, so %s cannot be done; leave that out, or use an adapter "
+                "that has them",
+                port.path,
+                ", ".join(wishes),
+            )
+        self._missing = wishes
 
     def unheard_groups(self, config: ConnectionConfig) -> None:
         """Tell who listens at one address of this machine that groups are not heard there.
@@ -133,3 +147,16 @@ class News:
                 lost,
                 keep.limit,
             )
+
+
+def _outputs_driven(config: ConnectionConfig) -> list[str]:
+    """Return the options that drive lines of a real port, as they are written."""
+    levels = {name: getattr(config, name) for name in _OUTPUT_OPTIONS}
+    wishes = [
+        f"{key_of(name)} = {level.value}"
+        for name, level in levels.items()
+        if level.driven is not None
+    ]
+    if getattr(config, "cross_lines", False):
+        wishes.append("cross-lines")
+    return [] if config.is_virtual else wishes

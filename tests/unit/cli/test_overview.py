@@ -109,3 +109,11 @@ def test_names_move_no_cursor() -> None:
     text = "".join(overview(made, 80))
     assert text.isprintable()
     assert "Zähler \\x1b[2J" in text
+
+
+def test_a_device_without_signal_lines_is_told_to_have_none() -> None:
+    lines = overview(connection(port={"has_lines": False}), 80)
+    assert "  lines     none: the device has no signal lines" in lines
+    older = connection()
+    del older["port"]["has_lines"]
+    assert overview(older, 80) == overview(connection(), 80)

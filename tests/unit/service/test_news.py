@@ -124,3 +124,27 @@ def test_who_listens_where_a_group_is_not_heard_is_told(
             f"warning: listen: what is sent to {group} is not heard at 127.0.0.1:5001; to hear it, "
             "listen at *:5000"
         ]
+
+
+def test_lines_that_a_device_does_not_have_are_told_to_who_drives_them(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = MemoryPort(cast("Any", None))
+    driven = ServerConnection.model_validate(
+        {"port": "/dev/x", "dtr-connected": "high", "rts-disconnected": "low"}
+    )
+    crossed = ServerConnection.model_validate(
+        {"port": "/dev/x", "protocol": "rfc2217", "cross-lines": True}
+    )
+    news.missing_lines(driven, port)
+    port.has_lines = False
+    news.missing_lines(ServerConnection.model_validate({"port": "/dev/x"}), port)
+    assert told(caplog) == []
+    for _ in range(2):
+        news.missing_lines(driven, port)
+    assert told(caplog) == [
+        "warning: /dev/memory: has no signal lines, so dtr-connected = high, "
+        "rts-disconnected = low cannot be done; leave that out, or use an adapter that has them"
+    ]
+    news.missing_lines(crossed, port)
+    assert "so cross-lines cannot be done" in told(caplog)[0]
