@@ -58,6 +58,7 @@ class Datagrams:
 
     lingers = False
     calls = False
+    attempting = False
     retains = False
     replaced = 0
 
