@@ -33,6 +33,7 @@ class MemoryPort:
         self.owner = owner
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
+        self.has_lines = True
         self.refused = 0
         self.discarded = 0
         self.queued = 0
@@ -126,6 +127,17 @@ class MemoryLink:
         self.paused = False
         self.ended: str | None = None
         self.owner: LinkOwner | None = None
+        self.doubtful = False
+
+    def retain(self, *, doubtful: bool = False) -> None:
+        self.doubtful = doubtful
+
+    def trust(self) -> None:
+        self.doubtful = False
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        got = self.sent_bytes if self.doubtful else b""
+        return got + self.rest, len(got)
 
     @property
     def unsent(self) -> int:

@@ -27,7 +27,7 @@ NUMBERS: Final[Mapping[str, str]] = {
     "keep_discarded": "{bytes} not kept while nobody was connected (buffer-size)",
     "unheard": "{bytes} from the port went to no peer (send-to)",
     "unspoken": "{bytes} from peers not let through (receive-from)",
-    "dropped": "{bytes} dropped for peers that read too slowly or went",
+    "dropped": "{bytes} dropped for peers that read too slowly, went or were not there",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
     "divided": "{count} packets sent as several datagrams",
@@ -36,7 +36,7 @@ NUMBERS: Final[Mapping[str, str]] = {
     "echoes": "{count} datagrams of our own came back",
     "overrun": "{count} datagrams came faster than they were read",
     "waiting": "{bytes} wait for the device",
-    "discarded": "{bytes} for the port discarded (it was away, or purged)",
+    "discarded": "{bytes} for the port discarded (it was away or not open, or purged)",
     "refused": "{count} requests that the driver refused",
 }
 """Counters of a connection and of its port, and what they tell a person.
@@ -106,6 +106,8 @@ def settings(given: _Json) -> str:
 
 
 def _lines(port: _Json) -> str:
+    if not port.get("has_lines", True):
+        return "none: the device has no signal lines"
     read = _levels(_IN, port.get("inputs") or port["lines"])
     if _is_virtual(port):
         return f"{read} (as the application reads them)"

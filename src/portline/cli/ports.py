@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from portline.config.values import DEFAULT_LISTEN, Address
 from portline.port.holder import holders, terminal_holder
 from portline.port.inventory import found_ports
 
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     from portline.port.holder import Holder
     from portline.port.inventory import FoundPort
 
-__all__ = ["FIRST_LISTEN_PORT", "ports"]
-
-FIRST_LISTEN_PORT: Final = 4001
-"""TCP port suggested for the first serial port; each next one gets the next number."""
+__all__ = ["ports"]
 
 NONE_FOUND: Final = """\
 No serial ports were found on this machine.
@@ -57,7 +55,8 @@ def _share(number: int, port: FoundPort) -> str | None:
     if port.console or port.hidden:
         return None
     name = shlex.quote(port.lasting_name)
-    listen = f"127.0.0.1:{FIRST_LISTEN_PORT + number}"
+    first = DEFAULT_LISTEN  # each next port gets the next number
+    listen = Address(first.host, first.port + number)
     return f"portline share {name} --listen {listen} --protocol rfc2217"
 
 

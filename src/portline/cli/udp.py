@@ -17,8 +17,8 @@ WORDING: Final = {
     **EITHER_PORT,
     'needs a host to send to, like connect = "HOST:PORT", or listen = PORT': "a host is missing: "
     "write it first, like 192.0.2.7:5000, or give --listen PORT",
-    'known are the hosts in connect, and there are none; write accept = "learn" or "any"': "known "
-    "are the hosts that are written first, and there are none; give --accept learn or --accept any",
+    'because connect names no host; name one there, or write accept = "learn" or "any"': "because "
+    "no host is named; write one first, or give --accept learn or --accept any",
     "give accept = learn": "give --accept learn",
 }
 

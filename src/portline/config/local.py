@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from portline.config.kinds import Choice, Number, Switch
 from portline.config.options import Group, Option
 from portline.config.places import Device, ListenAddresses, VirtualName
-from portline.config.values import Address, Protocol
+from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.line import (
     BAUDRATE_MAX,
     BAUDRATE_MIN,
@@ -19,10 +19,7 @@ from portline.line import (
     StopBits,
 )
 
-__all__ = ["DEFAULT_LISTEN", "ListenOptions", "PortOptions", "ProtocolOptions", "SerialOptions"]
-
-DEFAULT_LISTEN: Final = Address("127.0.0.1", 4001)
-"""Where a connection listens that names no address: this machine only, the port of all examples."""
+__all__ = ["ListenOptions", "PortOptions", "ProtocolOptions", "SerialOptions"]
 
 _FLOWS: Final = Choice(
     {item.value: item for item in FlowControl},

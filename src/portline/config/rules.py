@@ -15,7 +15,7 @@ from portline.config.kinds import Choice, Switch
 from portline.config.measures import Duration
 from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
-from portline.config.values import Address, Protocol
+from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.config.wording import nearest, quoted
 from portline.hub.policy import WhenFull
 
@@ -33,8 +33,6 @@ CONNECTION_NAME_LIMIT: Final = 64
 """Characters in the name of a connection: it stands in every line of the log."""
 
 _TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
-
-_DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
@@ -154,7 +152,10 @@ def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     if "connect" not in table and "listen" not in table:
         yield Fault((), 'needs a host to send to, like connect = "HOST:PORT", or listen = PORT')
     elif accept == "known" and "connect" not in table:
-        text = 'known are the hosts in connect, and there are none; write accept = "learn" or "any"'
+        text = (
+            "nobody's datagrams would be taken, because connect names no host; name one there, or "
+            'write accept = "learn" or "any"'
+        )
         yield Fault(("accept" if "accept" in table else "listen",), text)
     for field, addresses in (("connect", hosts), ("listen", doors)):
         for address in addresses if isinstance(addresses, tuple) else ():
@@ -191,7 +192,7 @@ def _protocols(table: Mapping[str, object]) -> set[Protocol]:
     if table.get("kind") == "client":
         addresses = _read(HostAddresses(), table.get("connect"))
     else:
-        addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+        addresses = _read(ListenAddresses(), table.get("listen", DEFAULT_LISTEN))
     if not isinstance(addresses, tuple):
         return set(Protocol)
     return {address.resolved(common).protocol for address in addresses}
@@ -230,7 +231,7 @@ def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
         *_shared(connections, "port", Device()),
         *_shared(connections, "virtual", VirtualName()),
         *_hidden(connections),
-        *_same_addresses(connections, "server", _DEFAULT_LISTEN),
+        *_same_addresses(connections, "server", DEFAULT_LISTEN),
         *_same_addresses(connections, "udp", None),
     ]
 
@@ -282,7 +283,7 @@ def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
 
 
 def _same_addresses(
-    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: str | None
+    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: Address | None
 ) -> Iterable[Fault]:
     """Return the addresses that two connections of a kind listen on."""
     taken: list[tuple[Address, str]] = []

@@ -133,7 +133,10 @@ class DatagramLink:
         """Tell that nobody can know."""
         return False
 
-    def retain(self) -> None:
+    def trust(self) -> None:
+        """Do nothing: nothing is retained."""
+
+    def retain(self, *, doubtful: bool = False) -> None:
         """Do nothing: of datagrams nobody knows whether they were got."""
 
     def unacknowledged(self) -> tuple[bytes, int]:

@@ -89,6 +89,11 @@ class Dialer:
         return self._attempts.working
 
     @property
+    def reached(self) -> str:
+        """The place that answered last, for people."""
+        return display(*self.places[self._reached])
+
+    @property
     def address(self) -> str:
         """All places, for people."""
         return ", ".join(display(*place) for place in self.places)

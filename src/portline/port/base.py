@@ -133,6 +133,13 @@ class SerialPort(Protocol):
         """The program that opens a virtual port; None for a real one, wired to a device."""
 
     @property
+    def has_lines(self) -> bool:
+        """Tell whether the port has signal lines, as far as is known: some adapters have none.
+
+        What is asked of lines that it does not have is remembered and does nothing.
+        """
+
+    @property
     def refused(self) -> int:
         """Requests that the driver refused, since the start."""
 

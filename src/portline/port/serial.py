@@ -88,6 +88,7 @@ class PosixPort:
         self._outputs = SetModem(dtr, rts)
         # Linux raises both lines at open unless somebody says otherwise.
         self._closed_state = PortState(settings, dtr=dtr is not False, rts=rts is not False)
+        self._had_lines = True
         self._refused = 0
         self._sent = 0
         self._paused = False
@@ -116,6 +117,11 @@ class PosixPort:
             lines=tty.lines,
             idle=self._outlet.idle,
         )
+
+    @property
+    def has_lines(self) -> bool:
+        """Tell whether the device has signal lines, or had when it was open last."""
+        return self._had_lines if self._tty is None else self._tty.has_lines
 
     @property
     def refused(self) -> int:
@@ -261,6 +267,7 @@ class PosixPort:
         found = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
         self._closed_state = self._outputs.applied_to(found)
         self._refused += tty.refused
+        self._had_lines = tty.has_lines
         self._tty = self._outlet = self._watch = self._reader = None
         self.path = None
         close_node(self._fd)

@@ -53,6 +53,10 @@ def adopt(
         connection.port.configure(asked, partial(_configured, connection, asked))
     if any(field in fields for field in LINES):
         connection.news.unreadable_lines(config)
+        if connection.keeper.open:
+            connection.news.missing_lines(config, connection.port)
+    if "connect" in fields or "listen" in fields:
+        connection.news.unheard_groups(config)
     connection.tenancy.adopt(config)
     connection.network.adopt(name, config, wanted=connection.network_wanted)
     connection.refresh()

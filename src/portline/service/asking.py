@@ -17,7 +17,6 @@ Nothing waits for the answers.  What they say is remembered and compared
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from portline.config.connection import StreamOptions
@@ -34,8 +33,11 @@ from portline.line import (
     SetModem,
     Told,
 )
+from portline.service.hearsay import Hearsay
 
 if TYPE_CHECKING:
+    import asyncio
+    import logging
     from collections.abc import Callable, Iterable
 
     from portline.config.models import ConnectionConfig
@@ -64,11 +66,14 @@ class Asking:
         inputs: Inputs,
         log: logging.LoggerAdapter[logging.Logger],
         config: Callable[[], ConnectionConfig],
+        *,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._port = port
         self._inputs = inputs
         self._log = log
         self._config = config
+        self._hearsay = Hearsay(log, loop)
 
     def serves(self, session: Session) -> None:
         """Ask one that turns out to be an access server for everything that is in force."""
@@ -118,8 +123,7 @@ class Asking:
 
     def told(self, session: Session, report: Report) -> None:
         """Note what an access server tells."""
-        level = logging.DEBUG if _is_polled(report) else logging.INFO
-        self._log.log(level, "peer tells peer=%s %s", session.name, report)
+        self._hearsay.told(session, report)
         self._inputs.told(session, report)
         if isinstance(report, ModemChange):
             self._cross(rts=report.lines.cts, dtr=report.lines.dsr)
@@ -131,7 +135,8 @@ class Asking:
 
     def left(self, session: Session) -> None:
         """Note that a peer has gone, and its end of the cable with it."""
-        if session.protocol != "raw":
+        self._hearsay.left(session)
+        if not session.wire.transparent:
             self._cross(rts=False, dtr=False)
 
     def _cross(self, *, rts: bool, dtr: bool) -> None:
@@ -141,13 +146,3 @@ class Asking:
                 rts=rts if config.allow_rts else None, dtr=dtr if config.allow_dtr else None
             )
             self._port.submit(lines)
-
-
-def _is_polled(report: Report) -> bool:
-    """Return whether a drain has asked for this, again and again."""
-    return (
-        isinstance(report, Told)
-        and isinstance(report.request, Query)
-        and report.request.item in (Item.LINE_STATE, Item.BAUDRATE)
-        and report.request is not _IDLE
-    )

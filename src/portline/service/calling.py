@@ -71,6 +71,11 @@ class Calling:
         return not self._config.connects_to_all
 
     @property
+    def attempting(self) -> bool:
+        """Tell whether a host is tried for the first time since nobody was called."""
+        return any(call.dialer.dialing and call.dialer.attempt == 1 for call in self._calls)
+
+    @property
     def places(self) -> tuple[str, ...]:
         """The hosts, in the order of the configuration."""
         return tuple(f"{_shown(place)} ({place.protocol.value})" for place in self._config.places())

@@ -84,7 +84,7 @@ class Connection:
         self.keeper = PortKeeper(loop, self.port, self._port_changed)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config)
+        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
@@ -137,6 +137,7 @@ class Connection:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
         self.news.unreadable_lines(self.config)
+        self.news.unheard_groups(self.config)
         self.tenancy.start()
         self.pace.update()
         if self.network_wanted:
@@ -191,6 +192,7 @@ class Connection:
             protocol=protocol,
             backlog=self.config.backlog_size,
             held=self.network.calls and self.config.is_virtual and protocol != "raw",
+            doubted=self.network.calls and protocol == "raw",
             retains=self.network.retains,
             clock=self._loop.time,
         )
@@ -241,6 +243,8 @@ class Connection:
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
+        if self.network.calls and session.refusal:
+            self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
         self._forget(session)
         if session.undelivered:
@@ -254,7 +258,7 @@ class Connection:
             self.asking.left(session)
             self.pace.update()
             self.peer_watches()
-            if session.protocol != "raw":
+            if not session.wire.transparent:
                 self.tenancy.restore()
             if not self.hub.peers:
                 self._lingering.vacate()
@@ -325,6 +329,7 @@ class Connection:
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
             self.news.port_open(self.port)
+            self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()
@@ -366,6 +371,10 @@ class Connection:
     def peer_does_not_serve(self, session: Session) -> None:
         """Tell that the settings of the application go nowhere."""
         self.asking.does_not_serve(session)
+
+    def peer_settled(self, session: Session) -> None:
+        """Tell that a server which has refused us takes us now."""
+        self.news.taken(session.name)
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""

@@ -43,6 +43,9 @@ __all__ = ["ANYBODY", "Datagrams"]
 ANYBODY: Final = "anybody"
 """The name of the peer for all whose datagrams are taken and who are not sent to."""
 
+PROTOCOL: Final = "udp"
+"""What is told of the peers: bytes as they are, in datagrams."""
+
 
 class Datagrams:
     """The peers of one connection.
@@ -52,6 +55,7 @@ class Datagrams:
 
     lingers = False
     calls = False
+    attempting = False
     retains = False
     replaced = 0
 
@@ -173,7 +177,7 @@ class Datagrams:
             host = endpoint.hosts.get(place)
             if host is not None and place not in there:
                 link = endpoint.link(host.address, host.way)
-                self._hosts[link] = (host, self._enter(link, "raw"))
+                self._hosts[link] = (host, self._enter(link, PROTOCOL))
 
     def _heard(self, data: bytes, source: tuple[Any, ...], way: Way) -> None:
         link = self._whose(source)
@@ -185,7 +189,7 @@ class Datagrams:
         elif link is None and self._config.accept is Accept.ANY:
             if self._anybody is None:
                 stranger = self.endpoint.link(None, None, ANYBODY)
-                self._anybody = (stranger, self._enter(stranger, "raw"))
+                self._anybody = (stranger, self._enter(stranger, PROTOCOL))
             link = self._anybody[0]
         if link is None:
             self.counted.strangers += 1
@@ -206,7 +210,7 @@ class Datagrams:
         if len(self._learned) >= self._config.max_learned:
             return None
         link = self.endpoint.link(source, way)
-        self._learned[link] = self._enter(link, "raw")
+        self._learned[link] = self._enter(link, PROTOCOL)
         self._forget()
         return link
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["EARLY_LIMIT", "HOLD_LIMIT", "Holding"]
+__all__ = ["EARLY_LIMIT", "HOLD_LIMIT", "Holding", "refusal_of"]
 
 HOLD_LIMIT: Final = 3.0
 """Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
@@ -42,11 +42,16 @@ class Holding:
 
     @property
     def refusal(self) -> str:
-        """What the peer said that does not serve, for people; "" if it said nothing.
+        """What the peer said that does not serve, for people; "" if it said nothing."""
+        return refusal_of(self.early)
 
-        A server that has no place says so in plain text and closes the connection.  No device said
-        that, so no application must read it.
-        """
-        text = self.early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
-        shown = "".join(each if each.isprintable() else "?" for each in text)
-        return shown and f'the peer does not serve us: "{shown}"'
+
+def refusal_of(early: bytes) -> str:
+    """Return what a peer said instead of serving as a reason for people; "" if it said nothing.
+
+    A server that has no place says so in plain text and closes the connection.  No device said
+    that, so no application must read it.
+    """
+    text = early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
+    shown = "".join(each if each.isprintable() else "?" for each in text)
+    return shown and f'the peer does not serve us: "{shown}"'

@@ -96,7 +96,7 @@ def make_wire(protocol: str, name: str, config: ConnectionConfig) -> Wire:
     The side with the real port is the access server; the one with the virtual port asks, and
     serves a peer that asks too (two virtual ports are a null modem cable).
     """
-    if protocol == "raw":
+    if protocol != "rfc2217":  # raw, or datagrams
         return RawWire()
     from portline.wire.rfc2217 import Rfc2217Wire
 

@@ -9,6 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
+from portline.config.models import UdpConnection
 from portline.config.options import key_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["News"]
 
+_OUTPUT_OPTIONS: Final = ("dtr_connected", "rts_connected", "dtr_disconnected", "rts_disconnected")
 _INPUT_OPTION: Final = re.compile(r"((cts|dsr|dcd|ri)_(dis)?connected|allow_(cts|dsr|dcd|ri))")
 
 
@@ -32,6 +34,9 @@ class News:
         self._log = log
         self._trouble: type[PortError] | None = None
         self._troubled: set[Listener] = set()
+        self._unreached: set[Dialer] = set()
+        self._refusals: dict[str, str] = {}  # of one connection's hosts
+        self._missing: list[str] = []
         self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
@@ -46,6 +51,36 @@ class News:
                 "%s: only programs that `portline run` starts can read these lines; for others the "
                 "kernel has none at a pseudo terminal (ENOTTY)",
                 ", ".join(chosen),
+            )
+
+    def missing_lines(self, config: ConnectionConfig, port: SerialPort) -> None:
+        """Tell who wants to drive the lines of a device that has none; once for each wish."""
+        wishes = [] if port.has_lines else _outputs_driven(config)
+        if wishes and wishes != self._missing:
+            self._log.warning(
+                "%s: has no signal lines, so %s cannot be done; leave that out, or use an adapter "
+                "that has them",
+                port.path,
+                ", ".join(wishes),
+            )
+        self._missing = wishes
+
+    def unheard_groups(self, config: ConnectionConfig) -> None:
+        """Tell who listens at one address of this machine that groups are not heard there.
+
+        Linux gives a socket that is bound to an address what is sent to that address only
+        (ip(7), __udp_is_mcast_sock in net/ipv4/udp.c).
+        """
+        if not isinstance(config, UdpConnection):
+            return
+        hosts = [address for address in config.connect if address.means_many]
+        doors = [address for address in config.listen if address.is_one]
+        if hosts and doors and len(doors) == len(config.listen):
+            self._log.warning(
+                "listen: what is sent to %s is not heard at %s; to hear it, listen at *:%d",
+                ", ".join(address.host for address in hosts),
+                ", ".join(map(str, doors)),
+                hosts[0].port,
             )
 
     def port_trouble(self, error: PortError) -> None:
@@ -75,9 +110,24 @@ class News:
             self._log.log(level, "listening on %s", listener.address)
 
     def dialer_changed(self, dialer: Dialer) -> None:
-        """Tell that no host answers, and why; that one does is told with the peer."""
+        """Tell that no host answers, and why, and when one does."""
         if dialer.error is not None:
+            self._unreached.add(dialer)
             self._log.warning("%s; trying again", dialer.error)
+        elif dialer in self._unreached:
+            self._unreached.discard(dialer)
+            self._log.warning("%s: is connected", dialer.reached)
+
+    def refused(self, peer: str, refusal: str) -> None:
+        """Tell that a server has no place for us; the same words again are no news."""
+        if self._refusals.get(peer) != refusal:
+            self._refusals[peer] = refusal
+            self._log.warning("%s: %s; trying again", peer, refusal)
+
+    def taken(self, peer: str) -> None:
+        """Tell that a server takes us which did not."""
+        if self._refusals.pop(peer, None) is not None:
+            self._log.warning("%s: serves us now", peer)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Tell that datagrams cannot be received or sent somewhere, and when that is over."""
@@ -97,3 +147,16 @@ class News:
                 lost,
                 keep.limit,
             )
+
+
+def _outputs_driven(config: ConnectionConfig) -> list[str]:
+    """Return the options that drive lines of a real port, as they are written."""
+    levels = {name: getattr(config, name) for name in _OUTPUT_OPTIONS}
+    wishes = [
+        f"{key_of(name)} = {level.value}"
+        for name, level in levels.items()
+        if level.driven is not None
+    ]
+    if getattr(config, "cross_lines", False):
+        wishes.append("cross-lines")
+    return [] if config.is_virtual else wishes

@@ -33,6 +33,7 @@ class Reception:
 
     lingers = True
     calls = False
+    attempting = False
     retains = False
     counts: Mapping[str, int] = MappingProxyType({})
 

@@ -34,7 +34,8 @@ from portline.line import (
     Watch,
 )
 from portline.net.stream import FINISH_LIMIT
-from portline.service.holding import Holding
+from portline.service.holding import Holding, refusal_of
+from portline.service.refusal import DOUBT, is_refusal, may_become_refusal
 from portline.service.remote import EVERY_LINE, NO_FAULT, RemoteState
 from portline.service.turns import COMMANDS_READ, next_read
 
@@ -75,6 +76,9 @@ class SessionOwner(Protocol):
     def peer_does_not_serve(self, session: Session) -> None:
         """Note that a peer which should be an access server is none."""
 
+    def peer_settled(self, session: Session) -> None:
+        """Note that a peer which might have refused us has not."""
+
     def peer_watches(self) -> None:
         """Note that what the peers want to be told of has changed."""
 
@@ -97,6 +101,10 @@ class Session:
     What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
 
     Where it is to be ``held``, data waits at first, see :mod:`portline.service.holding`.
+
+    A raw one is ``doubted``: for DOUBT seconds, or until it has said something else, it may say
+    that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what it was
+    sent.  Nothing waits for that but a text that begins like this one.
     """
 
     def __init__(
@@ -109,6 +117,7 @@ class Session:
         protocol: str,
         backlog: int,
         held: bool = False,
+        doubted: bool = False,
         retains: bool = False,
         clock: Callable[[], float],
     ) -> None:
@@ -120,7 +129,7 @@ class Session:
         self.active_at = self.connected_at
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
-        self.outbox = Outbox(backlog)
+        self.outbox = Outbox(backlog, wire.data_size)
         self.remote = RemoteState()
         """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
@@ -129,19 +138,22 @@ class Session:
         self._clock = clock
         self._clear = not held
         self._holding = Holding(self.connected_at) if held else None
+        self._doubted = doubted
         self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
+        self._early = b""  # what a doubted peer has said
+        self._given = self._encoded = 0  # bytes of data, before and after the wire spelled them
         self._serves = False
         self.outbox.suspended = held
         self._retains = retains
         self.undelivered: bytes | None = None
         """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
         if retains:
-            link.retain()
+            link.retain(doubtful=doubted)
         if not wire.transparent:
             link.read_size = COMMANDS_READ
 
@@ -155,6 +167,18 @@ class Session:
         """Bytes that were handed over for the peer and not dropped, since the start."""
         return self.link.sent + self.link.unsent + self.outbox.waiting
 
+    @property
+    def dropped(self) -> int:
+        """Bytes of data that were given up for the peer, since the start.
+
+        Of what was on its way to a peer of RFC 2217 when that vanished, which only the kernel had,
+        it is an estimate: as much of it is taken for doubled bytes as of all that it was sent.
+        """
+        lost = self.link.lost
+        return self.outbox.dropped + (
+            lost * self._given // self._encoded if self._encoded else lost
+        )
+
     def start(self) -> None:
         """Say the protocol's first words and begin to listen."""
         self._say(self.wire.start(self._clock()))
@@ -165,7 +189,9 @@ class Session:
     def deliver(self, data: bytes) -> None:
         """Send data of the port to the peer, now or when it can take it."""
         if not self.wire.transparent:
+            self._given += len(data)
             data = self.wire.encode(data)
+            self._encoded += len(data)
         if self._clear:
             self.active_at = self._clock()
             self._clear = self.link.write(data)
@@ -236,6 +262,8 @@ class Session:
         now = self._clock()
         wire = self.wire
         if wire.transparent:
+            if self._doubted and not (data := self._judged(data)):
+                return
             self.active_at = now
             self._owner.peer_data(self, data)
             return
@@ -313,23 +341,45 @@ class Session:
         if self.closed:
             return
         self._holding = None
-        if not self._serves:
+        if self._serves:
+            self._owner.peer_settled(self)
+        else:
             self._owner.peer_does_not_serve(self)
         self._suspend(self._suspended)
         if holding.early:
             self._take(holding.early)
 
+    def _judged(self, data: bytes) -> bytes:
+        """Return what the peer has said so far, b"" while that may be a refusal."""
+        self._early += data
+        return b"" if may_become_refusal(self._early) else self._believed()
+
+    def _believed(self) -> bytes:
+        """Doubt the peer no longer; returns what it has said."""
+        self._doubted = False
+        self.link.trust()
+        early, self._early = self._early, b""
+        self._owner.peer_settled(self)
+        return early
+
+    def _conclude(self) -> None:
+        """Decide what a doubted peer has said, because it will say nothing more."""
+        if self._doubted and not is_refusal(self._early) and (data := self._believed()):
+            self._owner.peer_data(self, data)
+
     @property
     def refusal(self) -> str:
-        """What a peer said instead of serving, for people; "" unless it was held when it ended."""
-        return "" if self._holding is None else self._holding.refusal
+        """What a peer said instead of serving, for people; "" unless it ended before it served."""
+        return refusal_of(self._early) if self._holding is None else self._holding.refusal
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
+        self._conclude()
         self._owner.peer_finished(self)
 
     def link_lost(self, reason: str) -> None:
         """Note that the link is closed."""
+        self._conclude()
         self.closed = True
         self._clear = False
         self._give_up()
@@ -337,12 +387,16 @@ class Session:
 
     def _give_up(self) -> None:
         """Forget what waits, or have it ready for the next peer."""
+        link, refused = self.link, self._doubted and bool(self._early)
         if self._retains:
-            sent, got = self.link.unacknowledged()
+            sent, got = link.unacknowledged()
+            if refused:
+                got = 0  # it took nothing, whatever its machine has acknowledged
+                self.outbox.dropped += link.sent + link.unsent - len(sent)
             self.undelivered = self.wire.decoded(sent + self.outbox.data(), got)
             self.outbox.purge()
         else:
-            self.outbox.dropped += self.outbox.purge()
+            self.outbox.dropped += self.outbox.purge() + (link.acked if refused else 0)
 
     def tick(self, now: float) -> None:
         """Let time pass for the protocol, and note data that leaves bit by bit."""
@@ -356,6 +410,8 @@ class Session:
             self._say(self.wire.outgoing())
         if self._holding is not None and self._holding.overdue(now):
             self._release(self._holding)
+        if self._doubted and now - self.connected_at >= DOUBT and (data := self._believed()):
+            self._owner.peer_data(self, data)
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -377,6 +433,7 @@ class Session:
         """End the session at once; what waits is lost."""
         if self.closed:
             return
+        self._conclude()
         self.closed = True
         self._clear = False
         self.link.abort()
@@ -387,6 +444,7 @@ class Session:
         """End the session from our side: what waits is sent first, within ``limit`` seconds."""
         if self.closed:
             return
+        self._conclude()
         self.closed = True
         self._clear = False
         self.outbox.suspended = False

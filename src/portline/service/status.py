@@ -57,7 +57,8 @@ class PortStatus:
 
     ``in_use`` tells whether an application has a virtual port open, ``inputs`` what it is to read
     from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
-    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).
+    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).  A device without
+    signal lines does not have them (``has_lines``): ``dtr`` and ``rts`` are then what was asked.
     """
 
     name: str
@@ -68,6 +69,7 @@ class PortStatus:
     lines: ModemLines
     dtr: bool
     rts: bool
+    has_lines: bool
     in_use: bool | None
     inputs: ModemLines | None
     waiting: int
@@ -85,9 +87,9 @@ class ConnectionStatus:
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
-    (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of
-    the protocol), ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way
-    to a newcomer.  ``counts`` are what only this kind of connection counts.
+    (peers that stayed behind, or went before they had acknowledged what was on its way),
+    ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way to a newcomer.
+    ``counts`` are what only this kind of connection counts.
     """
 
     name: str

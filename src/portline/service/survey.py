@@ -32,7 +32,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
         unspoken=hub.unspoken,
-        dropped=connection.departures.dropped + sum(map(_dropped, hub.peers)),
+        dropped=connection.departures.dropped + sum(session.dropped for session in hub.peers),
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
         counts=connection.network.counts,
@@ -60,6 +60,7 @@ def _port(connection: Connection) -> PortStatus:
         lines=state.lines,
         dtr=state.dtr,
         rts=state.rts,
+        has_lines=port.has_lines,
         in_use=None if application is None else application.there,
         inputs=None if application is None else application.inputs,
         waiting=port.queued,
@@ -77,13 +78,9 @@ def _peer(session: Session, now: float) -> PeerStatus:
         received=session.link.received,
         sent=session.link.sent,
         waiting=session.outbox.waiting + session.link.unsent,
-        dropped=_dropped(session),
+        dropped=session.dropped,
         malformed=session.wire.malformed,
         signature=session.wire.peer_signature,
         unanswered=session.wire.unanswered,
         remote=session.remote.settings,
     )
-
-
-def _dropped(session: Session) -> int:
-    return session.outbox.dropped + session.link.lost

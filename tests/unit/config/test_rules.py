@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from portline.config import rules
 from portline.config.rules import Fault, clashes, contradictions, folded, name_fault, unknown
-from portline.config.values import Protocol
+from portline.config.server import ServerConnection
+from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.hub.policy import WhenFull
 
 FIELDS = ("port", "max_connections", "listen")
@@ -138,6 +140,13 @@ def test_two_connections_cannot_listen_on_the_same_address() -> None:
         "choose another TCP port"
     )
     assert clashes({"a": {"listen": 0}, "b": {"listen": 0}}) == []
+
+
+def test_the_default_address_is_the_one_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ServerConnection.model_fields["listen"].default == (DEFAULT_LISTEN,)
+    elsewhere = Address("127.0.0.1", 4444)
+    monkeypatch.setattr(rules, "DEFAULT_LISTEN", elsewhere)  # where the one default is looked up
+    assert "127.0.0.1:4444 (the default)" in clashes({"a": {"listen": 4444}, "b": {}})[0].text
 
 
 def test_a_virtual_port_does_not_lie_over_the_port_of_another_connection(tmp_path: Path) -> None:

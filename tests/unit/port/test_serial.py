@@ -457,3 +457,24 @@ def test_closing_leaves_the_outputs_as_they_were_asked_for_last(
         bench.close()
 
     run(scenario())
+
+
+def test_a_device_tells_whether_it_has_lines(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(monkeypatch: pytest.MonkeyPatch, *, lines: bool) -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench)
+        assert port.has_lines  # until it is known better
+        if lines:
+            await chip(bench, monkeypatch)
+        else:
+            await bench.open()
+        assert port.has_lines is lines
+        port.close()
+        assert port.has_lines is lines
+        bench.close()
+
+    run(scenario(monkeypatch, lines=False))
+    with monkeypatch.context() as patched:
+        run(scenario(patched, lines=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -157,6 +158,53 @@ def test_the_first_that_answers_is_taken_and_the_reason_for_none_is_told(
 
     run(main())
     assert sum("trying again" in each.getMessage() for each in caplog.records) == 1
+
+
+def test_a_server_of_ours_that_is_full_is_no_device(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with Stage(max_connections=1) as server, AsyncExitStack() as stack:
+            first = await server.peer()
+            address = f"127.0.0.1:{server.tcp_port()}"
+            table = {"virtual": "v", "connect": address, "retry": 0.05, "retry_max": 0.05}
+            client = await stack.enter_async_context(stage(kind="client", **table))
+            client.connection.port_data(b"precious")
+            await until(lambda: "is in use by" in client.connection.network.state[1])
+            await until(lambda: server.connection.network.turned_away >= 3)
+            first.close()
+            await until(lambda: server.port.written == b"precious")
+            server.connection.port_data(b"answer")
+            await until(lambda: client.port.written == b"answer")
+            assert client.connection.departures.dropped == 0
+
+    run(main())
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(told) == 2
+    assert 'the peer does not serve us: "portline: meter is in use by' in told[0]
+    assert told[1].endswith(": serves us now")
+
+
+def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host(there=False)
+        async with stage_of(stage, host) as play:
+            await until(lambda: "refused" in play.connection.network.state[1])
+            host.returns()
+            (await host.call()).close()
+            await host.call(2)
+            await until(lambda: state(play) is State.CONNECTED)
+        host.close()
+
+    run(main())
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert [each.partition(": ")[2] for each in told] == [
+        "connection refused, nothing listens there; start the server or check the port; "
+        "trying again",
+        "is connected",
+    ]
 
 
 def test_all_hosts_may_be_peers_at_once(run: Run, stage: Play) -> None:

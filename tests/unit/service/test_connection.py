@@ -402,6 +402,7 @@ def test_what_the_other_access_server_tells_is_logged(
         async with stage(virtual="ttyV0", protocol="rfc2217") as meter:
             await meter.asker()
             meter.connection.peer_report(meter.sessions[0], Told(Item.BAUDRATE, 300))
-        assert "peer tells peer=127.0.0.1:" in caplog.text
+            await until(lambda: "remote port peer=127.0.0.1:" in caplog.text)
+        assert ": baudrate 300" in caplog.text
 
     run(scenario())

@@ -131,6 +131,7 @@ def test_every_host_is_sent_to_and_heard(run: Run) -> None:
             meter.says(other, b"hello")
             await meter.gets(b"hello")
             assert [peer.received for peer in meter.status.peers] == [0, 5]
+            assert {peer.protocol for peer in meter.status.peers} == {"udp"}
             assert meter.status.places == (
                 f"to {one.place} (udp)",
                 f"to {other.place} (udp)",

@@ -39,6 +39,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                     lines=ModemLines(),
                     dtr=False,
                     rts=False,
+                    has_lines=True,
                     in_use=None,
                     inputs=None,
                     waiting=0,
