@@ -427,6 +427,10 @@ class Connection:
         """Tell that the settings of the application go nowhere."""
         self.asking.does_not_serve(session)
 
+    def peer_offers_more(self, session: Session) -> None:
+        """Tell that what a raw server says are commands and no data."""
+        self.news.misunderstood(session.name)
+
     def peer_settled(self, session: Session) -> None:
         """Tell that a server which has refused us takes us now."""
         self.news.taken(session.name)

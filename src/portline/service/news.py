@@ -37,6 +37,7 @@ class News:
         self._unreached: set[Dialer] = set()
         self._refusals: dict[str, str] = {}  # of one connection's hosts
         self._missing: list[str] = []
+        self._misunderstood: set[str] = set()  # of one connection's hosts
         self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
@@ -123,6 +124,17 @@ class News:
         if self._refusals.get(peer) != refusal:
             self._refusals[peer] = refusal
             self._log.warning("%s: %s; trying again", peer, refusal)
+
+    def misunderstood(self, peer: str) -> None:
+        """Tell that a server speaks RFC 2217 and is called as a raw one; once for each."""
+        if peer not in self._misunderstood:
+            self._misunderstood.add(peer)
+            self._log.warning(
+                "%s: speaks RFC 2217, and is called as raw: its commands arrive as data; connect "
+                "to rfc2217://%s",
+                peer,
+                peer,
+            )
 
     def taken(self, peer: str) -> None:
         """Tell that a server takes us which did not."""

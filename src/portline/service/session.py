@@ -34,7 +34,7 @@ from portline.line import (
     Watch,
 )
 from portline.net.stream import FINISH_LIMIT, READ_SIZE
-from portline.service.refusal import DOUBT, is_refusal, may_become_refusal
+from portline.service.refusal import DOUBT, is_refusal, may_become_refusal, offers_rfc2217
 from portline.service.remote import RemotePort
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class SessionOwner(Protocol):
 
     def peer_does_not_serve(self, session: Session) -> None:
         """Note that a peer which should be an access server is none."""
+
+    def peer_offers_more(self, session: Session) -> None:
+        """Note that a raw peer would speak RFC 2217."""
 
     def peer_settled(self, session: Session) -> None:
         """Note that a peer which might have refused us has not."""
@@ -385,7 +388,11 @@ class Session:
     def _judged(self, data: bytes) -> bytes:
         """Return what the peer has said so far, b"" while that may be a refusal."""
         self._early += data
-        return b"" if may_become_refusal(self._early) else self._believed()
+        if may_become_refusal(self._early):
+            return b""
+        if offers_rfc2217(self._early):
+            self._owner.peer_offers_more(self)
+        return self._believed()
 
     def _believed(self) -> bytes:
         """Doubt the peer no longer; returns what it has said."""

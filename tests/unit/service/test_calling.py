@@ -185,6 +185,26 @@ def test_a_server_of_ours_that_is_full_is_no_device(
     assert told[1].endswith(": serves us now")
 
 
+def test_who_calls_an_access_server_as_raw_is_told_once(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host()
+        async with stage_of(stage, host) as play:
+            for count in (1, 2):
+                Server(await host.call(count)).starts()
+                await until(lambda: b"\xff\xfd\x2c" in play.port.written)
+                play.port.written = b""
+                host.calls[-1].close()
+        host.close()
+
+    run(main())
+    (told,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    assert (
+        ": speaks RFC 2217, and is called as raw: its commands arrive as data; connect to" in told
+    )
+
+
 def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
     run: Run, stage: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
