@@ -213,6 +213,7 @@ class Connection:
     def _enter(self, link: Link, protocol: str) -> Session:
         self.set_link(link)
         self._number += 1
+        held = self.network.calls and self.config.is_virtual and protocol != "raw"
         session = Session(
             self,
             link,
@@ -220,8 +221,8 @@ class Connection:
             number=self._number,
             protocol=protocol,
             backlog=self.config.backlog_size,
-            held=self.network.calls and self.config.is_virtual and protocol != "raw",
-            doubted=self.network.calls and protocol == "raw",
+            held=held,
+            doubted=self.network.calls and not held,
             retains=self.network.retains,
             clock=self._loop.time,
         )

@@ -134,9 +134,9 @@ class Session:
     says that it is none, or HOLD_LIMIT is over.  To agree is not enough: ser2net does so before it
     says in plain text that the port is in use.
 
-    A raw one is ``doubted``: for DOUBT seconds, or until it has said something else, it may say
-    that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what it was
-    sent.  Nothing waits for that but a text that begins like this one.
+    One that is not held may be ``doubted``: for DOUBT seconds, or until it has said something else,
+    it may say that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what
+    it was sent.  Nothing waits for that but a text that begins like this one.
     """
 
     def __init__(
@@ -311,6 +311,8 @@ class Session:
                 if self.closed:
                     return
                 if isinstance(event, bytes) and not self._held:
+                    if self._doubted and not (event := self._judged(event)):
+                        continue
                     self.active_at = now
                     self._owner.peer_data(self, event)
                 else:
@@ -390,7 +392,7 @@ class Session:
         self._early += data
         if may_become_refusal(self._early):
             return b""
-        if offers_rfc2217(self._early):
+        if self.wire.transparent and offers_rfc2217(self._early):
             self._owner.peer_offers_more(self)
         return self._believed()
 

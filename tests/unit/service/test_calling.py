@@ -160,14 +160,19 @@ def test_the_first_that_answers_is_taken_and_the_reason_for_none_is_told(
     assert sum("trying again" in each.getMessage() for each in caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    "local", [{"virtual": "v"}, {"port": "/dev/x"}, {"port": "/dev/x", "protocol": "rfc2217"}]
+)
 def test_a_server_of_ours_that_is_full_is_no_device(
-    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture, local: dict[str, str]
 ) -> None:
     async def main() -> None:
-        async with Stage(max_connections=1) as server, AsyncExitStack() as stack:
+        protocol = local.get("protocol", "raw")
+        limit = {"max_connections": 1} if protocol == "raw" else {}
+        async with Stage(protocol=protocol, **limit) as server, AsyncExitStack() as stack:
             first = await server.peer()
             address = f"127.0.0.1:{server.tcp_port()}"
-            table = {"virtual": "v", "connect": address, "retry": 0.05, "retry_max": 0.05}
+            table = local | {"connect": address, "retry": 0.05, "retry_max": 0.05}
             client = await stack.enter_async_context(stage(kind="client", **table))
             client.connection.port_data(b"precious")
             await until(lambda: "is in use by" in client.connection.network.state[1])
