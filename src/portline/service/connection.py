@@ -273,7 +273,7 @@ class Connection:
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
-        if self.network.calls and session.refusal:
+        if self.network.calls and session.refusal == reason:  # it was the peer who has ended
             self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
         self._forget(session)

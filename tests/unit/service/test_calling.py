@@ -210,6 +210,21 @@ def test_who_calls_an_access_server_as_raw_is_told_once(
     )
 
 
+def test_who_hangs_up_is_not_refused(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host()
+        async with stage_of(stage, host, protocol="rfc2217") as play:
+            call = await host.call()
+            call.send(b"hello")
+            await until(lambda: bool(play.sessions) and play.sessions[0].refusal != "")
+        host.close()
+
+    run(main())
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == []
+
+
 def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
     run: Run, stage: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
