@@ -184,6 +184,7 @@ class Connection:
     def _enter(self, link: Link, protocol: str) -> Session:
         self.set_link(link)
         self._number += 1
+        held = self.network.calls and self.config.is_virtual and protocol != "raw"
         session = Session(
             self,
             link,
@@ -191,8 +192,8 @@ class Connection:
             number=self._number,
             protocol=protocol,
             backlog=self.config.backlog_size,
-            held=self.network.calls and self.config.is_virtual and protocol != "raw",
-            doubted=self.network.calls and protocol == "raw",
+            held=held,
+            doubted=self.network.calls and not held,
             retains=self.network.retains,
             clock=self._loop.time,
         )
@@ -243,7 +244,7 @@ class Connection:
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
-        if self.network.calls and session.refusal:
+        if self.network.calls and session.refusal == reason:  # it was the peer who has ended
             self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
         self._forget(session)
@@ -371,6 +372,10 @@ class Connection:
     def peer_does_not_serve(self, session: Session) -> None:
         """Tell that the settings of the application go nowhere."""
         self.asking.does_not_serve(session)
+
+    def peer_offers_more(self, session: Session) -> None:
+        """Tell that what a raw server says are commands and no data."""
+        self.news.misunderstood(session.name)
 
     def peer_settled(self, session: Session) -> None:
         """Tell that a server which has refused us takes us now."""

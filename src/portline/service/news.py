@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["News"]
 
+_NUMBER: Final = re.compile(r"\d+")
 _OUTPUT_OPTIONS: Final = ("dtr_connected", "rts_connected", "dtr_disconnected", "rts_disconnected")
 _INPUT_OPTION: Final = re.compile(r"((cts|dsr|dcd|ri)_(dis)?connected|allow_(cts|dsr|dcd|ri))")
 
@@ -37,6 +38,7 @@ class News:
         self._unreached: set[Dialer] = set()
         self._refusals: dict[str, str] = {}  # of one connection's hosts
         self._missing: list[str] = []
+        self._misunderstood: set[str] = set()  # of one connection's hosts
         self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
@@ -119,10 +121,25 @@ class News:
             self._log.warning("%s: is connected", dialer.reached)
 
     def refused(self, peer: str, refusal: str) -> None:
-        """Tell that a server has no place for us; the same words again are no news."""
-        if self._refusals.get(peer) != refusal:
-            self._refusals[peer] = refusal
+        """Tell that a server has no place for us; the same words again are no news.
+
+        Nor are other numbers in them: many servers tell the time, or who is there since when.
+        """
+        words = _NUMBER.sub("0", refusal)
+        if self._refusals.get(peer) != words:
+            self._refusals[peer] = words
             self._log.warning("%s: %s; trying again", peer, refusal)
+
+    def misunderstood(self, peer: str) -> None:
+        """Tell that a server speaks RFC 2217 and is called as a raw one; once for each."""
+        if peer not in self._misunderstood:
+            self._misunderstood.add(peer)
+            self._log.warning(
+                "%s: speaks RFC 2217, and is called as raw: its commands arrive as data; connect "
+                "to rfc2217://%s",
+                peer,
+                peer,
+            )
 
     def taken(self, peer: str) -> None:
         """Tell that a server takes us which did not."""

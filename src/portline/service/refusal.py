@@ -1,10 +1,13 @@
-"""What a server that is full says before it closes, and how a client knows it again.
+"""What a raw server may say at first that no device has said, and how a client knows it.
 
-A raw connection has no words beside the data, so the text arrives where the device's would: for a
-person at ``nc`` that is what is wanted, an application must not read it.  A client of ours knows it
-by its form, as the first and last thing that a server says.  No device is cut short by that: what
-does not begin like such a text passes at once, and one that is not followed by the end of the
-connection passes DOUBT later.
+A server that is full says so before it closes.  A raw connection has no words beside the data, so
+the text arrives where the device's would: for a person at ``nc`` that is what is wanted, an
+application must not read it.  A client of ours knows it by its form, as the first and last thing
+that a server says.  No device is cut short by that: what does not begin like such a text passes at
+once, and one that is not followed by the end of the connection passes DOUBT later.
+
+A server that speaks RFC 2217 offers it at once.  Who calls it as a raw one gets its commands as
+data, and wonders; it is told.
 """
 
 from __future__ import annotations
@@ -12,7 +15,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["DOUBT", "TEXT_MAX", "full", "in_use", "is_refusal", "may_become_refusal"]
+__all__ = [
+    "DOUBT",
+    "TEXT_MAX",
+    "full",
+    "in_use",
+    "is_refusal",
+    "may_become_refusal",
+    "offers_rfc2217",
+]
 
 DOUBT: Final = 2.0
 """Seconds after a connection was made in which the server may still say that it is full: one lets
@@ -22,6 +33,9 @@ TEXT_MAX: Final = 1024
 """Bytes of such a text: the name of a connection has 64 characters at most, an address fewer."""
 
 _BEGINNING: Final = b"portline: "
+_OFFER: Final = re.compile(rb"(\xff[\xfb-\xfe].)*\xff[\xfb\xfd]\x2c", re.DOTALL)
+"""Telnet's WILL or DO and COM-PORT-OPTION, maybe after words about other options."""
+
 _END: Final = "; try again later"
 _TEXT: Final = re.compile(
     rb"portline: [^\r\n]+ is (full \(\d+ connections, the oldest from|in use by) [^\r\n]+ "
@@ -53,3 +67,8 @@ def may_become_refusal(data: bytes) -> bool:
 def is_refusal(data: bytes) -> bool:
     """Tell whether all that a server has said is a refusal."""
     return len(data) <= TEXT_MAX and _TEXT.fullmatch(data) is not None
+
+
+def offers_rfc2217(data: bytes) -> bool:
+    """Tell whether the first ``data`` of a server offers RFC 2217."""
+    return _OFFER.match(data) is not None

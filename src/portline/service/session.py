@@ -35,7 +35,7 @@ from portline.line import (
 )
 from portline.net.stream import FINISH_LIMIT
 from portline.service.holding import Holding, refusal_of
-from portline.service.refusal import DOUBT, is_refusal, may_become_refusal
+from portline.service.refusal import DOUBT, is_refusal, may_become_refusal, offers_rfc2217
 from portline.service.remote import EVERY_LINE, NO_FAULT, RemoteState
 from portline.service.turns import COMMANDS_READ, next_read
 
@@ -76,6 +76,9 @@ class SessionOwner(Protocol):
     def peer_does_not_serve(self, session: Session) -> None:
         """Note that a peer which should be an access server is none."""
 
+    def peer_offers_more(self, session: Session) -> None:
+        """Note that a raw peer would speak RFC 2217."""
+
     def peer_settled(self, session: Session) -> None:
         """Note that a peer which might have refused us has not."""
 
@@ -102,9 +105,9 @@ class Session:
 
     Where it is to be ``held``, data waits at first, see :mod:`portline.service.holding`.
 
-    A raw one is ``doubted``: for DOUBT seconds, or until it has said something else, it may say
-    that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what it was
-    sent.  Nothing waits for that but a text that begins like this one.
+    One that is not held may be ``doubted``: for DOUBT seconds, or until it has said something else,
+    it may say that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what
+    it was sent.  Nothing waits for that but a text that begins like this one.
     """
 
     def __init__(
@@ -278,6 +281,8 @@ class Session:
                 if self.closed:
                     return
                 if isinstance(event, bytes) and self._holding is None:
+                    if self._doubted and not (event := self._judged(event)):
+                        continue
                     self.active_at = now
                     self._owner.peer_data(self, event)
                 else:
@@ -352,7 +357,11 @@ class Session:
     def _judged(self, data: bytes) -> bytes:
         """Return what the peer has said so far, b"" while that may be a refusal."""
         self._early += data
-        return b"" if may_become_refusal(self._early) else self._believed()
+        if may_become_refusal(self._early):
+            return b""
+        if self.wire.transparent and offers_rfc2217(self._early):
+            self._owner.peer_offers_more(self)
+        return self._believed()
 
     def _believed(self) -> bytes:
         """Doubt the peer no longer; returns what it has said."""

@@ -148,3 +148,18 @@ def test_lines_that_a_device_does_not_have_are_told_to_who_drives_them(
     ]
     news.missing_lines(crossed, port)
     assert "so cross-lines cannot be done" in told(caplog)[0]
+
+
+def test_a_refusal_is_told_once_whatever_time_it_tells(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    news.taken("far")
+    for refusal in ("in use since 9:59", "in use since 10:00", "out of order"):
+        news.refused("far", refusal)
+    news.taken("far")
+    news.taken("far")
+    assert told(caplog) == [
+        "warning: far: in use since 9:59; trying again",
+        "warning: far: out of order; trying again",
+        "warning: far: serves us now",
+    ]

@@ -102,6 +102,9 @@ class Owner:
     def peer_does_not_serve(self, session: Session) -> None:
         self.log.append("does not serve")
 
+    def peer_offers_more(self, session: Session) -> None:
+        self.log.append("offers more")
+
     def peer_settled(self, session: Session) -> None:
         self.log.append("settled")
 
