@@ -247,7 +247,7 @@ def test_a_write_that_lasts_too_long_is_given_up() -> None:
 
 @pytest.mark.parametrize("what", ["read", "write"])
 def test_who_waits_can_be_stopped_from_another_thread(what: str) -> None:
-    with opened(timeout=None) as (port, _):
+    with opened(timeout=None) as (port, server):
         server.do(server.played.link.write, command(8 + ANSWER))
         server.becomes(lambda: port._remote._known.suspended)
         ended = []
