@@ -34,6 +34,7 @@ class MemoryPort:
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
         self.refused = 0
+        self.trouble: PortError | None = None
         self.discarded = 0
         self.queued = 0
         self.written = b""

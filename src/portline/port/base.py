@@ -133,6 +133,10 @@ class SerialPort(Protocol):
         """The program that opens a virtual port; None for a real one, wired to a device."""
 
     @property
+    def trouble(self) -> PortError | None:
+        """What is wrong by now although the port is open; looked up when it is asked for."""
+
+    @property
     def refused(self) -> int:
         """Requests that the driver refused, since the start."""
 
