@@ -221,7 +221,7 @@ class DatagramLink:
                 return False
             except OSError as error:
                 tries += 1
-                self._endpoint.look(way)
+                self._endpoint.look(way, failed=True)
                 if error.errno == errno.EMSGSIZE and self._narrow(len(piece)):
                     continue
                 if error.errno != errno.EMSGSIZE and tries < TRIES:

@@ -24,13 +24,14 @@ Sockaddr: TypeAlias = tuple[Any, ...]
 class Way:
     """One socket of an endpoint."""
 
-    __slots__ = ("family", "overrun", "port", "sock", "waiting")
+    __slots__ = ("family", "overrun", "port", "renewing", "sock", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.port = sock.getsockname()[1]
         self.family = sock.family
         self.overrun = 0
+        self.renewing = False
         self.waiting: list[DatagramLink] = []
         """Links for which the kernel has no room now."""
 

@@ -133,6 +133,32 @@ def test_who_is_woken_for_nothing_looks_for_errors(
     run(scenario())
 
 
+def test_it_hears_on_when_errors_found_no_room_beside_a_flood(run: Run) -> None:
+    """The kernel then tells that something went wrong, and of nothing what."""
+
+    async def scenario() -> None:
+        far = Far()
+        dead = ("127.0.0.1", free_port())
+        with far.socket, Near(dead, listen=[("127.0.0.1", 0)]) as near:
+            link, _ = near.link()
+            (way,) = near.endpoint.ways
+            port = way.port
+            for _ in range(3):
+                for _ in range(2000):  # more than its queue takes; the loop does not run meanwhile
+                    far.socket.sendto(b"!", ("127.0.0.1", port))
+                link.write(b"?")
+                before = len(near.heard)
+                await until(lambda before=before: len(near.heard) > before + 50)
+                link.write(b"?")
+                link.write(b"?")
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            far.socket.sendto(b"still there", ("127.0.0.1", port))
+            await until(lambda: near.heard[-1][0] == b"still there")
+
+    run(scenario())
+
+
 def test_one_family_is_no_echo_of_the_other(run: Run) -> None:
     async def scenario() -> None:
         with Near(listen=[("*", 0)]) as near:
