@@ -97,3 +97,9 @@ class News:
                 lost,
                 keep.limit,
             )
+
+    def ended(self, keep: Keep) -> None:
+        """Tell at the end what nobody will get any more."""
+        self.kept(keep)
+        if keep:
+            self._log.warning("%d bytes that were kept for the next peer are lost", len(keep))
