@@ -46,8 +46,12 @@ if TYPE_CHECKING:
 __all__ = ["Pause", "Session", "SessionOwner"]
 
 COMMANDS_READ: Final = 4 * 1024
-"""Bytes read in one turn from a peer that may send commands: some hundred of them, which take a few
-milliseconds.  It doubles with each turn that brought data, so that data comes at full speed."""
+"""Bytes read in the first turn from a peer that may send commands.  It doubles with each turn that
+brought data, so that data comes at full speed."""
+
+COMMANDS_LEAST: Final = 512
+"""Bytes read in one turn from a peer that sends nothing but commands, or notifications: seventy of
+them, which take a few milliseconds, while six hundred would be a pause for all others."""
 
 MANY: Final = 64
 """Events, or words of our own, in one turn that tell commands from data."""
@@ -301,7 +305,8 @@ class Session:
     def _size_reads(self, events: int) -> None:
         """Read less at once from a peer that sends mostly commands, so that others get a turn."""
         size = self.link.read_size
-        self.link.read_size = COMMANDS_READ if events > MANY else min(2 * size, READ_SIZE)
+        fewer = max(COMMANDS_LEAST, min(COMMANDS_READ, size // 2))
+        self.link.read_size = fewer if events > MANY else min(2 * size, READ_SIZE)
 
     def ask(self, request: Request, *, patience: float = 0.0) -> None:
         """Ask the peer, if it is an access server, to do what the request says.

@@ -21,9 +21,11 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.service.session import EARLY_LIMIT, Session
+from portline.net.stream import READ_SIZE
+from portline.service.session import COMMANDS_LEAST, COMMANDS_READ, EARLY_LIMIT, MANY, Session
 from portline.wire.base import RawWire, Wire
 from portline.wire.rfc2217 import Rfc2217Wire
+from portline.wire.rfc2217_codes import ANSWER, Code, command
 from tests.memory import MemoryLink
 
 
@@ -418,3 +420,20 @@ def test_who_says_more_than_a_refusal_sends_data() -> None:
     assert owner.log == []
     session.link_data(b"y")
     assert owner.log == ["does not serve", "x" * EARLY_LIMIT + "y"]
+
+
+def test_the_more_a_peer_tells_the_less_is_read_at_once() -> None:
+    """A turn of the loop must not be long for the others; data comes at full speed again."""
+    wire = Rfc2217Wire(serves=False, asks=True)
+    session, link, _ = make(wire)
+    told = command(Code.NOTIFY_MODEMSTATE + ANSWER, b"\x10") * (MANY + 1)
+    sizes = []
+    for _ in range(5):
+        session.link_data(told)
+        sizes.append(link.read_size)
+    assert sizes == [2048, 1024, COMMANDS_LEAST, COMMANDS_LEAST, COMMANDS_LEAST]
+    for _ in range(8):
+        session.link_data(b"data")
+    assert link.read_size == READ_SIZE
+    session.link_data(told)
+    assert link.read_size == COMMANDS_READ
