@@ -224,7 +224,7 @@ class DatagramLink:
                 self._endpoint.look(way, failed=True)
                 if error.errno == errno.EMSGSIZE and self._narrow(len(piece)):
                     continue
-                if error.errno != errno.EMSGSIZE and tries < TRIES:
+                if tries < TRIES:
                     continue
                 self.lost += len(piece)
                 self.trouble = error.strerror or str(error)

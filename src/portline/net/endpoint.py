@@ -123,6 +123,12 @@ class Endpoint:
         ways = self._bound.get(place)
         return display(place[0], ways[0].sock.getsockname()[1] if ways else place[1])
 
+    def count_overrun(self) -> None:
+        """Count what the kernel has dropped while nothing was read."""
+        for way in self.ways:
+            if dropped := udp.dropped(way.sock):
+                self.counts.overrun += way.overruns(dropped)
+
     def open(self) -> None:
         """Begin now, or as soon as it is possible; see ``error``."""
         if not self._wanted:
@@ -367,8 +373,7 @@ class Endpoint:
                 failed = True
                 continue
             if lost := udp.overrun(ancillary):
-                self.counts.overrun += lost - way.overrun
-                way.overrun = lost
+                self.counts.overrun += way.overruns(lost)
             if self._is_echo(source, way.family):
                 self.counts.echoes += 1
             else:

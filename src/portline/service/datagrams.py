@@ -84,6 +84,7 @@ class Datagrams:
     @property
     def counts(self) -> dict[str, int]:
         """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""
+        self.endpoint.count_overrun()
         return asdict(self.counted)
 
     @property
@@ -134,6 +135,7 @@ class Datagrams:
                 timer.cancel()
         self._hanging_up = self._forgetting = None
         self._wanted = False
+        self.endpoint.count_overrun()
         self.endpoint.close()
 
     def left(self, session: Session) -> None:

@@ -103,6 +103,28 @@ def test_what_overran_is_counted(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     run(scenario())
 
 
+def test_what_overruns_while_nothing_is_read_is_counted_once(run: Run) -> None:
+    async def scenario() -> None:
+        far = Far()
+        with far.socket, Near(far.place, listen=[("127.0.0.1", 0)]) as near:
+            link, _ = near.link()
+            (way,) = near.endpoint.ways
+            link.pause()
+            for _ in range(3000):
+                far.socket.sendto(b"x", ("127.0.0.1", way.port))
+            near.endpoint.count_overrun()
+            lost = near.endpoint.counts.overrun
+            assert 0 < lost < 3000
+            near.endpoint.count_overrun()
+            link.resume()
+            await until(lambda: len(near.heard) == 3000 - lost)
+            far.socket.sendto(b"x", ("127.0.0.1", way.port))
+            await until(lambda: len(near.heard) == 3001 - lost)
+            assert near.endpoint.counts.overrun == lost
+
+    run(scenario())
+
+
 def test_every_address_means_ipv4_and_ipv6(run: Run) -> None:
     async def scenario() -> None:
         hosts = [("127.0.0.1", 9), ("::1", 9), ("239.255.11.7", 9)]
