@@ -384,11 +384,11 @@ def test_ctrl_c_while_it_opens_leaves_nothing_behind(monkeypatch: pytest.MonkeyP
 def test_threads_that_close_read_and_set_at_once_all_come_back() -> None:
     for _ in range(10):
         with opened(timeout=None) as (port, _):
-            ends: list[BaseException | bytes] = []
+            ends: list[BaseException | bytes | int] = []
             begin = threading.Barrier(7)
 
             def work(
-                what: Any, begin: threading.Barrier, ends: list[BaseException | bytes]
+                what: Any, begin: threading.Barrier, ends: list[BaseException | bytes | int]
             ) -> None:
                 begin.wait(PATIENCE)
                 try:
@@ -412,4 +412,4 @@ def test_threads_that_close_read_and_set_at_once_all_come_back() -> None:
                 each.join(PATIENCE)
                 assert not each.is_alive()
             assert len(ends) == len(works)
-            assert all(isinstance(end, bytes | serial.SerialException) for end in ends), ends
+            assert all(isinstance(end, int | bytes | serial.SerialException) for end in ends), ends
