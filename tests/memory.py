@@ -35,6 +35,7 @@ class MemoryPort:
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
         self.has_lines = True
         self.refused = 0
+        self.trouble: PortError | None = None
         self.discarded = 0
         self.queued = 0
         self.written = b""

@@ -224,10 +224,10 @@ class DatagramLink:
                 return False
             except OSError as error:
                 tries += 1
-                self._endpoint.look(way)
+                self._endpoint.look(way, failed=True)
                 if error.errno == errno.EMSGSIZE and self._narrow(len(piece)):
                     continue
-                if error.errno != errno.EMSGSIZE and tries < TRIES:
+                if tries < TRIES:
                     continue
                 self.lost += len(piece)
                 self.trouble = error.strerror or str(error)

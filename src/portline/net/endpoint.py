@@ -128,6 +128,12 @@ class Endpoint:
         ways = self._bound.get(place)
         return display(place[0], ways[0].sock.getsockname()[1] if ways else place[1])
 
+    def count_overrun(self) -> None:
+        """Count what the kernel has dropped while nothing was read."""
+        for way in self.ways:
+            if dropped := udp.dropped(way.sock):
+                self.counts.overrun += way.overruns(dropped)
+
     def open(self) -> None:
         """Begin now, or as soon as it is possible; see ``error``."""
         self._attempts.open()
@@ -288,17 +294,31 @@ class Endpoint:
         if link not in way.waiting:
             way.waiting.append(link)
 
-    def look(self, way: Way) -> None:
-        """Read what the kernel has to tell of datagrams that failed."""
+    def look(self, way: Way, *, failed: bool = False) -> None:
+        """Read what the kernel has to tell of datagrams that failed.
+
+        ``failed``: that something did was told by a call.  That alone says nothing about what: a
+        kernel that has no room for more datagrams has none for what became of ours either.
+        """
         told = list(udp.returned(way.sock))
         for each in told:
             self.counts.returned += each.sent
             if (link := self._links.get(each.address[:2])) is not None:
                 link.heard_back(each)
-        if told and self._reading:
-            # libuv gives a descriptor up that has an error to tell.
-            self.loop.remove_reader(way.sock.fileno())
-            self._watch(way)
+        if (told or failed) and not way.renewing:
+            # libuv gives a descriptor up that has an error to tell, after it has called us.
+            way.renewing = True
+            self.loop.call_soon(self._watch_anew, way)
+
+    def _watch_anew(self, way: Way) -> None:
+        way.renewing = False
+        if (fd := way.sock.fileno()) < 0:
+            return  # closed meanwhile
+        self.loop.remove_reader(fd)
+        self.loop.remove_writer(fd)
+        if way.waiting:
+            self.loop.add_writer(fd, self._writable, way)
+        self._watch(way)
 
     def _writable(self, way: Way) -> None:
         self.look(way)  # else an error would wake us for ever
@@ -325,25 +345,29 @@ class Endpoint:
             self.loop.add_reader(way.sock.fileno(), self._readable, way)
 
     def _readable(self, way: Way) -> None:
-        for count in range(READS_PER_TURN):
+        # Always, also after data: sending may have met the error for which we are called.
+        self.look(way, failed=self._read(way))
+
+    def _read(self, way: Way) -> bool:
+        """Take what has come, at most READS_PER_TURN datagrams; tell whether an error was met."""
+        failed = False
+        for _ in range(READS_PER_TURN):
             if not self._reading:
-                return
+                break
             try:
                 data, ancillary, _, source = way.sock.recvmsg(READ_SIZE, udp.ANCILLARY)
             except (BlockingIOError, InterruptedError):
-                if not count:
-                    self.look(way)
-                return
+                break
             except OSError:  # it is about a datagram that we have sent
-                self.look(way)
+                failed = True
                 continue
             if lost := udp.overrun(ancillary):
-                self.counts.overrun += lost - way.overrun
-                way.overrun = lost
+                self.counts.overrun += way.overruns(lost)
             if self._is_echo(source, way.family):
                 self.counts.echoes += 1
             else:
                 self._heard(data, source, way)
+        return failed
 
     def _is_echo(self, source: Sockaddr, family: int) -> bool:
         return any(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from portline.net.lookup import Addresses
+    from portline.net.resolver import Addresses
 
 __all__ = ["ACCEPTS_PER_TURN", "BACKLOG", "REST", "RETRY", "Listener"]
 

@@ -25,8 +25,9 @@ from portline.net.through import ProxyFault, through
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from portline.net.lookup import Addresses, Lookups
+    from portline.net.lookup import Lookups
     from portline.net.proxy import Proxy
+    from portline.net.resolver import Addresses
 
 __all__ = ["reach"]
 
@@ -48,24 +49,27 @@ async def reach(
     address = display(host, port)
     end = loop.time() + limit
     way = "" if proxy is None else f"through the proxy {proxy}: "
+    found: Addresses | None = None
     try:
         async with asyncio.timeout(limit):
             if proxy is None:
-                sock = await _any(
-                    loop, await lookups.addresses(host, port), end, lambda at: _connect(loop, *at)
-                )
+                found = await lookups.addresses(host, port)
+                sock = await _any(loop, found, end, lambda at: _connect(loop, *at))
             else:
+                found = await lookups.addresses(proxy.host, proxy.port)
                 sock = await _any(
-                    loop,
-                    await lookups.addresses(proxy.host, proxy.port),
-                    end,
-                    lambda at: through(loop, proxy, at[1], host, port),
+                    loop, found, end, lambda at: through(loop, proxy, at[1], host, port)
                 )
         return sock, _name(sock) if proxy is None else address
     except TimeoutError:
-        way = "" if proxy is None else f"through the proxy {proxy} "
-        text = f"no answer {way}within {limit:g} s; check the address, and that no firewall drops"
-        raise NetworkError(address, f"{text} it") from None
+        if found is None:
+            text = f"its name was not found within {limit:g} s, no name server answers"
+            fault = f"{way}{text}; check the DNS, or give an IP address"
+        else:
+            way = "" if proxy is None else f"through the proxy {proxy} "
+            text = f"no answer {way}within {limit:g} s; check the address, and that no firewall"
+            fault = f"{text} drops it"
+        raise NetworkError(address, fault) from None
     except ProxyFault as error:
         raise NetworkError(address, f"{way}{error}") from None
     except (OSError, ValueError) as error:

@@ -140,6 +140,10 @@ class SerialPort(Protocol):
         """
 
     @property
+    def trouble(self) -> PortError | None:
+        """What is wrong by now although the port is open; looked up when it is asked for."""
+
+    @property
     def refused(self) -> int:
         """Requests that the driver refused, since the start."""
 

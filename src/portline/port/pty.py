@@ -139,6 +139,13 @@ class PtyPort:
         """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
         return 0 if self._pair is None else self._pair.outlet.queued
 
+    @property
+    def trouble(self) -> PortError | None:
+        """Why applications do not find the port, though it is there."""
+        if self._pair is None or self.path is None:
+            return None
+        return self._place.fault(self.path, self._pair.master.terminal)
+
     def open(self) -> None:
         """Make the terminal and its name; raises as the contract says."""
         if self._pair is not None:

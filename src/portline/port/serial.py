@@ -79,6 +79,7 @@ class PosixPort:
         self.name = name
         self.path: str | None = None
         self.application = None
+        self.trouble = None
         self.discarded = 0
         self.drains = True
         self._owner = owner

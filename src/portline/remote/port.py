@@ -90,7 +90,7 @@ class RemotePort(Knowledge):
     ) -> None:
         super().__init__(name, None if wire is None else Cable(wire))
         self.happened: Callable[[], object] = lambda: None
-        """Called each time something has happened."""
+        """Called each time something has happened; what it raises, the loop's handler is told."""
         self._loop = loop
         self._link = link
         self._strict = strict
@@ -335,7 +335,11 @@ class RemotePort(Knowledge):
 
     def _ring(self) -> None:
         self._bell.ring()
-        self.happened()
+        try:
+            self.happened()
+        except Exception as error:  # of whoever is called: the port works on, and closes
+            fault = f"{self.name}: the callback 'happened' failed"
+            self._loop.call_exception_handler({"message": fault, "exception": error})
 
     def _watch(self) -> None:
         """Be there when an answer is overdue."""

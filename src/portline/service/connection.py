@@ -155,6 +155,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
+        self._lingering.settle()
+        self.news.ended(self.hub.keep)
         self._lingering.stop()
         self.pace.stop()
         self.sweep.stop()

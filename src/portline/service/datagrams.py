@@ -84,6 +84,7 @@ class Datagrams:
     @property
     def counts(self) -> dict[str, int]:
         """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""
+        self.endpoint.count_overrun()
         return asdict(self.counted)
 
     @property
@@ -128,6 +129,7 @@ class Datagrams:
             self._forgetting.cancel()
             self._forgetting = None
         self._demand.end()
+        self.endpoint.count_overrun()
         self.endpoint.close()
 
     def left(self, session: Session) -> None:

@@ -165,6 +165,12 @@ class News:
                 keep.limit,
             )
 
+    def ended(self, keep: Keep) -> None:
+        """Tell at the end what nobody will get any more."""
+        self.kept(keep)
+        if keep:
+            self._log.warning("%d bytes that were kept for the next peer are lost", len(keep))
+
 
 def _outputs_driven(config: ConnectionConfig) -> list[str]:
     """Return the options that drive lines of a real port, as they are written."""

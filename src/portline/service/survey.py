@@ -8,6 +8,7 @@ from portline.errors import PortAbsent
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
+    from portline.errors import PortError
     from portline.service.connection import Connection
     from portline.service.session import Session
 
@@ -42,10 +43,14 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
 def _state(connection: Connection) -> tuple[State, str]:
     if error := connection.network.error:
         return State.ERROR, error
-    if connection.keeper.error is not None:
-        absent = isinstance(connection.keeper.error, PortAbsent)
-        return State.PORT_ABSENT if absent else State.ERROR, str(connection.keeper.error)
+    if (trouble := _trouble(connection)) is not None:
+        absent = isinstance(trouble, PortAbsent)
+        return State.PORT_ABSENT if absent else State.ERROR, str(trouble)
     return connection.network.state
+
+
+def _trouble(connection: Connection) -> PortError | None:
+    return connection.keeper.error or connection.port.trouble
 
 
 def _port(connection: Connection) -> PortStatus:
@@ -55,7 +60,7 @@ def _port(connection: Connection) -> PortStatus:
         name=port.name,
         path=port.path,
         open=connection.keeper.open,
-        reason=str(connection.keeper.error or ""),
+        reason=str(_trouble(connection) or ""),
         settings=connection.settings,
         lines=state.lines,
         dtr=state.dtr,

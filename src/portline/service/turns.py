@@ -1,8 +1,8 @@
 """How much is read in one turn of the loop from a peer that may send commands.
 
 A command costs many times what a byte of data costs, so a read full of them would hold everybody
-else.  Reads begin small, double with each turn that brought data, and are small again when commands
-come.
+else.  Reads begin small, double with each turn that brought data, are small again when commands
+come, and smaller while nothing else does.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Final
 
 from portline.net.stream import READ_SIZE
 
-__all__ = ["COMMANDS_READ", "next_read"]
+__all__ = ["COMMANDS_LEAST", "COMMANDS_READ", "next_read"]
 
 COMMANDS_READ: Final = 4 * 1024
-"""Bytes read in one turn from a peer that may send commands: some hundred of them, which take a few
-milliseconds."""
+"""Bytes read in the first turn from a peer that may send commands."""
+
+COMMANDS_LEAST: Final = 512
+"""Bytes read in one turn from a peer that sends nothing but commands, or notifications: seventy of
+them, which take a few milliseconds, while six hundred would be a pause for all others."""
 
 MANY: Final = 64
 """Events, or words of our own, in one turn that tell commands from data."""
@@ -30,4 +33,6 @@ def next_read(size: int, events: int, said: int) -> int:
     It brought ``events``, and our protocol answered with ``said`` bytes by itself.
     """
     many = events > MANY or said // WORD > MANY
-    return COMMANDS_READ if many else min(2 * size, READ_SIZE)
+    if many:
+        return max(COMMANDS_LEAST, min(COMMANDS_READ, size // 2))
+    return min(2 * size, READ_SIZE)

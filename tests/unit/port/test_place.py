@@ -226,3 +226,16 @@ def test_somebody_elses_folder_is_not_used(tmp_path: Path) -> None:
 def test_no_folder_given_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portline.port.place.folder_for", lambda name: tmp_path)
     assert Place("x", {}, None).path() == f"{tmp_path}/x"
+
+
+def test_a_link_that_somebody_takes_away_is_told(tmp_path: Path) -> None:
+    place = Place(f"{tmp_path}/plc", {}, None)
+    path, terminal = place.path(), str(tmp_path / "terminal")
+    Path(terminal).touch()
+    place.put(path, terminal)
+    assert place.fault(path, terminal) is None
+    os.unlink(path)
+    told = place.fault(path, terminal)
+    assert str(told).startswith(f"{path}: does not lead to the virtual port any more")
+    os.symlink("/dev/null", path)
+    assert place.fault(path, terminal) is not None

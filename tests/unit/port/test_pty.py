@@ -57,6 +57,21 @@ def test_applications_come_and_go(run: Run, tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_name_that_is_taken_away_is_told(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = VirtualBench(tmp_path)
+        assert bench.port.trouble is None
+        far = await bench.open()
+        assert bench.port.trouble is None
+        os.unlink(str(bench.port.path))
+        assert "does not lead to the virtual port any more" in str(bench.port.trouble)
+        far.close()
+        bench.close()
+        assert bench.port.trouble is None
+
+    run(scenario())
+
+
 def test_the_port_is_in_use_until_the_last_one_closes(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         bench = VirtualBench(tmp_path)

@@ -342,3 +342,25 @@ def test_a_server_that_asks_whether_we_are_there_is_answered(run: Run) -> None:
             await until(lambda: server.received == b"\r\n[Yes]\r\n")
 
     run(scenario())
+
+
+def test_a_callback_that_fails_keeps_it_neither_from_work_nor_from_closing(run: Run) -> None:
+    async def scenario() -> None:
+        told: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        async with Played() as server:
+            port = await open_port(server.url)
+            port.happened = fail
+            server.say(b"abc")
+            assert await port.read_exactly(3) == b"abc"
+            await port.set(baudrate=300)
+            await port.close()
+            assert port._link.closed
+        assert set(told) == {f"{server.url}: the callback 'happened' failed"}
+
+    run(scenario())

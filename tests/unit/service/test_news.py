@@ -92,6 +92,20 @@ def test_what_did_not_fit_is_told_once(news: News, caplog: pytest.LogCaptureFixt
     assert told(caplog) == []
 
 
+def test_what_nobody_will_get_is_told_at_the_end(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep = Keep(4)
+    news.ended(keep)
+    assert told(caplog) == []
+    keep.add(b"123456")
+    news.ended(keep)
+    assert told(caplog) == [
+        "warning: 2 bytes did not fit into buffer-size 4 while nobody was connected",
+        "warning: 4 bytes that were kept for the next peer are lost",
+    ]
+
+
 def test_who_can_read_the_lines_of_a_virtual_port_is_told_where_they_are_set(
     news: News, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,11 +23,14 @@ from portline.line import (
     SetLine,
     Watch,
 )
+from portline.net.stream import READ_SIZE
 from portline.service.holding import EARLY_LIMIT
 from portline.service.refusal import DOUBT, in_use
 from portline.service.session import Session
+from portline.service.turns import COMMANDS_LEAST, COMMANDS_READ, MANY
 from portline.wire.base import RawWire, Wire
 from portline.wire.rfc2217 import Rfc2217Wire
+from portline.wire.rfc2217_codes import ANSWER, Code, command
 from tests.memory import MemoryLink
 
 
@@ -525,3 +528,20 @@ def test_what_is_dropped_counts_as_the_port_gave_it() -> None:
     assert session.dropped == 8
     link.lost = link.unsent
     assert 490 <= session.dropped - 8 <= 1000 - 480
+
+
+def test_the_more_a_peer_tells_the_less_is_read_at_once() -> None:
+    """A turn of the loop must not be long for the others; data comes at full speed again."""
+    wire = Rfc2217Wire(serves=False, asks=True)
+    session, link, _ = make(wire)
+    told = command(Code.NOTIFY_MODEMSTATE + ANSWER, b"\x10") * (MANY + 1)
+    sizes = []
+    for _ in range(5):
+        session.link_data(told)
+        sizes.append(link.read_size)
+    assert sizes == [2048, 1024, COMMANDS_LEAST, COMMANDS_LEAST, COMMANDS_LEAST]
+    for _ in range(8):
+        session.link_data(b"data")
+    assert link.read_size == READ_SIZE
+    session.link_data(told)
+    assert link.read_size == COMMANDS_READ

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from portline.errors import PortAbsent
+from portline.errors import PortAbsent, PortError
 from portline.line import LineSettings, ModemLines
 from portline.service.status import ConnectionStatus, PortStatus, State
 from tests.conftest import Run
@@ -60,6 +60,21 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
         ]
         await made.stop()
         assert made.status()[0].state is State.STOPPED
+
+    run(scenario())
+
+
+def test_the_status_tells_of_a_port_that_is_open_and_not_found(run: Run) -> None:
+    async def scenario() -> None:
+        made = gateway(meter={})
+        made.start()
+        (connection,) = made.connections.values()
+        trouble = PortError("/dev/ttyS1", "was taken away")
+        connection.port.trouble = trouble
+        (status,) = made.status()
+        assert (status.state, status.reason) == (State.ERROR, str(trouble))
+        assert (status.port.open, status.port.reason) == (True, str(trouble))
+        await made.stop()
 
     run(scenario())
 
