@@ -18,7 +18,7 @@ that asks without listening holds back only itself.
 from __future__ import annotations
 
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from portline.hub.outbox import WORDS_HIGH, Outbox
 from portline.line import (
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
 
     from portline.line import Event, PortState, Report, Request
     from portline.net.link import Link
+    from portline.service.owner import SessionOwner
     from portline.wire.base import Wire
 
-__all__ = ["Pause", "Session", "SessionOwner"]
+__all__ = ["Pause", "Session"]
 
 _NO_WATCH: Final = Watch(modem_lines=False, faults=False)
 
@@ -56,46 +57,6 @@ class Pause(Flag):
 
     PORT_FULL = auto()
     WORDS_WAIT = auto()
-
-
-class SessionOwner(Protocol):
-    """The connection that a session belongs to."""
-
-    def peer_data(self, session: Session, data: bytes) -> None:
-        """Take what the peer wants to send to the port."""
-
-    def peer_request(self, session: Session, request: Request) -> None:
-        """Carry out a request and call ``session.answered`` once."""
-
-    def peer_report(self, session: Session, report: Report) -> None:
-        """Take what an access server at the other end tells."""
-
-    def peer_serves(self, session: Session) -> None:
-        """Note that the peer turns out to be an access server, which can be asked."""
-
-    def peer_does_not_serve(self, session: Session) -> None:
-        """Note that a peer which should be an access server is none."""
-
-    def peer_offers_more(self, session: Session) -> None:
-        """Note that a raw peer would speak RFC 2217."""
-
-    def peer_settled(self, session: Session) -> None:
-        """Note that a peer which might have refused us has not."""
-
-    def peer_watches(self) -> None:
-        """Note that what the peers want to be told of has changed."""
-
-    def peer_behind(self, session: Session) -> None:
-        """Note that the outbox is full, at each chunk that goes beyond."""
-
-    def peer_caught_up(self, session: Session) -> None:
-        """Note that the outbox is empty again."""
-
-    def peer_finished(self, session: Session) -> None:
-        """Note that the peer will send nothing more."""
-
-    def peer_gone(self, session: Session, reason: str) -> None:
-        """Note that the link is closed."""
 
 
 class Session:
