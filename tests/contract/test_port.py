@@ -28,6 +28,7 @@ from portline.line import (
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
 from tests.ports import SETTINGS, Bench, DeviceBench, StrictBench, VirtualBench, turns, until
+from tests.usb_bench import AcmBench, FtdiBench, UsbBench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,8 @@ Check = Callable[[Scenario], None]
 
 
 @pytest.fixture(
-    params=[DeviceBench, VirtualBench, StrictBench], ids=["device", "virtual", "strict"]
+    params=[DeviceBench, VirtualBench, StrictBench, UsbBench, FtdiBench, AcmBench],
+    ids=["device", "virtual", "strict", "pl2303", "ftdi", "cdc-acm"],
 )
 def check(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Check:
     """Run a scenario with one kind of port on one kind of loop, and look for leaks."""
