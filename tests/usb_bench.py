@@ -59,9 +59,13 @@ class Kernel(Controller):
             return
         self.driver.look()
         self._unsent += self.driver.host.take_output()
-        with suppress(BlockingIOError):
+        try:
             while self._unsent:
                 del self._unsent[: self.socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            self.unplug()
         if self._unsent:
             self.loop.call_soon(self.turn)
 
@@ -102,6 +106,7 @@ class Application(FarEnd):
         assert kernel.driver is not None
         self.driver = kernel.driver
         self._open = True
+        self.driver.buffer = 2048
         self.driver.open()
         kernel.turn()
         kernel.loop.call_soon(self._move)
@@ -117,7 +122,6 @@ class Application(FarEnd):
         with suppress(BlockingIOError):
             while driver.received:
                 del driver.received[: self._inner.send(driver.received[:1024])]
-        driver.throttled = len(driver.received) > 2048
         self.kernel.turn()
         self.kernel.loop.call_later(0.001, self._move)
 
@@ -128,7 +132,6 @@ class Application(FarEnd):
             os.close(self.fd)
             self.driver.unsent.clear()
             self.driver.received.clear()
-            self.driver.throttled = False
             self.driver.close()
             self.kernel.turn()
 

@@ -114,7 +114,7 @@ class Driver:
 
     host: Host = field(default_factory=Host)
     received: bytearray = field(default_factory=bytearray)
-    lines: ModemLines = ModemLines()
+    lines: ModemLines = field(default_factory=ModemLines)
     faults: int = 0
     """The bits of the faults that were told, since they were last cleared."""
     marked: list[tuple[int, bytes]] = field(default_factory=list)
@@ -122,6 +122,8 @@ class Driver:
     states: list[ModemLines] = field(default_factory=list)
     unsent: bytearray = field(default_factory=bytearray)
     throttled: bool = False
+    buffer: int = 1 << 30
+    """Bytes of ``received`` from which on nothing more is fetched."""
 
     bulk_in: int = 3
     bulk_out: int = 2
@@ -166,7 +168,8 @@ class Driver:
         self._take()
         if not self.opened:
             return
-        while len(self.into) < self.transfers and not self.throttled:
+        full = self.throttled or len(self.received) >= self.buffer
+        while len(self.into) < self.transfers and not full:
             self.into.append(self.host.submit(self.bulk_in, into=True, length=self.size))
         if self.interrupt is not None and not self.notices:
             self.notices.append(self.host.submit(self.interrupt, into=True, length=10))

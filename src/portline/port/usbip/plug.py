@@ -26,7 +26,7 @@ class PlugOwner(Protocol):
     """Who is told what comes through a plug."""
 
     def happened(self, events: list[Event]) -> None:
-        """Take what the kernel has sent."""
+        """Take what the kernel has sent; without events it may only have fetched data."""
 
     def unplugged(self, reason: str) -> None:
         """Note that the kernel has let go, or does not speak USB/IP."""
@@ -101,8 +101,7 @@ class Plug:
             return
         # The answers first: the kernel goes on while we do.
         self.flush()
-        if events:
-            self._owner.happened(events)
+        self._owner.happened(events)
         self.flush()
 
     def _gone(self, reason: str) -> None:
