@@ -136,6 +136,8 @@ class Driver:
         self.into: deque[int] = deque()
         self.out: deque[int] = deque()
         self.notices: deque[int] = deque()
+        self.late: set[int] = set()
+        """Interrupts that may still come, although they are no longer wanted."""
         self.opened = False
 
     # --- what an application does ---------------------------------------------------------------
@@ -151,6 +153,7 @@ class Driver:
         self.opened = False
         for number in (*self.into, *self.out, *self.notices):
             self.host.unlink(number)
+        self.late.update(self.notices)
         self.into.clear()
         self.out.clear()
         self.notices.clear()
@@ -185,6 +188,8 @@ class Driver:
             if number in self.out:
                 assert number == self.out.popleft()
                 assert results[number].status == 0
+            elif number in self.late:
+                self.noticed(results[number].data)
             elif number in self.notices:
                 self.notices.remove(number)
                 self.noticed(results[number].data)
