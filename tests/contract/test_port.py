@@ -29,6 +29,7 @@ from portline.line import (
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
 from tests.ports import Bench, DeviceBench, StrictBench, VirtualBench, turns, until
 from tests.usb_bench import AcmBench, FtdiBench, UsbBench
+from tests.usb_lab import KernelAcmBench, KernelBench, KernelFtdiBench, KernelStrictBench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +40,31 @@ Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 Check = Callable[[Scenario], None]
 
 
+BENCHES = {
+    "device": DeviceBench,
+    "virtual": VirtualBench,
+    "strict": StrictBench,
+    "pl2303": UsbBench,
+    "ftdi": FtdiBench,
+    "cdc-acm": AcmBench,
+}
+
+LAB_BENCHES = {
+    "kernel-pl2303": KernelBench,
+    "kernel-strict": KernelStrictBench,
+    "kernel-ftdi": KernelFtdiBench,
+    "kernel-cdc-acm": KernelAcmBench,
+}
+
+
 @pytest.fixture(
-    params=[DeviceBench, VirtualBench, StrictBench, UsbBench, FtdiBench, AcmBench],
-    ids=["device", "virtual", "strict", "pl2303", "ftdi", "cdc-acm"],
+    params=[
+        *(pytest.param(bench, id=name) for name, bench in BENCHES.items()),
+        *(
+            pytest.param(bench, id=name, marks=pytest.mark.lab)
+            for name, bench in LAB_BENCHES.items()
+        ),
+    ]
 )
 def check(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Check:
     """Run a scenario with one kind of port on one kind of loop, and look for leaks."""

@@ -42,7 +42,7 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.port.base import READ_LIMIT, unanswered
+from portline.port.base import READ_LIMIT, REAL, unanswered
 from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
 from portline.port.termios2 import (
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from portline.line import LineFault
     from portline.port.base import PortOwner
 
 __all__ = ["BREAK_LIMIT", "PAUSED_POLL", "PosixPort"]
@@ -102,6 +103,7 @@ class PosixPort:
         self.name = name
         self.path: str | None = None
         self.application = None
+        self.capabilities = REAL
         self.discarded = 0
         self.drains = True
         self._owner = owner
@@ -230,6 +232,9 @@ class PosixPort:
             if self._tty is not None:
                 self._stop_looking()
                 self._loop.add_reader(self._fd, self._readable)
+
+    def show_fault(self, fault: LineFault) -> None:
+        """Do nothing: there is a device at the other end, and no application."""
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         """Report changes of the modem lines, and line faults, from now on; or no longer."""

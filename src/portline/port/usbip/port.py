@@ -57,7 +57,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.application import Application
-from portline.port.base import unanswered
+from portline.port.base import REAL, Capabilities, unanswered
 from portline.port.master import TERMINALS
 from portline.port.outlet import Outlet
 from portline.port.overlap import Overlap
@@ -114,6 +114,7 @@ class UsbipPort:
         mode: int = 0o660,
         group: str | None = "dialout",
         strict: bool = False,
+        capabilities: Capabilities = REAL,
         controller: Controller | None = None,
         taken_over: Handover | None = None,
     ) -> None:
@@ -123,6 +124,7 @@ class UsbipPort:
         self.refused = 0
         self.discarded = 0
         self.drains = False
+        self.capabilities = capabilities
         self.adapter = adapter
         self.node: str | None = None
         """The terminal as the kernel calls it, /dev/ttyUSB0."""
