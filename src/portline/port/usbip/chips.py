@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from portline.port.place import MAKER
 from portline.port.usbip.cdc_acm import CdcAcm
 from portline.port.usbip.descriptors import Identity
 from portline.port.usbip.ftdi import Ftdi
@@ -12,9 +13,7 @@ from portline.port.usbip.pl2303 import Pl2303
 if TYPE_CHECKING:
     from portline.port.usbip.chip import Chip
 
-__all__ = ["CHIPS", "IDENTITIES", "MAKER", "make_chip"]
-
-MAKER: Final = "Portline"
+__all__ = ["CHIPS", "IDENTITIES", "make_chip"]
 
 CHIPS: Final[dict[str, type[Chip]]] = {chip.name: chip for chip in (Pl2303, Ftdi, CdcAcm)}
 

@@ -302,9 +302,10 @@ class Device:
         """Make the fault at the head that of the next character, and tell it where it is told."""
         pending = self.pending
         moved = False
-        while pending.waiting and isinstance(pending.waiting[0], LineFault):
-            head = pending.waiting.popleft()
-            assert isinstance(head, LineFault)
+        while pending.waiting and isinstance(head := pending.waiting[0], LineFault):
+            if pending.fault != NO_FAULT and not self.chip.marks_faults:
+                break  # one after the other: each is counted
+            pending.waiting.popleft()
             pending.fault = _both(pending.fault, head)
             pending.fault_told = False
             moved = True
@@ -313,14 +314,16 @@ class Device:
         if not interrupted:
             pending.fault_told = True
         elif pending.interrupts and not pending.states:
-            self._interrupt(self.chip.lines, pending.fault)
             pending.fault_told = True
+            self._interrupt(self.chip.lines, pending.fault)
             moved = True
         return moved
 
     def _interrupt(self, lines: ModemLines, fault: LineFault) -> None:
         number, size = self.pending.interrupts.popleft()
         self._output.append(completed(number, self.chip.notice(lines, fault)[:size]))
+        if fault != NO_FAULT and not self.chip.marks_faults:
+            self.pending.fault = NO_FAULT  # counted, and belongs to no character
 
     def _bring_one(self, interrupted: bool) -> bool:
         """Complete one transfer with data, with a state, or not at all."""

@@ -61,7 +61,7 @@ from portline.port.base import REAL, Capabilities, unanswered
 from portline.port.master import TERMINALS
 from portline.port.outlet import Outlet
 from portline.port.overlap import Overlap
-from portline.port.place import Place
+from portline.port.place import Place, marked
 from portline.port.strict import StrictOutlet
 from portline.port.usbip.chip import TransmitterAsked
 from portline.port.usbip.chips import IDENTITIES, make_chip
@@ -330,14 +330,18 @@ class UsbipPort:
         try:
             self._give_away(node)
             if self.node != node:  # taken over, it has its name
-                self._place.put(self._wanted_path, node)
+                self._place.put(self._wanted_path, self._spelled(node))
         except PortError as error:
             self._loop.call_soon(self._lose_if, self._plug, error)
             return
         self.node = node
         self.path = self._wanted_path
-        TERMINALS[node] = self.path
+        TERMINALS[self._spelled(node)] = self.path
         LOG.info("%s: is %s, a virtual adapter %s", self.path, node, self.adapter)
+
+    def _spelled(self, node: str) -> str:
+        """Return the terminal as its name leads to it."""
+        return marked(node) if isinstance(self._place, Place) else node
 
     def _give_away(self, node: str) -> None:
         """Let the group use the terminal, where udev does not."""
@@ -364,7 +368,7 @@ class UsbipPort:
         saved = save(self.adapter, self._slot, self.node, plug, intake)
         connected = plug.release()
         if self.node is not None:
-            TERMINALS.pop(self.node, None)
+            TERMINALS.pop(self._spelled(self.node), None)
         waiting = outlet.close()
         self._let_go()
         self.path = None
@@ -377,8 +381,8 @@ class UsbipPort:
         path, node = self.path, self.node
         self.path = self.node = None
         if path is not None and node is not None:
-            TERMINALS.pop(node, None)
-            self._place.remove(path, node)
+            TERMINALS.pop(self._spelled(node), None)
+            self._place.remove(path, self._spelled(node))
 
     def _let_go(self) -> None:
         if self._timer is not None:

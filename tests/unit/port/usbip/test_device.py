@@ -366,6 +366,18 @@ def test_the_class_counts_faults_without_marking() -> None:
     assert bench.driver.marked[0][0] == 0x44
 
 
+def test_two_faults_of_the_class_are_two() -> None:
+    bench = Bench("cdc-acm")
+    bench.open()
+    told: list[int] = []
+    bench.driver.noticed = lambda data: told.append(data[8] & 0x74)  # type: ignore[method-assign]
+    bench.device.fault(LineFault(parity=True))
+    bench.device.fault(LineFault(framing=True))
+    bench.device.drive(ModemLines(dsr=True))
+    bench.settle()
+    assert sorted(told) == [0, 0x10, 0x20]
+
+
 # --- the transmitter of the one that is asked -----------------------------------------------------
 
 
