@@ -267,6 +267,7 @@ class AcmDriver(Driver):
 class FtdiDriver(Driver):
     def __init__(self) -> None:
         super().__init__(bulk_in=1, interrupt=None, size=512)
+        self.format = 8
         self.asked: list[int] = []
         self.empty: bool | None = None
 
@@ -276,6 +277,7 @@ class FtdiDriver(Driver):
     def set(self, settings: LineSettings) -> None:
         value = settings.data_bits | PARITIES.index(settings.parity) << 8
         value |= STOPS.index(settings.stop_bits) << 11
+        self.format = value
         self.host.request(0x40, 4, value, 0)
         divisor = divisor_of(settings.baudrate)
         self.host.request(0x40, 3, divisor & 0xFFFF, divisor >> 16)
@@ -286,7 +288,7 @@ class FtdiDriver(Driver):
         self.host.request(0x40, 1, 0x300 | dtr | rts << 1, 0)
 
     def hold_break(self, on: bool) -> None:
-        self.host.request(0x40, 4, 8 | on << 14, 0)
+        self.host.request(0x40, 4, self.format | on << 14, 0)
 
     def ask(self) -> None:
         """Ask whether the transmitter is empty, as tcdrain does again and again."""

@@ -132,6 +132,8 @@ def _plain(value: object) -> object:
         return list(value)
     if isinstance(value, Parity | StopBits | FlowControl):
         return value.value
+    if isinstance(value, ModemLines | LineFault):  # asdict leaves what is in a deque
+        return asdict(value)
     raise TypeError(f"{type(value)} cannot be saved")
 
 

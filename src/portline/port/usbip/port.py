@@ -36,6 +36,7 @@ import logging
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError, UsageError
@@ -431,7 +432,7 @@ class UsbipPort:
             self._take(event, intake)
         intake.run()
         if self._plug is plug:
-            plug.device.chip.transmitter_empty = intake.empty
+            self._show_transmitter()
             self._pump()
 
     def _take(self, event: Event, intake: Intake) -> None:
@@ -481,7 +482,16 @@ class UsbipPort:
 
     def drain(self, done: Callable[[], None]) -> None:
         """Call ``done`` when what was passed on has left on the other side."""
-        self._owner.port_drain(done)
+        self._owner.port_drain(partial(self._drained, done))
+
+    def _drained(self, done: Callable[[], None]) -> None:
+        done()
+        self._show_transmitter()
+
+    def _show_transmitter(self) -> None:
+        """Have the driver that asks for the transmitter see what is known of it."""
+        if self._plug is not None and self._intake is not None:
+            self._plug.device.chip.transmitter_empty = self._intake.empty
 
     def complete(self, number: int) -> None:
         """Tell the kernel that a transfer is over."""

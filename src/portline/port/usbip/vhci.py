@@ -49,6 +49,9 @@ speed could matter."""
 FREE: Final = "004"
 """VDEV_ST_NULL: nothing is plugged in."""
 
+NOWHERE: Final = "0-0"
+"""The address of a port with nothing in it."""
+
 TRIES_MAX: Final = 32
 """Ports tried when others take them at the same time."""
 
@@ -123,7 +126,7 @@ class Controller:
     def node(self, number: int) -> str | None:
         """Return the path of the terminal at a port; None while there is none."""
         with suppress(OSError):
-            address = next(s.address for s in self.slots() if s.number == number)
+            address = next((s.address for s in self.slots() if s.number == number), NOWHERE)
             first = self._sys / "bus/usb/devices" / address / f"{address}:1.0"
             for entry in (*first.glob("ttyUSB*"), *first.glob("tty/ttyACM*")):
                 path = self._dev / entry.name
