@@ -32,7 +32,7 @@ def make_port(
         wish = Wish(config.virtual, config.adapter, config.overlap, config.strict_baudrate)
         choice = choose(config.backend, config.adapter)
         port = choice.rung.make(wish, owner, loop)
-        LOG.info("%s: %s; %s", config.virtual, port.capabilities, choice.why)
+        LOG.info("%s: backend %s (%s)", config.virtual, choice.rung.backend.value, choice.why)
         return port
     from portline.port.serial import PosixPort
 
