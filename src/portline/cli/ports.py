@@ -13,6 +13,7 @@ from portline.port.base import Ability
 from portline.port.holder import holders, terminal_holder
 from portline.port.inventory import found_ports
 from portline.port.ladder import LADDER, Adapter, Backend, choose
+from portline.port.place import MAKER
 
 if TYPE_CHECKING:
     from portline.port.holder import Holder
@@ -92,14 +93,19 @@ def _ladder(ways: list[dict[str, object]]) -> str:
 def _share(number: int, port: FoundPort) -> str | None:
     """Return the line to paste.
 
-    None for the console, which is in use by the machine itself, and where a virtual port lies over
-    the device.
+    None for the console, which is in use by the machine itself, for a virtual port, and where one
+    lies over the device.
     """
-    if port.console or port.hidden:
+    if port.console or port.hidden or _is_ours(port):
         return None
     name = shlex.quote(port.lasting_name)
     listen = f"127.0.0.1:{FIRST_LISTEN_PORT + number}"
     return f"portline share {name} --listen {listen} --protocol rfc2217"
+
+
+def _is_ours(port: FoundPort) -> bool:
+    """Tell whether it is a virtual port itself, made as a USB adapter."""
+    return port.usb is not None and port.usb.manufacturer == MAKER
 
 
 def _held(port: FoundPort, held: list[Holder]) -> str:

@@ -8,7 +8,8 @@ the port's own bounded queue.
 
 *Opening.*  :meth:`SerialPort.open` either leaves the port open with the configured settings in
 force, or raises a :class:`portline.errors.PortError` and leaves nothing behind.  It may be called
-again after :meth:`SerialPort.close` or after :meth:`PortOwner.port_lost`.  Settings as configured
+again after :meth:`SerialPort.close` or after :meth:`PortOwner.port_lost`.  A virtual port that the
+kernel makes is open at once, and found under its ``path`` a moment later.  Settings as configured
 must be granted; settings that were submitted since are put in force as far as the device does them.
 
 *From the line.*  Each chunk that was read goes to :meth:`PortOwner.port_data` within the loop

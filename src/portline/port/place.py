@@ -91,6 +91,13 @@ class Place:
                 name, f"has no folder to be in: {error.strerror}; take a path that begins with /"
             ) from error
 
+    def check(self, path: str) -> None:
+        """Raise as :meth:`put` would for what is there now; the terminal is still to come."""
+        if os.path.lexists(path):
+            self._is_leftover(path, "")
+        elif not os.path.isdir(folder := os.path.dirname(path)):
+            raise self._no_folder(folder)
+
     def put(self, path: str, terminal: str) -> None:
         """Make the link.  Raises PortBusy, PortDenied or PortError as the table says."""
         try:
@@ -99,10 +106,7 @@ class Place:
         except FileExistsError:
             pass
         except FileNotFoundError as error:
-            folder = os.path.dirname(path)
-            raise PortError(
-                self._name, f"there is no folder {folder}; make it (mkdir {folder})"
-            ) from error
+            raise self._no_folder(os.path.dirname(path)) from error
         except OSError as error:
             raise self._denied(path, error) from error
         if self._is_leftover(path, terminal):
@@ -196,6 +200,9 @@ class Place:
             os.replace(passing, path)
         except OSError as error:
             raise self._denied(path, error) from error
+
+    def _no_folder(self, folder: str) -> PortError:
+        return PortError(self._name, f"there is no folder {folder}; make it (mkdir {folder})")
 
     def _denied(self, path: str, error: OSError) -> PortDenied:
         return PortDenied(

@@ -91,6 +91,13 @@ def test_a_device_under_a_virtual_port(
     assert [each["stale"] for each in entries] == [False, False, True]
 
 
+def test_a_virtual_port_that_is_an_adapter_is_not_offered(machine: list[FoundPort]) -> None:
+    usb = Usb("1209", "0001", "plc", "00", "virtual port plc", "Portline")
+    machine[:] = [FoundPort("/dev/ttyUSB1", driver="pl2303", usb=usb)]
+    assert "Portline virtual port plc" in run()
+    assert "portline share" not in run()
+
+
 def test_how_virtual_ports_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = "the kernel's module vhci_hcd is not loaded; `sudo modprobe vhci_hcd`"
     monkeypatch.setattr("portline.port.usbip.vhci.obstacle", lambda _chip: missing)

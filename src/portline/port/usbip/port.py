@@ -177,6 +177,7 @@ class UsbipPort:
             handover, self._taken_over = self._taken_over, None
             self._resume(handover)
         else:
+            self._place.check(self._wanted_path)
             self._plug_in()
         self._look_for_node(self._loop.time() + NODE_LIMIT)
 

@@ -89,7 +89,14 @@ def test_without_a_terminal_the_port_is_lost(check: Check, monkeypatch: pytest.M
 def test_a_name_that_is_taken_loses_the_port_and_stays(check: Check, tmp_path: Path) -> None:
     async def scenario(bench: UsbBench) -> None:
         (tmp_path / "virtual").write_text("somebody's")
+        with pytest.raises(PortBusy, match="is a real file or device"):
+            bench.port.open()
+        assert bench.kernel.driver is None
+        (tmp_path / "virtual").unlink()
+        bench.kernel.where = None
         bench.port.open()
+        (tmp_path / "virtual").write_text("somebody's")  # who came in between
+        bench.kernel.where = NODE
         await until(lambda: bench.owner.lost)
         assert isinstance(bench.owner.lost[0], PortBusy)
         assert (tmp_path / "virtual").read_text() == "somebody's"
