@@ -144,6 +144,9 @@ class DeviceBench:
 
     can_be_lost = True
 
+    much = 600_000
+    """Bytes that count as much, as fast as its line is."""
+
     def __init__(self, folder: Path) -> None:
         self.owner = Recorder()
         self.link = folder / "device"
@@ -180,6 +183,8 @@ class VirtualBench:
     """A PtyPort; the test is the application."""
 
     can_be_lost = False
+
+    much = 600_000
 
     strict = False
 
