@@ -2,7 +2,8 @@
 
 Its driver asks whether the transmitter is empty, keeps the counters of TIOCGICOUNT and marks
 faults.  It does 7 and 8 data bits, and rates only as divisors of 3 MHz in eighths: what was asked
-for is not told, and is found again (:func:`rate_of`).
+for is not told, and is found again (:func:`rate_of`).  When it is closed, its driver switches flow
+control off.
 
 The first two bytes of every packet into the host are the lines and the line state.  Source:
 drivers/usb/serial/ftdi_sio.c and ftdi_sio.h; a device version of 4.00 is a BM, which has no EEPROM

@@ -416,7 +416,9 @@ class UsbipPort:
 
     def unplugged(self, reason: str) -> None:
         """Note that the kernel has let go of the adapter."""
-        self._lose(PortError(self.name, f"the virtual adapter is gone ({reason}); plugging it in"))
+        self._lose(
+            PortError(self.name, f"the virtual adapter is gone ({reason}); it is plugged in anew")
+        )
 
     def happened(self, events: list[Event]) -> None:
         """Take over what the application and its driver did, in order."""
