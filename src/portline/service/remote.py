@@ -18,7 +18,7 @@ from portline.wire.rfc2217_codes import settings_of
 if TYPE_CHECKING:
     from portline.line import Request, Told
 
-__all__ = ["EVERY_LINE", "NO_FAULT", "RemoteSetting", "RemoteState"]
+__all__ = ["EVERY_FAULT", "EVERY_LINE", "NO_FAULT", "RemoteSetting", "RemoteState"]
 
 EVERY_LINE: Final = 0xFB
 """The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
@@ -27,7 +27,11 @@ Only the bit for RI's trailing edge is left out, which tells nothing that RI its
 would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
 
 NO_FAULT: Final = 0
-"""The line state mask: a virtual port has no way to show an application what went wrong there."""
+"""The line state mask for the virtual port that has no way to show an application what went wrong
+there, which most are."""
+
+EVERY_FAULT: Final = 0x1E
+"""The one for the others: overrun, parity, framing, break (RFC 2217 section 3)."""
 
 TOLERANCE: Final = 0.02
 """Part by which a baudrate may differ from what was asked: a UART's divider seldom meets it, and a

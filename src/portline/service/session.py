@@ -36,7 +36,7 @@ from portline.line import (
 from portline.net.stream import FINISH_LIMIT
 from portline.service.holding import Holding, refusal_of
 from portline.service.refusal import DOUBT, is_refusal, may_become_refusal, offers_rfc2217
-from portline.service.remote import EVERY_LINE, NO_FAULT, RemoteState
+from portline.service.remote import EVERY_FAULT, EVERY_LINE, NO_FAULT, RemoteState
 from portline.service.turns import COMMANDS_READ, next_read
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Session:
     """A connected peer.  ``number`` is unique within its connection, counted from 1.
 
     What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
+    An access server is to tell ``faults`` of its line where somebody can see them.
 
     Where it is to be ``held``, data waits at first, see :mod:`portline.service.holding`.
 
@@ -83,6 +84,7 @@ class Session:
         held: bool = False,
         doubted: bool = False,
         retains: bool = False,
+        faults: bool = False,
         clock: Callable[[], float],
     ) -> None:
         self.link = link
@@ -114,6 +116,7 @@ class Session:
         self._serves = False
         self.outbox.suspended = held
         self._retains = retains
+        self._fault_mask = EVERY_FAULT if faults else NO_FAULT
         self.undelivered: bytes | None = None
         """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
         if retains:
@@ -250,7 +253,7 @@ class Session:
                     self._take(event)
             if not self._serves and wire.asking:
                 self._serves = True
-                self._say(wire.set_masks(EVERY_LINE, NO_FAULT, now))
+                self._say(wire.set_masks(EVERY_LINE, self._fault_mask, now))
                 self._owner.peer_serves(self)
         finally:
             words = self._collected

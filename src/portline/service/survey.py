@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portline.errors import PortAbsent
+from portline.port.base import Ability
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def _port(connection: Connection) -> PortStatus:
         waiting=port.queued,
         refused=port.refused,
         discarded=port.discarded,
+        backend=port.capabilities.backend,
+        adapter=port.capabilities.variant,
+        abilities=tuple(a.value for a in Ability if a in port.capabilities.abilities),
     )
 
 

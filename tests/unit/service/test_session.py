@@ -134,6 +134,7 @@ def make(
     held: bool = False,
     doubted: bool = False,
     retains: bool = False,
+    faults: bool = False,
 ) -> tuple[Session, MemoryLink, Owner]:
     owner, link = Owner(), MemoryLink(room)
     session = Session(
@@ -146,6 +147,7 @@ def make(
         held=held,
         doubted=doubted,
         retains=retains,
+        faults=faults,
         clock=lambda: 5.0,
     )
     session.start()
@@ -399,6 +401,15 @@ def test_an_access_server_is_never_told_a_mask_that_has_to_be_doubled() -> None:
     assert owner.log == ["serves"]
     assert b"\xff\xfa\x2c\x0b\xfb\xff\xf0" in link.sent_bytes
     assert b"\xff\xff" not in link.sent_bytes
+
+
+@pytest.mark.parametrize(("faults", "mask"), [(False, 0), (True, 0x1E)])
+def test_an_access_server_is_to_tell_the_faults_that_somebody_can_see(
+    faults: bool, mask: int
+) -> None:
+    session, link, _ = make(Rfc2217Wire(serves=False, asks=True), faults=faults)
+    session.link_data(b"\xff\xfd\x2c")
+    assert b"\xff\xfa\x2c\x0a%c\xff\xf0" % mask in link.sent_bytes
 
 
 REFUSAL = b"portline: meter is in use\r\n"
