@@ -174,6 +174,7 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
         "open_when_connected": (
             _virtual("Portline makes it, and it has to exist for applications to open it"),
         ),
+        "when_absent": (_virtual("Portline makes it, and it never goes away"),),
         "listen_when_open": (
             _real(
                 "no application opens it, Portline does",

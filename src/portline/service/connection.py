@@ -33,6 +33,7 @@ from portline.line import (
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH
+from portline.service.absence import Absence
 from portline.service.asking import Asking
 from portline.service.departures import Departures
 from portline.service.draining import Draining
@@ -89,7 +90,8 @@ class Connection:
             buffer_overflow=config.buffer_overflow,
         )
         self.port = make_port(config, owner=self, loop=loop)
-        self.keeper = PortKeeper(loop, self.port, self._port_changed)
+        self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
+        self.absence = Absence(self, loop)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
         self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config)
@@ -145,6 +147,7 @@ class Connection:
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
         self._lingering.stop()
+        self.absence.stop()
         self.pace.stop()
         self.sweep.stop()
         self.draining.stop()
@@ -163,10 +166,13 @@ class Connection:
         self._deliver_kept()
         self.pace.update()
         self.sweep.schedule()
+        self.absence.update()
 
     @property
     def network_wanted(self) -> bool:
         """Tell whether peers are wanted now."""
+        if self.absence.disconnects:
+            return False
         application = self.port.application
         in_use = application is not None and application.there
         return in_use or not self.config.only_when_open
@@ -319,6 +325,7 @@ class Connection:
         match report:
             case ModemChange(lines=lines):
                 self.log.info("lines=%s", lines)
+                self.absence.told(lines)
                 self.inputs.application(lines, self.hub.peers)
             case LineChange(settings=settings):
                 self.log.info("the application set %s", settings)
@@ -368,6 +375,9 @@ class Connection:
             self.port_full(False)
             self.pace.update()
             self.peer_watches()
+        if not self.config.is_virtual:
+            self.absence.tell_lines()
+        self.absence.update()
 
     def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""

@@ -57,6 +57,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "keepalive": 20,
     "keepalive_retry": 5,
     "inactivity": 60,
+    "when_absent": "disconnect",
     "max_connections": 2,
     "when_full": "replace-idle",
     "idle_after": 5,
