@@ -88,7 +88,7 @@ def share(place: Place, command: Command, words: list[str]) -> None:
                 running.listens()
         else:
             running.listens()
-        absent = any(word.startswith("usb:") for word in words)
+        absent = any(word.startswith(("usb:", "path:")) for word in words)
         assert ("port absent, trying again" in running.said()) == absent
 
 
