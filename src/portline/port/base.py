@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.line import LineSettings, PortState, Report, Request
     from portline.port.application import Application
+    from portline.port.hardware import Hardware
 
 __all__ = [
     "DRAIN_LIMIT",
@@ -131,6 +132,10 @@ class SerialPort(Protocol):
     @property
     def application(self) -> Application | None:
         """The program that opens a virtual port; None for a real one, wired to a device."""
+
+    @property
+    def hardware(self) -> Hardware | None:
+        """What the driver tells; None for a virtual port, and while the port is not open."""
 
     @property
     def refused(self) -> int:
