@@ -33,6 +33,7 @@ class MemoryPort:
         self.owner = owner
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
+        self.hardware = None
         self.refused = 0
         self.discarded = 0
         self.queued = 0

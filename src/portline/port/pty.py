@@ -100,6 +100,7 @@ class PtyPort:
         self.name = name
         self.path: str | None = None
         self.application = Application(settings or LineSettings(), self._application_changed)
+        self.hardware = None
         self.refused = 0
         self.discarded = 0
         self.drains = False

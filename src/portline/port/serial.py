@@ -43,6 +43,9 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import READ_LIMIT, unanswered
+from portline.port.direction import Direction, Turn
+from portline.port.features import NO_FEATURES, Engaged, Features
+from portline.port.hardware import Hardware, hardware_of
 from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
 from portline.port.termios2 import (
@@ -85,7 +88,8 @@ class PosixPort:
 
     ``name`` is a path or a USB identity (``usb:VID:PID...``).  ``dtr`` and ``rts`` are put in force
     at each open; None leaves them as the kernel sets them, which is on.  ``exclusive`` takes the
-    locks described in :mod:`portline.port.node`.
+    locks described in :mod:`portline.port.node`.  ``features`` are switched on at each open and put
+    back at each close.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class PosixPort:
         exclusive: bool = True,
         dtr: bool | None = None,
         rts: bool | None = None,
+        features: Features = NO_FEATURES,
     ) -> None:
         self.name = name
         self.path: str | None = None
@@ -120,6 +125,9 @@ class PosixPort:
         self._tty: Tty | None = None
         self._outlet: Outlet | None = None
         self._watch: Watch | None = None
+        self._features = features
+        self._engaged = Engaged()
+        self._direction: Direction | None = None
         self._break_timer: asyncio.TimerHandle | None = None
         self._paused_timer: asyncio.TimerHandle | None = None
 
@@ -139,6 +147,13 @@ class PosixPort:
             lines=tty.lines,
             idle=self._outlet.idle,
         )
+
+    @property
+    def hardware(self) -> Hardware | None:
+        """What the driver tells about itself; None while the port is not open."""
+        if self.path is None or self._watch is None:
+            return None
+        return hardware_of(self._fd, self.path, self._engaged.modes, waits=self._watch.waits)
 
     @property
     def refused(self) -> int:
@@ -163,6 +178,7 @@ class PosixPort:
         fd, path = open_node(self.name, exclusive=self._exclusive)
         try:
             tty = self._configured_tty(fd)
+            self._engaged = self._features.engage(self.name, fd, path, has_rts=tty.has_lines)
         except BaseException:
             close_node(fd)
             raise
@@ -170,6 +186,10 @@ class PosixPort:
         self.drains = tty.drains
         self._outlet = Outlet(self, fd, self._loop)
         self._outlet.character_time = tty.settings.character_time
+        if self._engaged.software is not None:
+            self._direction = Direction(
+                self._engaged.software, self._outlet, self._loop, drive=tty.drive, unsent=tty.unsent
+            )
         self._watch = Watch(
             tty, self._loop, report=self._owner.port_report, data=self._owner.port_data
         )
@@ -189,6 +209,8 @@ class PosixPort:
         """Send data, after everything written or submitted before it."""
         if self._outlet is None:
             self.discarded += len(data)
+        elif self._direction is not None:
+            self._direction.write(data)
         else:
             self._outlet.write(data)
 
@@ -199,6 +221,9 @@ class PosixPort:
             done(self.state)
             return
         if isinstance(request, SetModem):
+            if self._features.rs485 is not None:  # RTS is not the peers'
+                self._refused += request.rts is not None
+                request = SetModem(dtr=request.dtr)
             self._remember_outputs(request)
         if self._outlet is not None:
             self._outlet.submit(request, done)
@@ -277,6 +302,11 @@ class PosixPort:
         waiting = outlet.close()
         self._sent += outlet.taken
         self._end_break()
+        if self._direction is not None:
+            self._direction.close()
+            self._direction = None
+        self._engaged.release()
+        self._engaged = Engaged()
         # What a device that takes nothing kept waiting; the lines stay like this when it is closed.
         tty.drive(self._outputs)
         found = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
@@ -315,6 +345,8 @@ class PosixPort:
             data = self._gather(data)
         elif not data:
             self._nothing_read()
+            return
+        if self._direction is not None and not (data := self._direction.heard(data)):
             return
         if self._watch is not None and self._watch.marks is not None:
             self._pass_marked(data)
@@ -382,6 +414,8 @@ class PosixPort:
             case SetLine():
                 tty.configure(request.applied_to(tty.settings))
                 self._outlet.character_time = tty.settings.character_time
+            case Turn():
+                return 0.0 if self._direction is None else self._direction.turn(request)
             case SetModem():
                 tty.drive(request)
             case SetBreak(on):
