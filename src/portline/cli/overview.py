@@ -43,6 +43,14 @@ NUMBERS: Final[Mapping[str, str]] = {
 
 One that is not in here is shown by its name, so that none is hidden."""
 
+DRIVER_COUNTERS: Final[Mapping[str, str]] = {
+    "framing": "framing errors",
+    "overrun": "overruns of the UART",
+    "parity": "parity errors",
+    "buffer_overrun": "overruns of the driver",
+}
+"""What the driver counts, where the name of the counter says too little."""
+
 TRAFFIC: Final = ("heard", "spoken")
 
 _NETWORK: Final = {"server": "listens", "client": "calls", "udp": "datagrams"}
@@ -65,6 +73,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
+    if hardware := connection["port"].get("hardware"):
+        lines += entry("driver", _driver(hardware), width)
     lines += entry("traffic", _traffic(connection), width)
     lines += _peers(connection["peers"])
     numbers = list(_numbers(connection, everything=everything))
@@ -110,6 +120,16 @@ def _lines(port: _Json) -> str:
     if _is_virtual(port):
         return f"{read} (as the application reads them)"
     return f"{_levels(_OUT, port)} (out), {read} (in)"
+
+
+def _driver(hardware: _Json) -> str:
+    """Write who drives the port and how, with what it has counted since it was loaded."""
+    parts = [hardware["driver"] or "unknown", *hardware["features"]]
+    parts.append(f"lines {hardware['lines']}")
+    for name, count in (hardware["counters"] or {}).items():
+        if count:
+            parts.append(f"{count} {DRIVER_COUNTERS.get(name, name)}")
+    return clean(", ".join(parts))
 
 
 def _levels(names: tuple[str, ...], values: _Json) -> str:

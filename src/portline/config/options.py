@@ -158,6 +158,17 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
         "stop_bits": (_APPLICATION_DECIDES,),
         "flow_control": (_APPLICATION_DECIDES,),
         "exclusive": (_virtual("its other side is for the applications to open"),),
+        **dict.fromkeys(
+            (
+                "rs485",
+                "rs485_rts_on_send",
+                "rs485_delay_before",
+                "rs485_delay_after",
+                "rs485_rx_during_tx",
+                "low_latency",
+            ),
+            (_virtual("no hardware is behind it"),),
+        ),
         "overlap": (
             _real(
                 "it carries its own name",

@@ -161,6 +161,7 @@ def _port(connection: Connection) -> PortStatus:
         rts=state.rts,
         in_use=None if application is None else application.there,
         inputs=None if application is None else application.inputs,
+        hardware=port.hardware,
         waiting=port.queued,
         refused=port.refused,
         discarded=port.discarded,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
+    from portline.port.hardware import Hardware
     from portline.service.remote import RemoteSetting
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
@@ -57,7 +58,8 @@ class PortStatus:
 
     ``in_use`` tells whether an application has a virtual port open, ``inputs`` what it is to read
     from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
-    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).
+    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).  ``hardware`` is what
+    the driver of an open real port tells.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PortStatus:
     rts: bool
     in_use: bool | None
     inputs: ModemLines | None
+    hardware: Hardware | None
     waiting: int
     refused: int
     discarded: int

@@ -19,7 +19,9 @@ REAL_RAW, REAL_RFC2217, VIRTUAL_RAW, VIRTUAL_RFC2217 = Combination
 TABLE = {
     (True, True, False, False): (
         "baudrate data-bits parity stop-bits flow-control exclusive open-when-connected "
-        "when-absent dtr-connected rts-connected dtr-disconnected rts-disconnected"
+        "when-absent rs485 rs485-rts-on-send rs485-delay-before rs485-delay-after "
+        "rs485-rx-during-tx low-latency "
+        "dtr-connected rts-connected dtr-disconnected rts-disconnected"
     ),
     (True, True, True, True): (
         "kind protocol packet-size packet-delimiter packet-strip packet-wait packet-idle "
