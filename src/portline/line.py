@@ -13,9 +13,9 @@ Two directions, two kinds of word:
 
 * A :data:`Request` goes towards the serial port: :class:`SetLine`, :class:`SetModem`,
   :class:`SetBreak`, :class:`SendBreak`, :class:`Purge`, :class:`Query`, and from nobody but us
-  :class:`SetInputs`.  A port carries requests out in the order in which they and the data arrived,
-  and answers each one exactly once with the :class:`PortState` that is in force afterwards - also
-  when it could not or would not do it.
+  :class:`Hold` and :class:`SetInputs`.  A port carries requests out in the order in which they
+  and the data arrived, and answers each one exactly once with the :class:`PortState` that is in
+  force afterwards - also when it could not or would not do it.
 * A :data:`Report` comes from the serial side or tells about it: :class:`ModemChange`,
   :class:`LineChange`, :class:`BreakChange`, :class:`LineFault`, and from a remote access server
   :class:`Told`.
@@ -40,6 +40,7 @@ __all__ = [
     "Flow",
     "FlowControl",
     "Gone",
+    "Hold",
     "Item",
     "LineChange",
     "LineFault",
@@ -327,6 +328,20 @@ class SendBreak:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Leave the line as it is for ``duration`` seconds; everything behind it waits.
+
+    Between the steps of a reset sequence.  No peer can ask for it.
+    """
+
+    duration: float
+
+    def __str__(self) -> str:
+        """Write ``wait=0.1``."""
+        return f"wait={self.duration:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """Throw away what was received and not yet delivered, or accepted and not yet sent, or both."""
 
@@ -365,7 +380,7 @@ class SetInputs:
         return f"inputs={self.lines}"
 
 
-Request: TypeAlias = SetLine | SetModem | SetBreak | SendBreak | Purge | Query | SetInputs
+Request: TypeAlias = SetLine | SetModem | SetBreak | SendBreak | Hold | Purge | Query | SetInputs
 
 
 # --- reports: from the serial side --------------------------------------------------------------

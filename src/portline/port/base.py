@@ -23,6 +23,8 @@ as far as the hardware tells, but no longer than :data:`DRAIN_LIMIT` in which no
 request is answered by exactly one call of its ``done`` with the state in force, in order; when the
 port is lost or closed first, with the last state known.  What a driver refuses is counted in
 ``refused`` and answered like everything else; it never ends the port.
+``Hold`` leaves the line as it is for a time, and what comes behind it waits; on a virtual port,
+which has no line, it takes none.
 ``SetInputs`` takes effect at once, before anything that waits; a real port refuses it.
 ``Purge(unsent=True)`` takes effect at once: data queued before it is dropped, requests queued
 before it are still carried out, nothing after it is touched.  ``Purge(received=True)`` empties the

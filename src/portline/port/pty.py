@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 
 from portline.errors import PortError, UsageError
 from portline.line import (
+    Hold,
     LineChange,
     LineSettings,
     ModemLines,
@@ -393,7 +394,7 @@ class PtyPort:
             case Purge(received):
                 if received and self._pair is not None:
                     self._pair.inlet.drop()
-            case SendBreak() | Query():
+            case SendBreak() | Query() | Hold():
                 pass
         return 0.0
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortAbsent, PortError, UsageError
 from portline.line import (
+    Hold,
     Item,
     LineSettings,
     PortState,
@@ -153,7 +154,7 @@ class PosixPort:
         """What the driver tells about itself; None while the port is not open."""
         if self.path is None or self._watch is None:
             return None
-        return hardware_of(self._fd, self.path, self._engaged.modes, waits=self._watch.waits)
+        return hardware_of(self._fd, self.path, self._engaged.modes, lines=self._watch.way)
 
     @property
     def refused(self) -> int:
@@ -423,6 +424,8 @@ class PosixPort:
             case SendBreak(duration):
                 if duration > 0 and self._set_break(True):
                     return min(duration, BREAK_LIMIT)
+            case Hold(duration):
+                return duration
             case Purge(received):
                 if received:
                     tty.drop_received()
