@@ -19,6 +19,7 @@ from portline.line import (
 from portline.net.stream import LinkOwner
 from portline.port.application import Application
 from portline.port.base import REQUEST_COST, PortOwner, unanswered
+from portline.port.hardware import Hardware
 
 
 class MemoryPort:
@@ -33,7 +34,7 @@ class MemoryPort:
         self.owner = owner
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
-        self.hardware = None
+        self.hardware: Hardware | None = None
         self.refused = 0
         self.discarded = 0
         self.queued = 0

@@ -30,6 +30,7 @@ NUMBERS: Final[Mapping[str, str]] = {
     "dropped": "{bytes} dropped for peers that read too slowly or went",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
+    "recognised": "{count} reset sequences run here (reset-sequences)",
     "divided": "{count} packets sent as several datagrams",
     "returned": "{count} datagrams did not arrive (ICMP)",
     "strangers": "{count} datagrams of strangers not taken (accept)",

@@ -209,6 +209,7 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
             _real("peers ask it, and it asks none", "leave it out, or use a virtual port"),
             _raw("a peer has no words to answer"),
         ),
+        "reset_sequences": (_NO_OUTPUTS, _NO_WORDS),
         "cross_lines": (
             _virtual("what its application reads is told by allow-cts and its like"),
             _NO_WORDS,

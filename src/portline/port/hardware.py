@@ -36,7 +36,8 @@ class Hardware:
     """One open port.
 
     ``features`` are what was switched on, in words; ``lines`` tells how changes of the modem lines
-    are noticed: "waited for", or "polled" when somebody wants to know and the driver cannot wait.
+    are noticed while somebody wants to know: "waited for", "polled", or "none" where there are no
+    lines.
     ``counters`` is None where the driver counts nothing.
     """
 
@@ -47,13 +48,13 @@ class Hardware:
 
 
 def hardware_of(
-    fd: int, path: str, features: tuple[str, ...], *, waits: bool, ttys: Path = TTYS
+    fd: int, path: str, features: tuple[str, ...], *, lines: str, ttys: Path = TTYS
 ) -> Hardware:
     """Ask the driver behind a descriptor; never raises."""
     return Hardware(
         driver=_driver(ttys / os.path.basename(os.path.realpath(path))),
         features=features,
-        lines="waited for" if waits else "polled",
+        lines=lines,
         counters=_counters(fd),
     )
 

@@ -97,6 +97,13 @@ class Watch:
         """Tell whether a thread waits for the modem lines, so that they need not be polled."""
         return self._waiter is not None and self._waiter.waits
 
+    @property
+    def way(self) -> str:
+        """How changes of the modem lines are noticed: "waited for", "polled", or "none"."""
+        if not self._tty.has_lines:
+            return "none"
+        return "waited for" if self.waits else "polled"
+
     def decode(self, data: bytes) -> Sequence[bytes | LineFault]:
         """Take the marks out of what was read; only while ``marks`` is not None."""
         if self.marks is None:

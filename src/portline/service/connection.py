@@ -45,6 +45,7 @@ from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
 from portline.service.reception import Reception
+from portline.service.resets import Resets
 from portline.service.session import Session
 from portline.service.sweep import Sweep
 from portline.service.tenancy import Tenancy
@@ -99,6 +100,9 @@ class Connection:
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
         self.permissions = make_permissions(config)
+        self.resets = Resets(
+            self.port, self.log, lambda: self.config, loop=loop, answer=self._answer
+        )
         self._loop = loop
         self.network = self._network_side()
         self._lingering = Lingering(self.hub.keep, loop=loop)
@@ -148,6 +152,7 @@ class Connection:
         """Close the port; its lines stay as configured for "nobody connected"."""
         self._lingering.stop()
         self.absence.stop()
+        self.resets.stop()
         self.pace.stop()
         self.sweep.stop()
         self.draining.stop()
@@ -287,6 +292,7 @@ class Connection:
             self.hub.leave(session)
             self.inputs.left(session, connected=self._occupied)
             self.asking.left(session)
+            self.resets.left(session)
             self.pace.update()
             self.peer_watches()
             if session.protocol != "raw":
@@ -396,6 +402,8 @@ class Connection:
         """Pass what a peer sent on to the port, if it may speak."""
         before = self.hub.listeners
         if self.hub.speak(session, len(data)):
+            if self.resets.holds:
+                self.resets.release()
             self.port.write(data)
             if self._full:
                 # A controlling peer that has written nothing yet is read although the port is
@@ -407,8 +415,11 @@ class Connection:
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
+        allowed = self.permissions.allows(request)
+        if allowed and self.resets.takes(session, request):
+            return
         self.port.submit(
-            request if self.permissions.allows(request) else _FENCE,
+            request if allowed else _FENCE,
             partial(self._answer, session, request),
         )
 

@@ -134,6 +134,7 @@ def _connection(connection: Connection, now: float) -> ConnectionStatus:
         dropped=connection.departures.dropped + sum(map(_dropped, hub.peers)),
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
+        recognised=connection.resets.recognised,
         counts=connection.network.counts,
     )
 

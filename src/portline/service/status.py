@@ -90,7 +90,8 @@ class ConnectionStatus:
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of
     the protocol), ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way
-    to a newcomer.  ``counts`` are what only this kind of connection counts.
+    to a newcomer.  ``recognised`` reset sequences of peers were run here.  ``counts`` are what only
+    this kind of connection counts.
     """
 
     name: str
@@ -109,4 +110,5 @@ class ConnectionStatus:
     dropped: int
     turned_away: int
     replaced: int
+    recognised: int
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -37,7 +37,7 @@ TABLE = {
         "ri-disconnected"
     ),
     (False, True, False, True): "notify allow-dtr allow-rts allow-break",
-    (False, True, False, False): "allow-settings cross-lines",
+    (False, True, False, False): "allow-settings cross-lines reset-sequences",
     (False, False, False, True): "answers allow-cts allow-dsr allow-dcd allow-ri",
 }
 

@@ -134,11 +134,11 @@ def test_a_device_that_is_gone_is_not_put_back(driver: Driver) -> None:
 def test_what_the_driver_tells(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "ttyUSB7/device").mkdir(parents=True)
     (tmp_path / "ttyUSB7/device/driver").symlink_to("/drivers/ftdi_sio")
-    found = hardware_of(driver.fd, "/dev/ttyUSB7", ("x",), waits=True, ttys=tmp_path)
+    found = hardware_of(driver.fd, "/dev/ttyUSB7", ("x",), lines="waited for", ttys=tmp_path)
     assert (found.driver, found.features, found.lines) == ("ftdi_sio", ("x",), "waited for")
     assert found.counters == DriverCounters(104, 105, 106, 107, 108, 109, 110)
     driver.refuses = {"TIOCGICOUNT"}
-    found = hardware_of(driver.fd, "/dev/ttyS9", (), waits=False, ttys=tmp_path)
+    found = hardware_of(driver.fd, "/dev/ttyS9", (), lines="polled", ttys=tmp_path)
     assert (found.driver, found.lines, found.counters) == ("", "polled", None)
 
 
@@ -147,6 +147,6 @@ def test_a_pty_has_none_of_it() -> None:
     assert Features(Rs485()).engage(PORT, slave, PORT, has_rts=True).software is not None
     with pytest.raises(SettingRefused):
         Features(low_latency=True).engage(PORT, slave, PORT, has_rts=True)
-    assert hardware_of(slave, PORT, (), waits=False).counters is None
+    assert hardware_of(slave, PORT, (), lines="none").counters is None
     os.close(master)
     os.close(slave)

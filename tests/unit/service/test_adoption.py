@@ -69,6 +69,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "allow_settings": False,
     "answers": "strict",
     "cross_lines": True,
+    "reset_sequences": "esp32",
     "buffer_size": 100,
     "backlog_size": 100_000,
     "buffer_overflow": "drop-oldest",

@@ -82,6 +82,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                 dropped=0,
                 turned_away=0,
                 replaced=0,
+                recognised=0,
             )
         ]
         await made.stop()
