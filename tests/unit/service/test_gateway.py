@@ -68,6 +68,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                     rts=False,
                     in_use=None,
                     inputs=None,
+                    hardware=None,
                     waiting=0,
                     refused=0,
                     discarded=0,
