@@ -76,6 +76,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
         lines += entry("lines", _lines(connection["port"]), width)
     if hardware := connection["port"].get("hardware"):
         lines += entry("driver", _driver(hardware), width)
+    if connection["port"].get("backend"):
+        lines += entry("backend", _backend(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)
     lines += _peers(connection["peers"])
     numbers = list(_numbers(connection, everything=everything))
@@ -114,6 +116,11 @@ def settings(given: _Json) -> str:
             inbound_flow=None if inbound is None else FlowControl(inbound),
         )
     )
+
+
+def _backend(port: _Json) -> str:
+    kind = clean(port["backend"]) + (f" ({clean(port['adapter'])})" if port["adapter"] else "")
+    return f"{kind}: {clean(', '.join(port['abilities']))}"
 
 
 def _lines(port: _Json) -> str:

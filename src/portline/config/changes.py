@@ -30,18 +30,10 @@ __all__ = ["REMAKES", "Change", "Changes", "changes"]
 
 REMAKES: Final = frozenset(
     {
-        "kind",
-        "port",
-        "virtual",
-        "overlap",
-        "exclusive",
-        "strict_baudrate",
-        "rs485",
-        "rs485_rts_on_send",
-        "rs485_delay_before",
-        "rs485_delay_after",
-        "rs485_rx_during_tx",
-        "low_latency",
+        *("kind", "port", "virtual", "backend", "adapter", "overlap"),
+        *("exclusive", "strict_baudrate"),
+        *("rs485", "rs485_rts_on_send", "rs485_delay_before", "rs485_delay_after"),
+        *("rs485_rx_during_tx", "low_latency"),
     },
 )
 """Options that say what the local port is; with another one it is another port."""

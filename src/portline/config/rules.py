@@ -19,6 +19,7 @@ from portline.config.values import Address, Protocol
 from portline.config.wording import nearest, quoted
 from portline.hub.lines import Level
 from portline.hub.policy import WhenFull
+from portline.port.ladder import Backend
 from portline.port.rs485 import Rs485Mode
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
+_BACKENDS: Final = Choice({item.value: item for item in Backend})
 _DELAYS: Final = Duration(0, 1e9)
 _RS485: Final = Choice({item.value: item for item in Rs485Mode})
 _FLOW: Final = Choice({"hardware": "hardware"})
@@ -117,6 +119,9 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
     faults += _rs485_contradictions(table)
+    if "adapter" in table and _read(_BACKENDS, table.get("backend", Backend.AUTO)) is Backend.PTY:
+        text = "is about the backend usbip, and a pty passes for none; leave one of them out"
+        faults.append(Fault(("adapter",), text))
     if table.get("kind") == "client":
         faults += _client_contradictions(table)
     if table.get("kind") == "udp":

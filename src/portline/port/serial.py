@@ -43,7 +43,7 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.port.base import READ_LIMIT, unanswered
+from portline.port.base import READ_LIMIT, REAL, unanswered
 from portline.port.direction import Direction, Turn
 from portline.port.features import NO_FEATURES, Engaged, Features
 from portline.port.hardware import Hardware, hardware_of
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from portline.line import LineFault
     from portline.port.base import PortOwner
 
 __all__ = ["BREAK_LIMIT", "PAUSED_POLL", "PosixPort"]
@@ -108,6 +109,7 @@ class PosixPort:
         self.name = name
         self.path: str | None = None
         self.application = None
+        self.capabilities = REAL
         self.discarded = 0
         self.drains = True
         self._owner = owner
@@ -256,6 +258,9 @@ class PosixPort:
             if self._tty is not None:
                 self._stop_looking()
                 self._loop.add_reader(self._fd, self._readable)
+
+    def show_fault(self, fault: LineFault) -> None:
+        """Do nothing: there is a device at the other end, and no application."""
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         """Report changes of the modem lines, and line faults, from now on; or no longer."""

@@ -60,6 +60,9 @@ class PortStatus:
     from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
     of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).  ``hardware`` is what
     the driver of an open real port tells.
+
+    Of a virtual port: ``backend`` is how it is made, ``adapter`` what it passes for, and
+    ``abilities`` what its applications have beside data.
     """
 
     name: str
@@ -76,6 +79,9 @@ class PortStatus:
     waiting: int
     refused: int
     discarded: int
+    backend: str = ""
+    adapter: str = ""
+    abilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
