@@ -32,8 +32,10 @@ ASYNC_LOW_LATENCY: Final = 1 << 13
 SERIAL_STRUCT: Final = 128
 """Bytes: more than ``struct serial_struct`` has on any machine (72 on 64 bits)."""
 
-FLAGS: Final = struct.Struct("16xi")
-"""Where its ``flags`` are: behind type, line, port and irq."""
+FLAGS: Final = struct.Struct("i")
+FLAGS_AT: Final = 16
+"""Where its ``flags`` are: behind type, line, port and irq, which must stay (a wrong one takes the
+UART away from the driver)."""
 
 FTDI_TIMER: Final = 1
 """Milliseconds; the shortest that an FTDI chip does."""
@@ -61,11 +63,11 @@ def _flag(fd: int) -> Callable[[], None] | None:
     """Set the flag; None where that is refused or forgotten."""
     try:
         before = fcntl.ioctl(fd, TIOCGSERIAL, bytes(SERIAL_STRUCT))
-        flags = FLAGS.unpack_from(before)[0]
+        flags = FLAGS.unpack_from(before, FLAGS_AT)[0]
         if flags & ASYNC_LOW_LATENCY:
             return _nothing
         _set_flag(fd, on=True)
-        found = FLAGS.unpack_from(fcntl.ioctl(fd, TIOCGSERIAL, bytes(SERIAL_STRUCT)))[0]
+        found = FLAGS.unpack_from(fcntl.ioctl(fd, TIOCGSERIAL, bytes(SERIAL_STRUCT)), FLAGS_AT)[0]
     except OSError:
         return None
     return (lambda: _set_flag(fd, on=False)) if found & ASYNC_LOW_LATENCY else None
@@ -74,8 +76,8 @@ def _flag(fd: int) -> Callable[[], None] | None:
 def _set_flag(fd: int, *, on: bool) -> None:
     # Read anew: another program may have changed something else meanwhile.
     words = bytearray(fcntl.ioctl(fd, TIOCGSERIAL, bytes(SERIAL_STRUCT)))
-    flags = FLAGS.unpack_from(words)[0] & ~ASYNC_LOW_LATENCY
-    FLAGS.pack_into(words, 0, flags | (ASYNC_LOW_LATENCY if on else 0))
+    flags = FLAGS.unpack_from(words, FLAGS_AT)[0] & ~ASYNC_LOW_LATENCY
+    FLAGS.pack_into(words, FLAGS_AT, flags | (ASYNC_LOW_LATENCY if on else 0))
     fcntl.ioctl(fd, TIOCSSERIAL, bytes(words))
 
 

@@ -89,8 +89,10 @@ def test_what_the_driver_does_not_do_exactly_is_refused(
 
 
 def test_low_latency_is_a_flag_that_is_put_back(driver: Driver) -> None:
+    before = bytes(driver.serial)
     engaged = engage(Features(low_latency=True), driver)
     assert driver.flags == 0x40 | LOW_LATENCY
+    assert driver.serial[:16] + driver.serial[20:] == before[:16] + before[20:]
     assert engaged.modes == ("low latency",)
     engaged.release()
     assert driver.flags == 0x40
