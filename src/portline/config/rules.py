@@ -152,6 +152,9 @@ def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
         if str(table.get("reset_sequences", "off")).strip().lower() != "off":
             text = "need RTS, which RS-485 uses for the direction; leave one of them out"
             yield Fault(("reset_sequences",), text)
+        if table.get("cross_lines") is True:
+            text = "drives RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("cross_lines",), text)
         for field in ("rts_connected", "rts_disconnected"):
             if _read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
                 text = "RTS is what switches the direction of RS-485; leave one of them out"

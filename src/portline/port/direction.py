@@ -23,10 +23,10 @@ answer that looks like the question.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from portline.line import SetModem
+from portline.line import FlowControl, SetLine, SetModem
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from portline.port.outlet import Done
     from portline.port.rs485 import Rs485
 
-__all__ = ["ECHO_LIMIT", "LOOK_MAX", "LOOK_MIN", "Direction", "Echo", "Turn"]
+__all__ = ["ECHO_LIMIT", "LOOK_MAX", "LOOK_MIN", "Direction", "Echo", "Turn", "without_rts"]
 
 LOOK_MIN: Final = 0.0005
 """Seconds between two looks at the transmitter at least; loops round it up to about 1 ms."""
@@ -51,6 +51,21 @@ ECHO_LIMIT: Final = 4096
 @dataclass(frozen=True, slots=True)
 class Turn(SetModem):
     """Switch to sending; a kind of SetModem, because it waits for the data before it."""
+
+
+def without_rts(request: Request) -> Request:
+    """Return what is left of a request where RTS is the direction's: no RTS, no hardware flow."""
+    match request:
+        case SetModem():
+            return SetModem(dtr=request.dtr)
+        case SetLine(flow_control=flow, inbound_flow=inbound):
+            return replace(
+                request,
+                flow_control=None if flow is FlowControl.HARDWARE else flow,
+                inbound_flow=None if inbound is FlowControl.HARDWARE else inbound,
+            )
+        case _:
+            return request
 
 
 class Sender(Protocol):

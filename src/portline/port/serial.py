@@ -44,7 +44,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import READ_LIMIT, REAL, unanswered
-from portline.port.direction import Direction, Turn
+from portline.port.direction import Direction, Turn, without_rts
 from portline.port.features import NO_FEATURES, Engaged, Features
 from portline.port.hardware import Hardware, hardware_of
 from portline.port.node import WENT_AWAY, close_node, open_node
@@ -223,10 +223,10 @@ class PosixPort:
             self._refused += 1  # what this port reads comes from the device
             done(self.state)
             return
+        if self._features.rs485 is not None and (allowed := without_rts(request)) != request:
+            self._refused += 1
+            request = allowed
         if isinstance(request, SetModem):
-            if self._features.rs485 is not None:  # RTS is not the peers'
-                self._refused += request.rts is not None
-                request = SetModem(dtr=request.dtr)
             self._remember_outputs(request)
         if self._outlet is not None:
             self._outlet.submit(request, done)

@@ -121,6 +121,9 @@ def test_names_that_cannot_be_used(name: str) -> None:
     [
         ("flow_control", "hardware", "hardware needs RTS"),
         ("rts_connected", "high", "RTS is what switches"),
+        ("cross_lines", True, "drives RTS"),
+        ("reset_sequences", "esp32", "need RTS"),
+        ("reset_sequences", "off", ""),
         ("rts_disconnected", "low", "RTS is what switches"),
         ("rts_disconnected", "leave", ""),
         ("flow_control", "xon-xoff", ""),
@@ -129,7 +132,8 @@ def test_names_that_cannot_be_used(name: str) -> None:
     ],
 )
 def test_rs485_has_rts_for_itself(on: str, option: str, value: object, fault: str) -> None:
-    faults = contradictions({"port": "/dev/x", "rs485": on, option: value})
+    table = {"port": "/dev/x", "protocol": "rfc2217", "rs485": on, option: value}
+    faults = contradictions(table)
     assert [each.location for each in faults] == ([(option,)] if fault else [])
     assert fault in texts(faults)
 

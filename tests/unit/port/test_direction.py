@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.line import PortState, Request, SetModem
-from portline.port.direction import LOOK_MAX, LOOK_MIN, Direction, Echo, Turn
+from portline.line import FlowControl, PortState, Request, SetBreak, SetLine, SetModem
+from portline.port.direction import LOOK_MAX, LOOK_MIN, Direction, Echo, Turn, without_rts
 from portline.port.rs485 import Rs485
 from tests.ports import SlowLoop
 
@@ -110,6 +110,21 @@ def test_closing_switches_to_receiving() -> None:
 
 def test_a_turn_is_a_request_that_waits_for_the_data_before_it() -> None:
     assert isinstance(Turn(rts=True), SetModem)
+
+
+@pytest.mark.parametrize(
+    ("request_", "left"),
+    [
+        (SetModem(dtr=True, rts=False), SetModem(dtr=True)),
+        (SetModem(dtr=True), SetModem(dtr=True)),
+        (SetLine(1200, flow_control=FlowControl.HARDWARE), SetLine(1200)),
+        (SetLine(flow_control=FlowControl.XON_XOFF), SetLine(flow_control=FlowControl.XON_XOFF)),
+        (SetLine(inbound_flow=FlowControl.HARDWARE), SetLine()),
+        (SetBreak(True), SetBreak(True)),
+    ],
+)
+def test_rts_is_nobody_elses(request_: Request, left: Request) -> None:
+    assert without_rts(request_) == left
 
 
 def test_what_is_heard_while_sending_is_dropped_unless_it_is_wanted() -> None:
