@@ -140,6 +140,7 @@ class UsbBench:
     """A UsbipPort; the test is the application, and the kernel too."""
 
     can_be_lost = True
+    much = 600_000
     adapter = "pl2303"
     strict = False
 

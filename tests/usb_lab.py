@@ -59,6 +59,7 @@ class KernelBench:
     """A UsbipPort on the true controller; the test is the application."""
 
     can_be_lost = True
+    much = 600_000
     adapter = "pl2303"
     strict = False
     settings = SETTINGS
