@@ -20,6 +20,7 @@ from portline.line import (
 from portline.net.stream import LinkOwner
 from portline.port.application import Application
 from portline.port.base import REAL, REQUEST_COST, PortOwner, unanswered
+from portline.port.hardware import Hardware
 from portline.port.ladder import PTY
 
 
@@ -36,6 +37,7 @@ class MemoryPort:
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
         self.has_lines = True
+        self.hardware: Hardware | None = None
         self.capabilities = PTY if virtual else REAL
         self.refused = 0
         self.trouble: PortError | None = None

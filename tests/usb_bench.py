@@ -143,9 +143,9 @@ class UsbBench:
     """Openings that count as often, as fast as its driver is."""
 
     can_be_lost = True
+    much = 600_000
     adapter = "pl2303"
     strict = False
-    much = 600_000
 
     def __init__(self, folder: Path) -> None:
         self.owner = VirtualRecorder()

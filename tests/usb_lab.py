@@ -62,9 +62,9 @@ class KernelBench:
     """Openings that count as often, as fast as its driver is."""
 
     can_be_lost = True
+    much = 600_000
     adapter = "pl2303"
     strict = False
-    much = 40_000
     settings = SETTINGS
 
     def __init__(self, folder: Path) -> None:

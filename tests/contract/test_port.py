@@ -29,6 +29,7 @@ from portline.line import (
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
 from portline.port.serial import PosixPort
 from tests.lab.uart import UartBench
+from tests.ports import Bench as HostBench
 from tests.ports import DeviceBench, StrictBench, VirtualBench, turns, until
 from tests.usb_bench import AcmBench, FtdiBench, UsbBench
 from tests.usb_lab import KernelAcmBench, KernelBench, KernelFtdiBench, KernelStrictBench
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Run
 
-Bench = DeviceBench | VirtualBench | UartBench | UsbBench | KernelBench
+Bench = HostBench | UartBench
 Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 Check = Callable[[Scenario], None]
 

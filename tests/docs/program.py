@@ -91,7 +91,18 @@ class Place:
 
     def run(self, *words: str) -> str:
         """Run Portline until it ends with success; return what it wrote."""
-        ended = subprocess.run(
+        ended = self._ended(words)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return ended.stdout
+
+    def fails(self, *words: str) -> str:
+        """Run Portline until it ends because something cannot be done; return why."""
+        ended = self._ended(words)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        return ended.stderr
+
+    def _ended(self, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*self.prefix, sys.executable, "-m", "portline", *words],
             cwd=self.folder,
             env=environment(),
@@ -100,8 +111,6 @@ class Place:
             timeout=PATIENCE,
             check=False,
         )
-        assert (ended.returncode, ended.stderr) == (0, "")
-        return ended.stdout
 
     def start(self, *words: str) -> Running:
         """Start Portline."""

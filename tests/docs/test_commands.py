@@ -88,7 +88,7 @@ def share(place: Place, command: Command, words: list[str]) -> None:
                 running.listens()
         else:
             running.listens()
-        absent = any(word.startswith("usb:") for word in words)
+        absent = any(word.startswith(("usb:", "path:")) for word in words)
         assert ("port absent, trying again" in running.said()) == absent
 
 
@@ -171,6 +171,23 @@ def beside(place: Place, command: Command, words: list[str]) -> None:
         assert place.run(*words)
 
 
+def pulse(place: Place, command: Command, words: list[str]) -> None:
+    """Pulse a pseudo terminal, of which all is found fault with but that it has no lines."""
+    if words[0].startswith("-"):
+        assert "Sequences:" in place.run("pulse", *words)
+        return
+    if words[0].startswith("/dev/"):
+        said = place.fails("pulse", place.device(words[0]), *words[1:])
+    else:
+        arguments = [place.device("/dev/ttyUSB0"), "--name", words[0]]
+        with place.start(
+            "share", *arguments, "--listen", f"127.0.0.1:{place.port(4001)}"
+        ) as shared:
+            shared.listens()
+            said = place.fails("pulse", *words)
+    assert "the port has no DTR and RTS" in said
+
+
 def status(place: Place, command: Command, words: list[str]) -> None:
     """Ask the service."""
     beside(place, command, ["status", *words])
@@ -221,6 +238,7 @@ SUBCOMMANDS: Final = {
     "serve": serve,
     "check": check,
     "ports": ports,
+    "pulse": pulse,
     "run": run,
     "demo": demo,
     "repair": repair,

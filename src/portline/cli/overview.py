@@ -30,6 +30,7 @@ NUMBERS: Final[Mapping[str, str]] = {
     "dropped": "{bytes} dropped for peers that read too slowly, went or were not there",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
+    "recognised": "{count} reset sequences run here (reset-sequences)",
     "divided": "{count} packets sent as several datagrams",
     "returned": "{count} datagrams did not arrive (ICMP)",
     "strangers": "{count} datagrams of strangers not taken (accept)",
@@ -42,6 +43,14 @@ NUMBERS: Final[Mapping[str, str]] = {
 """Counters of a connection and of its port, and what they tell a person.
 
 One that is not in here is shown by its name, so that none is hidden."""
+
+DRIVER_COUNTERS: Final[Mapping[str, str]] = {
+    "framing": "framing errors",
+    "overrun": "overruns of the UART",
+    "parity": "parity errors",
+    "buffer_overrun": "overruns of the driver",
+}
+"""What the driver counts, where the name of the counter says too little."""
 
 TRAFFIC: Final = ("heard", "spoken")
 
@@ -65,6 +74,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
+    if hardware := connection["port"].get("hardware"):
+        lines += entry("driver", _driver(hardware), width)
     if connection["port"].get("backend"):
         lines += entry("backend", _backend(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)
@@ -119,6 +130,16 @@ def _lines(port: _Json) -> str:
     if _is_virtual(port):
         return f"{read} (as the application reads them)"
     return f"{_levels(_OUT, port)} (out), {read} (in)"
+
+
+def _driver(hardware: _Json) -> str:
+    """Write who drives the port and how, with what it has counted since it was loaded."""
+    parts = [hardware["driver"] or "unknown", *hardware["features"]]
+    parts.append(f"lines {hardware['lines']}")
+    for name, count in (hardware["counters"] or {}).items():
+        if count:
+            parts.append(f"{count} {DRIVER_COUNTERS.get(name, name)}")
+    return clean(", ".join(parts))
 
 
 def _levels(names: tuple[str, ...], values: _Json) -> str:

@@ -41,7 +41,8 @@ def ports(as_json: bool, virtual: bool) -> None:
     """List the serial ports of this machine.
 
     Each with what it is, who holds it, and the command that shares it under a name that survives
-    unplugging.  No port is opened.
+    unplugging.  IDENTITY is what a configuration may say instead (port = "usb:..."); for two of a
+    kind it is the place where each is plugged in (port = "path:...").  No port is opened.
     """
     if virtual:
         click.echo(json.dumps(_ways(), indent=2) if as_json else _ladder(_ways()))
@@ -123,6 +124,7 @@ def _entry(number: int, port: FoundPort, held: list[Holder]) -> dict[str, object
         "description": port.description,
         "name": port.lasting_name,
         "identity": None if port.usb is None else port.usb.identity,
+        "place": None if port.socket is None else port.socket.name,
         "holders": [asdict(holder) for holder in held],
         "share": _share(number, port),
     }
@@ -133,7 +135,7 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
         (
             port.path,
             port.description,
-            "" if port.usb is None else port.usb.identity,
+            _identity(port),
             _held(port, held[port.path]),
         )
         for port in found
@@ -147,6 +149,13 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
         if share is not None:
             lines.append(f"    {share}")
     return "\n".join(lines)
+
+
+def _identity(port: FoundPort) -> str:
+    """Return the name to write into a configuration that needs no udev, where there is one."""
+    if port.twin and port.socket is not None:
+        return port.socket.name
+    return "" if port.usb is None else port.usb.identity
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:

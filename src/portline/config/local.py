@@ -38,8 +38,9 @@ class PortOptions(BaseModel):
         Option(
             Group.NETWORK,
             Device(),
-            "The real serial port: a device path, /dev/serial/by-id/..., or "
-            "usb:VENDOR:PRODUCT[:SERIAL], which survives renumbering",
+            "The real serial port: a device path, also with * (/dev/serial/by-id/*FTDI*), or what "
+            "survives renumbering: usb:VENDOR:PRODUCT[:SERIAL[:INTERFACE]] for an adapter, "
+            "path:SOCKET for whatever is plugged in there (see `portline ports`)",
         ),
     ] = None
     virtual: Annotated[

@@ -17,8 +17,10 @@ from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
 from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.config.wording import nearest, quoted
+from portline.hub.lines import Level
 from portline.hub.policy import WhenFull
 from portline.port.ladder import Backend
+from portline.port.rs485 import Rs485Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +41,9 @@ _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
 _BACKENDS: Final = Choice({item.value: item for item in Backend})
 _DELAYS: Final = Duration(0, 1e9)
+_RS485: Final = Choice({item.value: item for item in Rs485Mode})
+_FLOW: Final = Choice({"hardware": "hardware"})
+_LEVELS: Final = Choice({item.value: item for item in Level})
 _WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
 _NO_TIME: Final = Duration(0, 0, "off")
 """Reads a time that is off, and nothing else."""
@@ -111,6 +116,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
+    faults += _rs485_contradictions(table)
     if "adapter" in table and _read(_BACKENDS, table.get("backend", Backend.AUTO)) is Backend.PTY:
         text = "is about the backend usbip, and a pty passes for none; leave one of them out"
         faults.append(Fault(("adapter",), text))
@@ -128,6 +134,29 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    mode = _read(_RS485, table.get("rs485", Rs485Mode.OFF))
+    if mode is Rs485Mode.OFF:
+        for field in table:
+            if field.startswith("rs485_"):
+                text = 'is about RS-485, which is off; write rs485 = "on" too, or leave it out'
+                yield Fault((field,), text)
+    elif mode is not None:
+        if _read(_FLOW, table.get("flow_control")) == "hardware":
+            text = "hardware needs RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("flow_control",), text)
+        if str(table.get("reset_sequences", "off")).strip().lower() != "off":
+            text = "need RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("reset_sequences",), text)
+        if table.get("cross_lines") is True:
+            text = "drives RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("cross_lines",), text)
+        for field in ("rts_connected", "rts_disconnected"):
+            if _read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
+                text = "RTS is what switches the direction of RS-485; leave one of them out"
+                yield Fault((field,), text)
 
 
 def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:

@@ -13,9 +13,9 @@ Two directions, two kinds of word:
 
 * A :data:`Request` goes towards the serial port: :class:`SetLine`, :class:`SetModem`,
   :class:`SetBreak`, :class:`SendBreak`, :class:`Purge`, :class:`Query`, and from nobody but us
-  :class:`SetInputs`.  A port carries requests out in the order in which they and the data arrived,
-  and answers each one exactly once with the :class:`PortState` that is in force afterwards - also
-  when it could not or would not do it.
+  :class:`Hold` and :class:`SetInputs`.  A port carries requests out in the order in which they
+  and the data arrived, and answers each one exactly once with the :class:`PortState` that is in
+  force afterwards - also when it could not or would not do it.
 * A :data:`Report` comes from the serial side or tells about it: :class:`ModemChange`,
   :class:`LineChange`, :class:`BreakChange`, :class:`LineFault`, and from a remote access server
   :class:`Told`.
@@ -37,6 +37,7 @@ from portline.line.events import (
 )
 from portline.line.requests import (
     BREAK_PULSE,
+    Hold,
     Item,
     Purge,
     Query,
@@ -70,6 +71,7 @@ __all__ = [
     "Flow",
     "FlowControl",
     "Gone",
+    "Hold",
     "Item",
     "LineChange",
     "LineFault",

@@ -18,6 +18,7 @@ from portline.line.state import (
 
 __all__ = [
     "BREAK_PULSE",
+    "Hold",
     "Item",
     "Purge",
     "Query",
@@ -132,6 +133,20 @@ class SendBreak:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Leave the line as it is for ``duration`` seconds; everything behind it waits.
+
+    Between the steps of a reset sequence.  No peer can ask for it.
+    """
+
+    duration: float
+
+    def __str__(self) -> str:
+        """Write ``wait=0.1``."""
+        return f"wait={self.duration:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """Throw away what was received and not yet delivered, or accepted and not yet sent, or both."""
 
@@ -170,4 +185,4 @@ class SetInputs:
         return f"inputs={self.lines}"
 
 
-Request: TypeAlias = SetLine | SetModem | SetBreak | SendBreak | Purge | Query | SetInputs
+Request: TypeAlias = SetLine | SetModem | SetBreak | SendBreak | Hold | Purge | Query | SetInputs

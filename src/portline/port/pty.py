@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 
 from portline.errors import PortError, UsageError
 from portline.line import (
+    Hold,
     LineChange,
     LineSettings,
     ModemLines,
@@ -103,6 +104,7 @@ class PtyPort:
         self.path: str | None = None
         self.application = Application(settings or LineSettings(), self._application_changed)
         self.has_lines = True
+        self.hardware = None
         self.refused = 0
         self.discarded = 0
         self.drains = False
@@ -408,7 +410,7 @@ class PtyPort:
             case Purge(received):
                 if received and self._pair is not None:
                     self._pair.inlet.drop()
-            case SendBreak() | Query():
+            case SendBreak() | Query() | Hold():
                 pass
         return 0.0
 

@@ -24,6 +24,7 @@ from portline.line import (
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH, Ability
+from portline.service.absence import Absence
 from portline.service.asking import Asking
 from portline.service.departures import Departures
 from portline.service.draining import Draining
@@ -41,6 +42,7 @@ from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
 from portline.service.requests import Requests
+from portline.service.resets import Resets
 from portline.service.session import Session
 from portline.service.sweep import Sweep
 from portline.service.tenancy import Tenancy
@@ -82,7 +84,8 @@ class Connection:
             buffer_overflow=config.buffer_overflow,
         )
         self.port = make_port(config, owner=self, loop=loop)
-        self.keeper = PortKeeper(loop, self.port, self._port_changed)
+        self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
+        self.absence = Absence(self, loop)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
         self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
@@ -125,6 +128,9 @@ class Connection:
             log=self.log,
             settled=lambda: self.time_packets(self.settings),
         )
+        self.resets = Resets(
+            self.port, self.log, lambda: self.config, loop=loop, answer=self.requests.answer
+        )
         self.draining = Draining(
             loop=loop,
             peers=lambda: self.hub.listeners,
@@ -160,6 +166,8 @@ class Connection:
         self._lingering.settle()
         self.news.ended(self.hub.keep)
         self._lingering.stop()
+        self.absence.stop()
+        self.resets.stop()
         self.pace.stop()
         self.sweep.stop()
         self.draining.stop()
@@ -175,10 +183,13 @@ class Connection:
         self._deliver_kept()
         self.pace.update()
         self.sweep.schedule()
+        self.absence.update()
 
     @property
     def network_wanted(self) -> bool:
         """Tell whether peers are wanted now."""
+        if self.absence.disconnects:
+            return False
         application = self.port.application
         in_use = application is not None and application.there
         return in_use or not self.config.only_when_open
@@ -267,6 +278,7 @@ class Connection:
             self.hub.leave(session)
             self.inputs.left(session, connected=self._occupied)
             self.asking.left(session)
+            self.resets.left(session)
             self.pace.update()
             self.peer_watches()
             if not session.wire.transparent:
@@ -306,6 +318,8 @@ class Connection:
         """Tell the peers what happened at the port."""
         if isinstance(report, LineChange):
             self.time_packets(report.settings)
+        if isinstance(report, ModemChange):
+            self.absence.told(report.lines)
         news = self.asking.reported(report, self.hub.peers)
         if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
             return
@@ -345,6 +359,9 @@ class Connection:
             self.port_full(False)
             self.pace.update()
             self.peer_watches()
+        if not self.config.is_virtual:
+            self.absence.tell_lines()
+        self.absence.update()
 
     def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
@@ -362,6 +379,8 @@ class Connection:
         """Pass what a peer sent on to the port, if it may speak."""
         before = self.hub.listeners
         if self.hub.speak(session, len(data)):
+            if self.resets.holds:
+                self.resets.release()
             self.port.write(data)
             if self._full:
                 # A controlling peer that has written nothing yet is read although the port is
@@ -373,7 +392,9 @@ class Connection:
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
-        self.requests.carry_out(session, request)
+        allowed = self.requests.permissions.allows(request)
+        if not (allowed and self.resets.takes(session, request)):
+            self.requests.carry_out(session, request)
 
     def peer_serves(self, session: Session) -> None:
         """Ask an access server for what the application has in force."""

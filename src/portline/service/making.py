@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.net.link import Link
     from portline.port.base import PortOwner, SerialPort
+    from portline.port.features import Features
     from portline.service.network import NetworkSide
     from portline.service.news import News
     from portline.service.session import Session
     from portline.wire.base import Wire
 
-__all__ = ["make_network", "make_packetizer", "make_permissions", "make_port", "make_wire"]
+__all__ = [
+    "make_features",
+    "make_network",
+    "make_packetizer",
+    "make_permissions",
+    "make_port",
+    "make_wire",
+]
 
 LOG: Final = logging.getLogger("portline.port")
 
@@ -49,6 +57,7 @@ def make_port(
         owner=owner,
         loop=loop,
         exclusive=config.exclusive,
+        features=make_features(config),
     )
 
 
@@ -88,6 +97,23 @@ def make_network(
         enter=enter,
         changed=news.listener_changed,
     )
+
+
+def make_features(config: ConnectionConfig) -> Features:
+    """Return what the driver of a real port is to do."""
+    from portline.port.features import Features
+    from portline.port.rs485 import Rs485, Rs485Mode
+
+    if config.rs485 is Rs485Mode.OFF:
+        return Features(low_latency=config.low_latency)
+    rs485 = Rs485(
+        mode=config.rs485,
+        rts_on_send=config.rs485_rts_on_send,
+        before=config.rs485_delay_before,
+        after=config.rs485_delay_after,
+        rx_during_tx=config.rs485_rx_during_tx,
+    )
+    return Features(rs485, low_latency=config.low_latency)
 
 
 def make_wire(protocol: str, name: str, config: ConnectionConfig) -> Wire:

@@ -55,10 +55,11 @@ class Requests:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
         self._port.submit(
             request if self.permissions.allows(request) else _FENCE,
-            partial(self._answer, session, request),
+            partial(self.answer, session, request),
         )
 
-    def _answer(self, session: Session, request: Request, state: PortState) -> None:
+    def answer(self, session: Session, request: Request, state: PortState) -> None:
+        """Tell the peer what is in force, and the others what has changed, now that it has."""
         if not isinstance(request, Query):
             denied = "" if self.permissions.allows(request) else " (not allowed)"
             self._log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)

@@ -24,6 +24,7 @@ from portline.hub.outbox import WORDS_HIGH, Outbox
 from portline.line import (
     Flow,
     Gone,
+    Hold,
     Purge,
     Query,
     SendBreak,
@@ -289,7 +290,14 @@ class Session:
             case Gone():
                 self.close(event.reason)
             case (
-                SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query() | SetInputs()
+                SetLine()
+                | SetModem()
+                | SetBreak()
+                | SendBreak()
+                | Hold()
+                | Purge()
+                | Query()
+                | SetInputs()
             ):
                 self._owner.peer_request(self, event)
             case _:

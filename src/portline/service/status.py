@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
+    from portline.port.hardware import Hardware
     from portline.service.remote import RemoteSetting
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
@@ -59,6 +60,7 @@ class PortStatus:
     from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
     of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).  A device without
     signal lines does not have them (``has_lines``): ``dtr`` and ``rts`` are then what was asked.
+    ``hardware`` is what the driver of an open real port tells.
 
     Of a virtual port: ``backend`` is how it is made, ``adapter`` what it passes for, and
     ``abilities`` what its applications have beside data.
@@ -75,6 +77,7 @@ class PortStatus:
     has_lines: bool
     in_use: bool | None
     inputs: ModemLines | None
+    hardware: Hardware | None
     waiting: int
     refused: int
     discarded: int
@@ -95,7 +98,8 @@ class ConnectionStatus:
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind, or went before they had acknowledged what was on its way),
     ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way to a newcomer.
-    ``counts`` are what only this kind of connection counts.
+    ``recognised`` reset sequences of peers were run here.  ``counts`` are what only this kind of
+    connection counts.
     """
 
     name: str
@@ -114,4 +118,5 @@ class ConnectionStatus:
     dropped: int
     turned_away: int
     replaced: int
+    recognised: int
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -37,6 +37,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         dropped=connection.departures.dropped + sum(session.dropped for session in hub.peers),
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
+        recognised=connection.resets.recognised,
         counts=connection.network.counts,
     )
 
@@ -69,6 +70,7 @@ def _port(connection: Connection) -> PortStatus:
         has_lines=port.has_lines,
         in_use=None if application is None else application.there,
         inputs=None if application is None else application.inputs,
+        hardware=port.hardware,
         waiting=port.queued,
         refused=port.refused,
         discarded=port.discarded,

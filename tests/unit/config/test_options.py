@@ -19,6 +19,8 @@ REAL_RAW, REAL_RFC2217, VIRTUAL_RAW, VIRTUAL_RFC2217 = Combination
 TABLE = {
     (True, True, False, False): (
         "baudrate data-bits parity stop-bits flow-control exclusive open-when-connected "
+        "when-absent rs485 rs485-rts-on-send rs485-delay-before rs485-delay-after "
+        "rs485-rx-during-tx low-latency "
         "dtr-connected rts-connected dtr-disconnected rts-disconnected"
     ),
     (True, True, True, True): (
@@ -36,7 +38,7 @@ TABLE = {
         "ri-disconnected"
     ),
     (False, True, False, True): "notify allow-dtr allow-rts allow-break",
-    (False, True, False, False): "allow-settings cross-lines",
+    (False, True, False, False): "allow-settings cross-lines reset-sequences",
     (False, False, False, True): "answers allow-cts allow-dsr allow-dcd allow-ri",
 }
 

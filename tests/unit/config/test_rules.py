@@ -117,6 +117,37 @@ def test_names_that_cannot_be_used(name: str) -> None:
     assert fault.isprintable()
 
 
+@pytest.mark.parametrize("on", ["on", "software", "On "])
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("flow_control", "hardware", "hardware needs RTS"),
+        ("rts_connected", "high", "RTS is what switches"),
+        ("cross_lines", True, "drives RTS"),
+        ("reset_sequences", "esp32", "need RTS"),
+        ("reset_sequences", "off", ""),
+        ("rts_disconnected", "low", "RTS is what switches"),
+        ("rts_disconnected", "leave", ""),
+        ("flow_control", "xon-xoff", ""),
+        ("rs485_delay_before", 0.01, ""),
+        ("dtr_connected", "high", ""),
+    ],
+)
+def test_rs485_has_rts_for_itself(on: str, option: str, value: object, fault: str) -> None:
+    table = {"port": "/dev/x", "protocol": "rfc2217", "rs485": on, option: value}
+    faults = contradictions(table)
+    assert [each.location for each in faults] == ([(option,)] if fault else [])
+    assert fault in texts(faults)
+
+
+def test_options_of_rs485_need_rs485() -> None:
+    table: dict[str, object] = {"port": "/dev/x", "rs485_delay_after": 0.01, "rs485": "off"}
+    (fault,) = contradictions(table)
+    assert fault.location == ("rs485_delay_after",)
+    assert 'write rs485 = "on" too' in fault.text
+    assert contradictions({**table, "rs485": "nonsense"}) == []
+
+
 def test_two_connections_cannot_have_the_same_port() -> None:
     found = clashes(
         {

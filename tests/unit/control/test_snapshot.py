@@ -151,6 +151,8 @@ def test_the_options_without_the_inapplicable_are_a_configuration(
     assert [key for key in without if values[key] is not None] == []
     rest = {k: v for k, v in values.items() if v is not None}
     del rest["idle-after"]  # applies with when-full = replace-idle only
+    for key in [key for key in rest if key.startswith("rs485-")]:
+        del rest[key]  # they apply with rs485 only
     assert ServerConnection.model_validate(rest) == config
 
 

@@ -42,6 +42,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                     has_lines=True,
                     in_use=None,
                     inputs=None,
+                    hardware=None,
                     waiting=0,
                     refused=0,
                     discarded=0,
@@ -56,6 +57,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                 dropped=0,
                 turned_away=0,
                 replaced=0,
+                recognised=0,
             )
         ]
         await made.stop()

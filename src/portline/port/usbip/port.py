@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Final
 from portline.errors import PortError, UsageError
 from portline.line import (
     FlowControl,
+    Hold,
     LineChange,
     LineFault,
     LineSettings,
@@ -123,6 +124,7 @@ class UsbipPort:
         self.path: str | None = None
         self.has_lines = True
         self.application = Application(LineSettings(), self._application_changed)
+        self.hardware = None
         self.refused = 0
         self.discarded = 0
         self.drains = False
@@ -580,7 +582,7 @@ class UsbipPort:
             case Purge(received):
                 if received and self._intake is not None:
                     self._intake.drop()
-            case Query():
+            case Query() | Hold():
                 pass
         return 0.0
 
