@@ -15,11 +15,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     left_out = []
     for item in items:
-        given = getattr(item, "callspec", None)
-        bench = None if given is None else given.params.get("check")
-        if isinstance(bench, type) and issubclass(bench, KernelBench):
-            if given.params.get("run") == "uvloop":
-                left_out.append(item)
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        bench, loop = given.get("check"), given.get("run")
+        if isinstance(bench, type) and issubclass(bench, KernelBench) and loop == "uvloop":
+            left_out.append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
