@@ -17,10 +17,7 @@ in use     the same                                the application closes it; ``
 ``open`` does not wait for the terminal: the kernel takes some tenths of a second, and this thread
 has to answer it meanwhile.
 
-Two ways through it.  Towards the application: the queue of all ports
-(:class:`portline.port.outlet.Outlet`) writes into a pipe of one page, from which the adapter is
-filled while its driver wants data.  So data, requests, back-pressure and strict baudrate emulation
-are those of every port, and the kernel's bound is the bound.  From the application:
+Two ways through it: towards the application :mod:`portline.port.usbip.supply`, from it
 :mod:`portline.port.usbip.intake`.
 
 The kernel's terminal has everything by itself: line discipline, TIOCMIWAIT, counters, locks.  What
@@ -30,11 +27,7 @@ of a pseudo terminal is.  With hardware flow control on and CTS off nothing is t
 
 from __future__ import annotations
 
-import fcntl
-import grp
 import logging
-import os
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -59,20 +52,20 @@ from portline.line import (
 )
 from portline.port.application import Application
 from portline.port.base import REAL, Capabilities, unanswered
-from portline.port.master import TERMINALS
 from portline.port.outlet import Outlet
-from portline.port.overlap import Overlap
-from portline.port.place import Place, marked
 from portline.port.strict import StrictOutlet
 from portline.port.usbip.chip import TransmitterAsked
 from portline.port.usbip.chips import IDENTITIES, make_chip
-from portline.port.usbip.device import WAITING_MAX, Cancelled, Device, InUse, Written
+from portline.port.usbip.device import Cancelled, Device, InUse, Written
 from portline.port.usbip.intake import Intake
+from portline.port.usbip.naming import Naming
 from portline.port.usbip.plug import Plug, pair
+from portline.port.usbip.supply import Supply, pipe
 from portline.port.usbip.vhci import Controller
 
 if TYPE_CHECKING:
     import asyncio
+    import os
     from collections.abc import Callable
 
     from portline.port.base import PortOwner
@@ -87,9 +80,6 @@ NODE_LOOK: Final = 0.02
 NODE_LIMIT: Final = 20.0
 """Seconds after which an adapter without a terminal is unplugged: some twenty times what a slow
 machine takes."""
-
-PIPE_SIZE: Final = 4096
-"""Bytes of the pipe: one page, the least there is; also what a UART's driver buffers."""
 
 LOG: Final = logging.getLogger("portline.port")
 
@@ -120,23 +110,19 @@ class UsbipPort:
         taken_over: Handover | None = None,
     ) -> None:
         self.name = name
-        self.path: str | None = None
         self.application = Application(LineSettings(), self._application_changed)
         self.refused = 0
         self.discarded = 0
         self.drains = False
         self.capabilities = capabilities
         self.adapter = adapter
-        self.node: str | None = None
-        """The terminal as the kernel calls it, /dev/ttyUSB0."""
         self._owner = owner
         self._loop = loop
-        self._mode = mode
-        self._group = group
         self._strict = strict
         self._controller = controller or Controller()
-        self._place = Overlap(name, TERMINALS) if overlap else Place(name, TERMINALS, directory)
-        self._wanted_path = ""
+        self._naming = Naming(
+            name, self._controller, directory=directory, overlap=overlap, mode=mode, group=group
+        )
         self._asked = PortState(self.application.settings)
         self._taken_over = taken_over
         self._inputs = ModemLines()
@@ -146,12 +132,21 @@ class UsbipPort:
         self._plug: Plug | None = None
         self._outlet: Outlet | None = None
         self._intake: Intake | None = None
-        self._pipe = (-1, -1)
-        self._reading_pipe = False
+        self._supply: Supply | None = None
         self._slot = -1
         self._timer: asyncio.TimerHandle | None = None
 
     # --- the contract ---------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str | None:
+        """Where applications find it; None until the kernel has made the terminal."""
+        return self._naming.path
+
+    @property
+    def node(self) -> str | None:
+        """The terminal as the kernel calls it, /dev/ttyUSB0."""
+        return self._naming.node
 
     @property
     def state(self) -> PortState:
@@ -172,26 +167,26 @@ class UsbipPort:
         """Plug the adapter in; the name appears when the kernel has made the terminal."""
         if self._plug is not None:
             raise UsageError(f"{self.name}: is open already")
-        self._wanted_path = self._place.path()
-        if self._taken_over is not None:
-            handover, self._taken_over = self._taken_over, None
+        handover, self._taken_over = self._taken_over, None
+        if handover is not None:
+            self._naming.begin(handover.saved.node)
             self._resume(handover)
         else:
-            self._place.check(self._wanted_path)
+            self._naming.begin()
             self._plug_in()
         self._look_for_node(self._loop.time() + NODE_LIMIT)
 
     def close(self) -> None:
         """Remove the name and unplug the adapter; waiting requests are answered before."""
-        plug, outlet = self._plug, self._outlet
+        plug, outlet, supply = self._plug, self._outlet, self._supply
         self._full = False
         self.application.there = False
         self.application.outputs = ModemLines()
-        if plug is None or outlet is None:
+        if plug is None or outlet is None or supply is None:
             return
-        self._forget_name()
+        self._naming.forget()
         self._sent += plug.device.fetched
-        self.discarded += plug.device.waiting + self._empty_pipe()
+        self.discarded += plug.device.waiting + supply.drop()
         waiting = outlet.close()
         self._let_go()
         plug.close()
@@ -234,17 +229,20 @@ class UsbipPort:
 
     def show_fault(self, fault: LineFault) -> None:
         """Have the application's next character be one with a fault."""
-        if self._plug is not None and self.application.there:
-            self._fill()
+        if self._plug is not None and self._supply is not None and self.application.there:
+            self._supply.fill()
             self._plug.device.fault(fault)
             self._plug.flush()
+
+    def _pump(self) -> None:
+        if self._supply is not None:
+            self._supply.pump()
 
     # --- plugging in ----------------------------------------------------------------------------
 
     def _plug_in(self) -> None:
         numbers = IDENTITIES[self.adapter]
         chip = make_chip(self.adapter, self.name)
-        self.node = None
         self._controller.prepare(self.name, chip, numbers)
         chip.lines = self._inputs
         device = Device(chip)
@@ -257,19 +255,19 @@ class UsbipPort:
         try:
             with kernels:
                 slot = self._controller.attach(self.name, kernels)
-            pipe = _pipe()
+            ends = pipe()
         except BaseException as error:
             ours.close()
             if isinstance(error, OSError):
                 raise PortError(self.name, f"no pipe: {error.strerror}") from error
             raise
-        self._begin(slot, pipe, Plug(self, device, ours, self._loop))
+        self._begin(slot, ends, Plug(self, device, ours, self._loop))
 
     def _resume(self, handover: Handover) -> None:
         """Go on where another process has stopped."""
         saved = handover.saved
         try:
-            pipe = _pipe()
+            ends = pipe()
         except OSError as error:
             raise PortError(self.name, f"no pipe: {error.strerror}") from error
         chip = make_chip(saved.adapter, self.name)
@@ -278,11 +276,10 @@ class UsbipPort:
         chip.registers = dict(saved.registers)
         device = Device(chip, saved.pending, saved.rest)
         self.adapter = saved.adapter
-        self.node = saved.node
         self.application.settings = saved.settings
         self.application.inputs = self._inputs = saved.lines
         plug = Plug(self, device, handover.socket, self._loop, saved.unsent)
-        self._begin(saved.slot, pipe, plug, waiting=saved.writes, held=saved.held)
+        self._begin(saved.slot, ends, plug, waiting=saved.writes, held=saved.held)
         if device.in_use:
             self._used(True)
         self.application.drive(dtr=chip.dtr, rts=chip.rts)
@@ -291,17 +288,18 @@ class UsbipPort:
     def _begin(
         self,
         slot: int,
-        pipe: tuple[int, int],
+        ends: tuple[int, int],
         plug: Plug,
         waiting: tuple[tuple[int, bytes], ...] = (),
         held: int | None = None,
     ) -> None:
-        self._slot, self._pipe, self._plug = slot, pipe, plug
+        self._slot, self._plug = slot, plug
+        self._supply = Supply(plug, ends, self._loop)
         character_time = self.application.settings.character_time
         self._outlet = (
-            StrictOutlet(self, pipe[1], self._loop, character_time)
+            StrictOutlet(self, self._supply.fd, self._loop, character_time)
             if self._strict
-            else Outlet(self, pipe[1], self._loop)
+            else Outlet(self, self._supply.fd, self._loop)
         )
         self._intake = Intake(
             self,
@@ -312,45 +310,26 @@ class UsbipPort:
             held=held,
         )
         self._hold_line()
-        self._read_pipe(True)
         self._loop.call_soon(self._intake.run)
 
     def _look_for_node(self, deadline: float) -> None:
         """Give the terminal its name as soon as it is there."""
         self._timer = None
-        node = self._controller.node(self._slot)
-        if node is None:
-            if self._loop.time() < deadline:
-                self._timer = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
-                return
+        try:
+            found = self._naming.find(self._slot)
+        except PortError as error:
+            self._loop.call_soon(self._lose_if, self._plug, error)
+            return
+        if found:
+            LOG.info("%s: is %s, a virtual adapter %s", self.path, self.node, self.adapter)
+        elif self._loop.time() < deadline:
+            self._timer = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
+        else:
             text = (
                 "the kernel has made no terminal of the adapter; `dmesg | tail` may tell why, "
                 'or write backend = "pty"'
             )
             self._loop.call_soon(self._lose_if, self._plug, PortError(self.name, text))
-            return
-        try:
-            self._give_away(node)
-            if self.node != node:  # taken over, it has its name
-                self._place.put(self._wanted_path, self._spelled(node))
-        except PortError as error:
-            self._loop.call_soon(self._lose_if, self._plug, error)
-            return
-        self.node = node
-        self.path = self._wanted_path
-        TERMINALS[self._spelled(node)] = self.path
-        LOG.info("%s: is %s, a virtual adapter %s", self.path, node, self.adapter)
-
-    def _spelled(self, node: str) -> str:
-        """Return the terminal as its name leads to it."""
-        return marked(node) if isinstance(self._place, Place) else node
-
-    def _give_away(self, node: str) -> None:
-        """Let the group use the terminal, where udev does not."""
-        with suppress(KeyError, OSError):
-            if self._group is not None:
-                os.chown(node, -1, grp.getgrnam(self._group).gr_gid)
-                os.chmod(node, self._mode)
 
     # --- letting go -----------------------------------------------------------------------------
 
@@ -363,28 +342,19 @@ class UsbipPort:
         """
         from portline.port.usbip.handover import Handover, save
 
-        plug, outlet, intake = self._plug, self._outlet, self._intake
-        if plug is None or outlet is None or intake is None:
+        plug, outlet, intake, supply = self._plug, self._outlet, self._intake, self._supply
+        if plug is None or outlet is None or intake is None or supply is None:
             raise UsageError(f"{self.name}: is not open")
-        self._fill()
+        supply.fill()
         saved = save(self.adapter, self._slot, self.node, plug, intake)
         connected = plug.release()
-        if self.node is not None:
-            TERMINALS.pop(self._spelled(self.node), None)
+        self._naming.forget(leave=True)
         waiting = outlet.close()
         self._let_go()
-        self.path = None
         self.application.there = False
         for done in waiting:
             done(self.state)
         return Handover(saved, connected)
-
-    def _forget_name(self) -> None:
-        path, node = self.path, self.node
-        self.path = self.node = None
-        if path is not None and node is not None:
-            TERMINALS.pop(self._spelled(node), None)
-            self._place.remove(path, self._spelled(node))
 
     def _let_go(self) -> None:
         if self._timer is not None:
@@ -392,11 +362,9 @@ class UsbipPort:
             self._timer = None
         if self._intake is not None:
             self._intake.close()
-        self._read_pipe(False)
-        for end in self._pipe:
-            os.close(end)
-        self._pipe = (-1, -1)
-        self._plug = self._outlet = self._intake = None
+        if self._supply is not None:
+            self._supply.close()
+        self._plug = self._outlet = self._intake = self._supply = None
 
     def _lose(self, error: PortError) -> None:
         was_full, was_used = self._full, self.application.there
@@ -459,9 +427,9 @@ class UsbipPort:
         if in_use is self.application.there:
             return
         self.application.there = in_use
-        if not in_use and self._outlet is not None:
+        if not in_use and self._outlet is not None and self._supply is not None:
             self._outlet.drop()
-            self.discarded += self._empty_pipe()
+            self.discarded += self._supply.drop()
             self.application.goes()
         self._owner.port_in_use(in_use)
 
@@ -508,45 +476,6 @@ class UsbipPort:
             hardware = self.application.settings.flow_control is FlowControl.HARDWARE
             self._intake.block(self._paused or (hardware and not self._inputs.cts))
 
-    # --- towards the application ----------------------------------------------------------------
-
-    def _pump(self) -> None:
-        """Fill the adapter as far as its driver wants data."""
-        plug = self._plug
-        if plug is None:
-            return
-        while plug.device.wants:
-            try:
-                data = os.read(self._pipe[0], WAITING_MAX)
-            except BlockingIOError:
-                break
-            plug.device.give(data)
-        self._read_pipe(plug.device.wants)
-        plug.flush()
-
-    def _fill(self) -> None:
-        """Give the adapter everything that is before a request or a fault."""
-        if self._plug is not None:
-            with suppress(BlockingIOError):
-                while data := os.read(self._pipe[0], PIPE_SIZE):
-                    self._plug.device.give(data)
-
-    def _read_pipe(self, wanted: bool) -> None:
-        if wanted is not self._reading_pipe:
-            self._reading_pipe = wanted
-            if wanted:
-                self._loop.add_reader(self._pipe[0], self._pump)
-            else:
-                self._loop.remove_reader(self._pipe[0])
-
-    def _empty_pipe(self) -> int:
-        """Throw away what is in the pipe; return how much."""
-        count = 0
-        with suppress(OSError):
-            while data := os.read(self._pipe[0], PIPE_SIZE):
-                count += len(data)
-        return count
-
     # --- what the outlet asks for ---------------------------------------------------------------
 
     def carry_out(self, request: Request) -> float:
@@ -586,8 +515,8 @@ class UsbipPort:
 
     def drop_unsent(self) -> None:
         """Throw away what the driver has not fetched."""
-        if self._plug is not None:
-            self.discarded += self._plug.device.drop() + self._empty_pipe()
+        if self._plug is not None and self._supply is not None:
+            self.discarded += self._plug.device.drop() + self._supply.drop()
 
     def full(self, full: bool) -> None:
         """Pass the queue's level on."""
@@ -598,10 +527,3 @@ class UsbipPort:
         """Lose the port, but from the loop: the owner may be in the middle of a write."""
         lost = PortError(self.name, f"the pipe to the adapter failed: {error.strerror}")
         self._loop.call_soon(self._lose_if, self._plug, lost)
-
-
-def _pipe() -> tuple[int, int]:
-    """Return a pipe of one page, neither end of which waits."""
-    ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-    return ends
