@@ -52,16 +52,11 @@ from portline.line import (
 )
 from portline.port.application import Application
 from portline.port.base import REAL, Capabilities, unanswered
-from portline.port.outlet import Outlet
-from portline.port.strict import StrictOutlet
 from portline.port.usbip.chip import TransmitterAsked
-from portline.port.usbip.chips import IDENTITIES, make_chip
-from portline.port.usbip.device import Cancelled, Device, InUse, Written
-from portline.port.usbip.intake import Intake
+from portline.port.usbip.device import Cancelled, InUse, Written
 from portline.port.usbip.naming import Naming
-from portline.port.usbip.plug import Plug, pair
-from portline.port.usbip.supply import Supply, pipe
 from portline.port.usbip.vhci import Controller
+from portline.port.usbip.wiring import Wiring, plug_in, resume
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,6 +66,7 @@ if TYPE_CHECKING:
     from portline.port.base import PortOwner
     from portline.port.usbip.device import Event
     from portline.port.usbip.handover import Handover
+    from portline.port.usbip.intake import Intake
 
 __all__ = ["NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
 
@@ -129,11 +125,7 @@ class UsbipPort:
         self._paused = False
         self._full = False
         self._sent = 0
-        self._plug: Plug | None = None
-        self._outlet: Outlet | None = None
-        self._intake: Intake | None = None
-        self._supply: Supply | None = None
-        self._slot = -1
+        self._wiring: Wiring | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # --- the contract ---------------------------------------------------------------------------
@@ -156,16 +148,16 @@ class UsbipPort:
     @property
     def sent(self) -> int:
         """Bytes that the driver has taken towards the application, since the start."""
-        return self._sent + (0 if self._plug is None else self._plug.device.fetched)
+        return self._sent + (0 if self._wiring is None else self._wiring.device.fetched)
 
     @property
     def queued(self) -> int:
         """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
-        return 0 if self._outlet is None else self._outlet.queued
+        return 0 if self._wiring is None else self._wiring.outlet.queued
 
     def open(self) -> None:
         """Plug the adapter in; the name appears when the kernel has made the terminal."""
-        if self._plug is not None:
+        if self._wiring is not None:
             raise UsageError(f"{self.name}: is open already")
         handover, self._taken_over = self._taken_over, None
         if handover is not None:
@@ -173,41 +165,45 @@ class UsbipPort:
             self._resume(handover)
         else:
             self._naming.begin()
-            self._plug_in()
+            settings = self.application.settings if self._strict else None
+            self._wiring = plug_in(
+                self, self._controller, self.adapter, self._inputs, self._loop, strict=settings
+            )
+        self._hold_line()
         self._look_for_node(self._loop.time() + NODE_LIMIT)
 
     def close(self) -> None:
         """Remove the name and unplug the adapter; waiting requests are answered before."""
-        plug, outlet, supply = self._plug, self._outlet, self._supply
         self._full = False
         self.application.there = False
         self.application.outputs = ModemLines()
-        if plug is None or outlet is None or supply is None:
+        wiring = self._wiring
+        if wiring is None:
             return
         self._naming.forget()
-        self._sent += plug.device.fetched
-        self.discarded += plug.device.waiting + supply.drop()
-        waiting = outlet.close()
-        self._let_go()
-        plug.close()
+        self._forget_timer()
+        self._sent += wiring.device.fetched
+        self.discarded += wiring.drop()
+        waiting = wiring.close()
+        self._wiring = None
         for done in waiting:
             done(self.state)
 
     def write(self, data: bytes) -> None:
         """Send data to the application; discarded while there is none."""
-        if self._outlet is None or not self.application.there:
+        if self._wiring is None or not self.application.there:
             self.discarded += len(data)
         else:
-            self._outlet.write(data)
+            self._wiring.outlet.write(data)
             self._pump()
 
     def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
         """Do what is asked, after everything before it, then call ``done``."""
-        if self._outlet is None or isinstance(request, SetInputs):
+        if self._wiring is None or isinstance(request, SetInputs):
             self.carry_out(request)
             done(self.state)
         else:
-            self._outlet.submit(request, done)
+            self._wiring.outlet.submit(request, done)
             self._pump()
 
     def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
@@ -229,96 +225,38 @@ class UsbipPort:
 
     def show_fault(self, fault: LineFault) -> None:
         """Have the application's next character be one with a fault."""
-        if self._plug is not None and self._supply is not None and self.application.there:
-            self._supply.fill()
-            self._plug.device.fault(fault)
-            self._plug.flush()
+        if self._wiring is not None and self.application.there:
+            self._wiring.supply.fill()
+            self._wiring.device.fault(fault)
+            self._wiring.plug.flush()
 
     def _pump(self) -> None:
-        if self._supply is not None:
-            self._supply.pump()
+        if self._wiring is not None:
+            self._wiring.supply.pump()
 
     # --- plugging in ----------------------------------------------------------------------------
-
-    def _plug_in(self) -> None:
-        numbers = IDENTITIES[self.adapter]
-        chip = make_chip(self.adapter, self.name)
-        self._controller.prepare(self.name, chip, numbers)
-        chip.lines = self._inputs
-        device = Device(chip)
-        if chip.lines != ModemLines():
-            device.pending.states.append(chip.lines)  # the driver begins with none
-        try:
-            ours, kernels = pair()
-        except OSError as error:
-            raise PortError(self.name, f"no socket: {error.strerror}") from error
-        try:
-            with kernels:
-                slot = self._controller.attach(self.name, kernels)
-            ends = pipe()
-        except BaseException as error:
-            ours.close()
-            if isinstance(error, OSError):
-                raise PortError(self.name, f"no pipe: {error.strerror}") from error
-            raise
-        self._begin(slot, ends, Plug(self, device, ours, self._loop))
 
     def _resume(self, handover: Handover) -> None:
         """Go on where another process has stopped."""
         saved = handover.saved
-        try:
-            ends = pipe()
-        except OSError as error:
-            raise PortError(self.name, f"no pipe: {error.strerror}") from error
-        chip = make_chip(saved.adapter, self.name)
-        chip.settings, chip.lines = saved.settings, saved.lines
-        chip.dtr, chip.rts, chip.break_on = saved.dtr, saved.rts, saved.break_on
-        chip.registers = dict(saved.registers)
-        device = Device(chip, saved.pending, saved.rest)
+        self._wiring = resume(self, handover, self._loop, strict=self._strict)
         self.adapter = saved.adapter
         self.application.settings = saved.settings
         self.application.inputs = self._inputs = saved.lines
-        plug = Plug(self, device, handover.socket, self._loop, saved.unsent)
-        self._begin(saved.slot, ends, plug, waiting=saved.writes, held=saved.held)
-        if device.in_use:
+        if saved.pending.in_use:
             self._used(True)
-        self.application.drive(dtr=chip.dtr, rts=chip.rts)
-        self.application.hold_break(chip.break_on)
-
-    def _begin(
-        self,
-        slot: int,
-        ends: tuple[int, int],
-        plug: Plug,
-        waiting: tuple[tuple[int, bytes], ...] = (),
-        held: int | None = None,
-    ) -> None:
-        self._slot, self._plug = slot, plug
-        self._supply = Supply(plug, ends, self._loop)
-        character_time = self.application.settings.character_time
-        self._outlet = (
-            StrictOutlet(self, self._supply.fd, self._loop, character_time)
-            if self._strict
-            else Outlet(self, self._supply.fd, self._loop)
-        )
-        self._intake = Intake(
-            self,
-            self._loop,
-            character_time=character_time if self._strict else None,
-            asked=plug.device.chip.asks_transmitter,
-            waiting=waiting,
-            held=held,
-        )
-        self._hold_line()
-        self._loop.call_soon(self._intake.run)
+        self.application.drive(dtr=saved.dtr, rts=saved.rts)
+        self.application.hold_break(saved.break_on)
 
     def _look_for_node(self, deadline: float) -> None:
         """Give the terminal its name as soon as it is there."""
         self._timer = None
+        if self._wiring is None:
+            return
         try:
-            found = self._naming.find(self._slot)
+            found = self._naming.find(self._wiring.slot)
         except PortError as error:
-            self._loop.call_soon(self._lose_if, self._plug, error)
+            self._loop.call_soon(self._lose_if, self._wiring, error)
             return
         if found:
             LOG.info("%s: is %s, a virtual adapter %s", self.path, self.node, self.adapter)
@@ -329,7 +267,7 @@ class UsbipPort:
                 "the kernel has made no terminal of the adapter; `dmesg | tail` may tell why, "
                 'or write backend = "pty"'
             )
-            self._loop.call_soon(self._lose_if, self._plug, PortError(self.name, text))
+            self._loop.call_soon(self._lose_if, self._wiring, PortError(self.name, text))
 
     # --- letting go -----------------------------------------------------------------------------
 
@@ -340,31 +278,21 @@ class UsbipPort:
         for the application goes along; what waits in the queue before it is discarded, and waiting
         requests are answered.
         """
-        from portline.port.usbip.handover import Handover, save
-
-        plug, outlet, intake, supply = self._plug, self._outlet, self._intake, self._supply
-        if plug is None or outlet is None or intake is None or supply is None:
+        if self._wiring is None:
             raise UsageError(f"{self.name}: is not open")
-        supply.fill()
-        saved = save(self.adapter, self._slot, self.node, plug, intake)
-        connected = plug.release()
+        handover, waiting = self._wiring.release(self.adapter, self.node)
+        self._wiring = None
         self._naming.forget(leave=True)
-        waiting = outlet.close()
-        self._let_go()
+        self._forget_timer()
         self.application.there = False
         for done in waiting:
             done(self.state)
-        return Handover(saved, connected)
+        return handover
 
-    def _let_go(self) -> None:
+    def _forget_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._intake is not None:
-            self._intake.close()
-        if self._supply is not None:
-            self._supply.close()
-        self._plug = self._outlet = self._intake = self._supply = None
 
     def _lose(self, error: PortError) -> None:
         was_full, was_used = self._full, self.application.there
@@ -376,8 +304,8 @@ class UsbipPort:
             self._owner.port_in_use(False)
         self._owner.port_lost(error)
 
-    def _lose_if(self, plug: Plug | None, error: PortError) -> None:
-        if plug is self._plug and plug is not None:
+    def _lose_if(self, wiring: Wiring | None, error: PortError) -> None:
+        if wiring is self._wiring and wiring is not None:
             self._lose(error)
 
     # --- what comes through the plug ------------------------------------------------------------
@@ -390,21 +318,22 @@ class UsbipPort:
 
     def happened(self, events: list[Event]) -> None:
         """Take over what the application and its driver did, in order."""
-        plug, intake = self._plug, self._intake
-        if plug is None or intake is None:
+        wiring = self._wiring
+        if wiring is None:
             return
+        intake = wiring.intake
         for event in events:
             if isinstance(event, Written):
                 intake.add(event.number, event.data)
                 continue
             intake.run()
-            if self._plug is not plug:
+            if self._wiring is not wiring:
                 return
             self._take(event, intake)
         intake.run()
-        if self._plug is plug:
-            self._show_transmitter()
-            self._pump()
+        if self._wiring is wiring:
+            wiring.show_transmitter()
+            wiring.supply.pump()
 
     def _take(self, event: Event, intake: Intake) -> None:
         match event:
@@ -427,23 +356,18 @@ class UsbipPort:
         if in_use is self.application.there:
             return
         self.application.there = in_use
-        if not in_use and self._outlet is not None and self._supply is not None:
-            self._outlet.drop()
-            self.discarded += self._supply.drop()
+        if not in_use and self._wiring is not None:
+            self._wiring.outlet.drop()
+            self.discarded += self._wiring.supply.drop()
             self.application.goes()
         self._owner.port_in_use(in_use)
 
     def _application_changed(self, report: Report) -> None:
         if isinstance(report, LineChange):
             self._hold_line()
-            if self._strict:
-                self._set_character_time(report.settings.character_time)
+            if self._wiring is not None:
+                self._wiring.set_character_time(report.settings.character_time)
         self._owner.port_report(report)
-
-    def _set_character_time(self, seconds: float) -> None:
-        if isinstance(self._outlet, StrictOutlet) and self._intake is not None:
-            self._outlet.set_character_time(seconds)
-            self._intake.set_character_time(seconds)
 
     # --- from the application -------------------------------------------------------------------
 
@@ -457,24 +381,20 @@ class UsbipPort:
 
     def _drained(self, done: Callable[[], None]) -> None:
         done()
-        self._show_transmitter()
-
-    def _show_transmitter(self) -> None:
-        """Have the driver that asks for the transmitter see what is known of it."""
-        if self._plug is not None and self._intake is not None:
-            self._plug.device.chip.transmitter_empty = self._intake.empty
+        if self._wiring is not None:
+            self._wiring.show_transmitter()
 
     def complete(self, number: int) -> None:
         """Tell the kernel that a transfer is over."""
-        if self._plug is not None:
-            self._plug.device.complete(number)
-            self._plug.flush()
+        if self._wiring is not None:
+            self._wiring.device.complete(number)
+            self._wiring.plug.flush()
 
     def _hold_line(self) -> None:
         """Take nothing while the owner pauses, or while CTS holds the line back."""
-        if self._intake is not None:
+        if self._wiring is not None:
             hardware = self.application.settings.flow_control is FlowControl.HARDWARE
-            self._intake.block(self._paused or (hardware and not self._inputs.cts))
+            self._wiring.intake.block(self._paused or (hardware and not self._inputs.cts))
 
     # --- what the outlet asks for ---------------------------------------------------------------
 
@@ -483,9 +403,9 @@ class UsbipPort:
         match request:
             case SetInputs(lines):
                 self._inputs = self.application.inputs = lines
-                if self._plug is not None:
-                    self._plug.device.drive(lines)
-                    self._plug.flush()
+                if self._wiring is not None:
+                    self._wiring.device.drive(lines)
+                    self._wiring.plug.flush()
                 self._hold_line()
             case SetLine():
                 settings = request.applied_to(self._asked.settings)
@@ -499,8 +419,8 @@ class UsbipPort:
             case SendBreak():
                 self.show_fault(LineFault(break_received=True))
             case Purge(received):
-                if received and self._intake is not None:
-                    self._intake.drop()
+                if received and self._wiring is not None:
+                    self._wiring.intake.drop()
             case Query():
                 pass
         return 0.0
@@ -515,8 +435,8 @@ class UsbipPort:
 
     def drop_unsent(self) -> None:
         """Throw away what the driver has not fetched."""
-        if self._plug is not None and self._supply is not None:
-            self.discarded += self._plug.device.drop() + self._supply.drop()
+        if self._wiring is not None:
+            self.discarded += self._wiring.drop()
 
     def full(self, full: bool) -> None:
         """Pass the queue's level on."""
@@ -526,4 +446,4 @@ class UsbipPort:
     def failed(self, error: OSError) -> None:
         """Lose the port, but from the loop: the owner may be in the middle of a write."""
         lost = PortError(self.name, f"the pipe to the adapter failed: {error.strerror}")
-        self._loop.call_soon(self._lose_if, self._plug, lost)
+        self._loop.call_soon(self._lose_if, self._wiring, lost)
