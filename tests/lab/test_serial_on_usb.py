@@ -99,7 +99,7 @@ def test_hardware_flow_control_is_told_where_the_adapter_knows_it(play: Play, ad
 def test_what_the_driver_refuses_is_counted(play: Play, adapter: str) -> None:
     async def scenario(double: UsbDouble, port: PosixPort, owner: Recorder) -> None:
         answers: list[PortState] = []
-        port.submit(SetLine(data_bits=5), answers.append)
+        port.submit(SetLine(data_bits=5, stop_bits=StopBits.ONE), answers.append)
         await until(lambda: answers)
         if adapter == "ftdi":  # it has 7 and 8
             assert (port.refused, answers[0].settings.data_bits) == (1, 7)
@@ -157,7 +157,8 @@ def faults(owner: Recorder) -> list[LineFault]:
 
 def test_a_change_waits_for_the_characters_before_it(play: Play) -> None:
     async def scenario(double: UsbDouble, port: PosixPort, owner: Recorder) -> None:
-        before = double.settings
+        before = LineSettings(57600, 7, Parity.ODD, StopBits.TWO)
+        await until(lambda: double.settings == before)
         answers: list[PortState] = []
         port.write(b"with the old settings")
         port.submit(SetLine(baudrate=9600), answers.append)
