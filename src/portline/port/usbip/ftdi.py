@@ -134,7 +134,8 @@ class Ftdi(Chip):
                 return None, []
 
     def _format(self, value: int) -> Answer:
-        bits, parity, stop = value & 0xF, value >> 8 & 7, value >> 11 & 3
+        # For 5 bits the driver writes none, which the chips take for 8 ("CS5 quirk").
+        bits, parity, stop = value & 0xF or 8, value >> 8 & 7, value >> 11 & 3
         if bits not in (7, 8) or parity >= len(PARITIES) or stop >= len(STOPS):
             return None, []
         did = self._set(
