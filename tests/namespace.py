@@ -106,12 +106,16 @@ set -e
 ip link set lo up
 ip link add near type veth peer name far netns "$0"
 ip address add 10.77.0.1/24 dev near
+ip link set near addrgenmode none
+ip address add fe80::1/64 dev near nodad
 ip address add fd77::1/64 dev near nodad
 ip link set near up
 nsenter --net=/proc/"$0"/ns/net sh -c '
     ip link set lo up
     ip address add 10.77.0.2/24 dev far
-    ip address add fd77::2/64 dev far nodad
+    ip link set far addrgenmode none
+ip address add fe80::2/64 dev far nodad
+ip address add fd77::2/64 dev far nodad
     ip link set far up'
 ip route add default dev near
 echo ready
