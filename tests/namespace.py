@@ -114,8 +114,8 @@ nsenter --net=/proc/"$0"/ns/net sh -c '
     ip link set lo up
     ip address add 10.77.0.2/24 dev far
     ip link set far addrgenmode none
-ip address add fe80::2/64 dev far nodad
-ip address add fd77::2/64 dev far nodad
+    ip address add fe80::2/64 dev far nodad
+    ip address add fd77::2/64 dev far nodad
     ip link set far up'
 ip route add default dev near
 echo ready
