@@ -116,7 +116,9 @@ nsenter --net=/proc/"$0"/ns/net sh -c '
     ip link set far addrgenmode none
     ip address add fe80::2/64 dev far nodad
     ip address add fd77::2/64 dev far nodad
-    ip link set far up'
+    ip link set far up
+    until ip link show dev far | grep -q "state UP"; do sleep 0.02; done'
+until ip link show dev near | grep -q "state UP"; do sleep 0.02; done
 ip route add default dev near
 echo ready
 exec cat
