@@ -1,8 +1,9 @@
-# Eight verbs; each makes what it needs and is quick the second time.
+# Nine verbs; each makes what it needs and is quick the second time.
 #   make run     run the demo            make check   everything that has to hold before a commit
 #   make test    run the quick tests     make bench   speed, next to the peers, as ratios
 #   make format  put the code in shape   make docs    write docs/reference/options.md anew
 #   make clean   remove what make made   make test-all  the slow tests too
+#   make lab     run the tests that need a kernel of their own, in a virtual machine
 
 PYTHON ?= python3
 VENV   := .venv
@@ -11,7 +12,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -X dev -m pytest -q -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format docs bench clean
+.PHONY: help run test test-all check format docs bench lab clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -53,5 +54,8 @@ docs: $(VENV)/.run
 bench: $(VENV)/.run
 	$(BIN)/python -m bench
 
+lab: $(VENV)/.dev
+	$(BIN)/python -m lab
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/build bench/results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/build bench/results lab/build

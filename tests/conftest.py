@@ -8,14 +8,30 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import uvloop
-from hypothesis import HealthCheck, settings
 
-# How long an example takes says something about the machine, not about the code.
-settings.register_profile(
-    "portline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-settings.load_profile("portline")
+from tests.waiting import IN_LAB
+
+if not IN_LAB:  # no test of the lab draws examples, and there this import takes ten seconds
+    from hypothesis import HealthCheck, settings
+
+    # How long an example takes says something about the machine, not about the code.
+    settings.register_profile(
+        "portline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+    settings.load_profile("portline")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests for the lab's kernel elsewhere; skip them where they are asked for."""
+    if IN_LAB:
+        return
+    of_lab = [item for item in items if item.get_closest_marker("lab")]
+    if "lab" in (config.option.markexpr or ""):
+        for item in of_lab:
+            item.add_marker(pytest.mark.skip(reason="needs the kernel of the lab: `make lab`"))
+    elif of_lab:
+        config.hook.pytest_deselected(items=of_lab)
+        items[:] = [item for item in items if item not in set(of_lab)]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,7 +51,12 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
     """Run a scenario in a fresh event loop; each test runs on both kinds."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+    if request.param == "uvloop":
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    else:
+        factory = asyncio.new_event_loop
 
     def run_it(scenario: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=factory) as runner:

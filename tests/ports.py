@@ -16,6 +16,7 @@ from portline.line import BAUDRATE_MAX, LineSettings, ModemChange, ModemLines, R
 from portline.port.pty import PtyPort
 from portline.port.serial import PosixPort
 from portline.port.termios2 import encode, read_attributes, write_attributes
+from tests.waiting import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.port.base import SerialPort
 
-PATIENCE = 10.0
+PATIENCE = 10.0 * SLOWNESS
 """Seconds within which anything that is going to happen has happened, on a busy machine too."""
 
 SETTINGS = LineSettings(baudrate=115200)
@@ -143,6 +144,9 @@ class DeviceBench:
 
     can_be_lost = True
 
+    much = 600_000
+    """Bytes that count as much, as fast as its line is."""
+
     def __init__(self, folder: Path) -> None:
         self.owner = Recorder()
         self.link = folder / "device"
@@ -179,6 +183,8 @@ class VirtualBench:
     """A PtyPort; the test is the application."""
 
     can_be_lost = False
+
+    much = 600_000
 
     strict = False
 

@@ -27,19 +27,26 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
-from tests.ports import SETTINGS, Bench, DeviceBench, StrictBench, VirtualBench, turns, until
+from tests.lab.uart import UartBench
+from tests.ports import SETTINGS, DeviceBench, StrictBench, VirtualBench, turns, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Run
 
+Bench = DeviceBench | VirtualBench | UartBench
 Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 Check = Callable[[Scenario], None]
 
 
 @pytest.fixture(
-    params=[DeviceBench, VirtualBench, StrictBench], ids=["device", "virtual", "strict"]
+    params=[
+        pytest.param(DeviceBench, id="device"),
+        pytest.param(VirtualBench, id="virtual"),
+        pytest.param(StrictBench, id="strict"),
+        pytest.param(UartBench, id="uart", marks=pytest.mark.lab),
+    ]
 )
 def check(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Check:
     """Run a scenario with one kind of port on one kind of loop, and look for leaks."""
@@ -85,9 +92,8 @@ def test_every_byte_value_passes(check: Check) -> None:
 
 
 def test_much_data_passes_unchanged_both_ways_at_once(check: Check) -> None:
-    there, back = random.Random(1).randbytes(600_000), random.Random(2).randbytes(600_000)
-
     async def scenario(bench: Bench) -> None:
+        there, back = (random.Random(seed).randbytes(bench.much) for seed in (1, 2))
         far = await bench.open()
         bench.port.write(there)
         rest = memoryview(back)

@@ -20,13 +20,15 @@ import tty
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.waiting import SLOWNESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["PATIENCE", "Device", "InForce"]
 
-PATIENCE = 15.0
+PATIENCE = 15.0 * SLOWNESS
 """Seconds after which something that has to happen counts as hanging; never a speed."""
 
 TCGETS2 = 0x802C542A  # asm-generic/ioctls.h: the only call that tells any speed, not only B9600...

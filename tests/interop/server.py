@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.interop.device import PATIENCE
+from tests.waiting import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ SUT = os.environ.get("PORTLINE_SUT", "portline")
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
-END_LIMIT = 2.0
+END_LIMIT = 2.0 * SLOWNESS
 """Seconds within which the server has to be gone after SIGTERM or SIGINT."""
 
 _FAULTS = re.compile(

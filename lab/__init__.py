@@ -1,0 +1,1 @@
+"""A small virtual machine for the tests that need a real kernel: ``make lab``."""

@@ -1,0 +1,1 @@
+"""Tests in the lab, and of it."""
