@@ -27,6 +27,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
+from tests.cuse_kernel import CuseBench, StrictCuseBench
 from tests.lab.uart import UartBench
 from tests.ports import SETTINGS, DeviceBench, StrictBench, VirtualBench, turns, until
 
@@ -45,6 +46,8 @@ Check = Callable[[Scenario], None]
         pytest.param(DeviceBench, id="device"),
         pytest.param(VirtualBench, id="virtual"),
         pytest.param(StrictBench, id="strict"),
+        pytest.param(CuseBench, id="cuse"),
+        pytest.param(StrictCuseBench, id="cuse-strict"),
         pytest.param(UartBench, id="uart", marks=pytest.mark.lab),
     ]
 )
