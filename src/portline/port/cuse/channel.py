@@ -98,6 +98,8 @@ class Channel:
         self, port: str, name: str, kernel: Kernel, *, mode: int, group: str | None
     ) -> None:
         self.node = kernel.dev / name
+        self.requests = 0
+        """What the kernel has asked, since there is the device."""
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fd = kernel.connect(port)
@@ -180,6 +182,7 @@ class Channel:
         if not message:
             self._end("the kernel has removed it")
             return
+        self.requests += 1
         try:
             self._take(message)
         except ValueError as error:
