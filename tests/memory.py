@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from portline.errors import PortError
 from portline.line import (
+    LineFault,
     LineSettings,
     PortState,
     Purge,
@@ -18,7 +19,8 @@ from portline.line import (
 )
 from portline.net.stream import LinkOwner
 from portline.port.application import Application
-from portline.port.base import REQUEST_COST, PortOwner, unanswered
+from portline.port.base import REAL, REQUEST_COST, PortOwner, unanswered
+from portline.port.ladder import PTY
 
 
 class MemoryPort:
@@ -33,6 +35,7 @@ class MemoryPort:
         self.owner = owner
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
+        self.capabilities = PTY if virtual else REAL
         self.refused = 0
         self.discarded = 0
         self.queued = 0
@@ -99,6 +102,9 @@ class MemoryPort:
 
     def resume_reading(self) -> None:
         self.paused = False
+
+    def show_fault(self, fault: LineFault) -> None:
+        self.happened.append(fault)
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         self.watched = (modem_lines, faults)

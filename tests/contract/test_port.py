@@ -28,8 +28,11 @@ from portline.line import (
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
 from tests.cuse_kernel import CuseBench, StrictCuseBench
+from tests.cuse_lab import KernelCuseBench
 from tests.lab.uart import UartBench
-from tests.ports import SETTINGS, DeviceBench, StrictBench, VirtualBench, turns, until
+from tests.ports import DeviceBench, StrictBench, VirtualBench, turns, until
+from tests.usb_bench import AcmBench, FtdiBench, UsbBench
+from tests.usb_lab import KernelAcmBench, KernelBench, KernelFtdiBench, KernelStrictBench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,14 +44,34 @@ Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 Check = Callable[[Scenario], None]
 
 
+BENCHES = {
+    "device": DeviceBench,
+    "virtual": VirtualBench,
+    "strict": StrictBench,
+    "pl2303": UsbBench,
+    "ftdi": FtdiBench,
+    "cdc-acm": AcmBench,
+    "cuse": CuseBench,
+    "cuse-strict": StrictCuseBench,
+}
+
+LAB_BENCHES = {
+    "kernel-pl2303": KernelBench,
+    "kernel-strict": KernelStrictBench,
+    "kernel-ftdi": KernelFtdiBench,
+    "kernel-cdc-acm": KernelAcmBench,
+    "kernel-cuse": KernelCuseBench,
+    "uart": UartBench,
+}
+
+
 @pytest.fixture(
     params=[
-        pytest.param(DeviceBench, id="device"),
-        pytest.param(VirtualBench, id="virtual"),
-        pytest.param(StrictBench, id="strict"),
-        pytest.param(CuseBench, id="cuse"),
-        pytest.param(StrictCuseBench, id="cuse-strict"),
-        pytest.param(UartBench, id="uart", marks=pytest.mark.lab),
+        *(pytest.param(bench, id=name) for name, bench in BENCHES.items()),
+        *(
+            pytest.param(bench, id=name, marks=pytest.mark.lab)
+            for name, bench in LAB_BENCHES.items()
+        ),
     ]
 )
 def check(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Check:
@@ -168,7 +191,7 @@ def test_inputs_are_driven_or_refused_at_once_whatever_waits(check: Check) -> No
         bench.port.submit(SetLine(baudrate=4800), lambda _: answers.append("line"))
         bench.port.submit(SetInputs(ModemLines(cts=True)), lambda _: answers.append("inputs"))
         assert answers == ["inputs"]
-        assert bench.port.refused == (0 if isinstance(bench, VirtualBench) else 1)
+        assert bench.port.refused == (1 if isinstance(bench, DeviceBench | UartBench) else 0)
 
     check(scenario)
 
@@ -310,11 +333,12 @@ def test_closing_answers_what_waits_and_calls_nobody_afterwards(check: Check) ->
     async def scenario(bench: Bench) -> None:
         far = await bench.open()
         answers: list[PortState] = []
+        before = bench.port.state.settings
         bench.port.write(b"x" * 100_000)
         bench.port.submit(SetLine(baudrate=2400), answers.append)
         bench.port.submit(Query(Item.BAUDRATE), answers.append)
         bench.port.close()
-        assert [state.settings for state in answers] == [SETTINGS, SETTINGS]
+        assert [state.settings for state in answers] == [before, before]
         assert bench.port.path is None
         assert bench.port.queued == 0
         assert bench.port.discarded > 70_000

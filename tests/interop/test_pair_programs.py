@@ -23,7 +23,6 @@ from tests.interop.device import PATIENCE
 from tests.interop.pair import Client, eventually, open_port
 from tests.interop.server import SUT, free_port
 from tests.interop.test_programs import join
-from tests.waiting import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

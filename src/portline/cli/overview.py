@@ -65,6 +65,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
+    if connection["port"].get("backend"):
+        lines += entry("backend", _backend(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)
     lines += _peers(connection["peers"])
     numbers = list(_numbers(connection, everything=everything))
@@ -103,6 +105,11 @@ def settings(given: _Json) -> str:
             inbound_flow=None if inbound is None else FlowControl(inbound),
         )
     )
+
+
+def _backend(port: _Json) -> str:
+    kind = clean(port["backend"]) + (f" ({clean(port['adapter'])})" if port["adapter"] else "")
+    return f"{kind}: {clean(', '.join(port['abilities']))}"
 
 
 def _lines(port: _Json) -> str:

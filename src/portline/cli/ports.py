@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from portline.port.base import Ability
 from portline.port.holder import holders, terminal_holder
 from portline.port.inventory import found_ports
+from portline.port.ladder import LADDER, Adapter, Backend, choose
+from portline.port.place import MAKER
 
 if TYPE_CHECKING:
     from portline.port.holder import Holder
@@ -31,12 +34,20 @@ No serial ports were found on this machine.
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
-def ports(as_json: bool) -> None:
+@click.option(
+    "--virtual",
+    is_flag=True,
+    help="Show how virtual ports can be made here instead, and what each way takes.",
+)
+def ports(as_json: bool, virtual: bool) -> None:
     """List the serial ports of this machine.
 
     Each with what it is, who holds it, and the command that shares it under a name that survives
     unplugging.  No port is opened.
     """
+    if virtual:
+        click.echo(json.dumps(_ways(), indent=2) if as_json else _ladder(_ways()))
+        return
     found = found_ports()
     held = holders([port.path for port in found])
     if as_json:
@@ -48,17 +59,53 @@ def ports(as_json: bool) -> None:
         click.echo(NONE_FOUND)
 
 
+def _ways() -> list[dict[str, object]]:
+    """Return how virtual ports can be made, the best way first."""
+    auto = choose(Backend.AUTO, Adapter.PL2303).rung
+    return [
+        {
+            "backend": rung.backend.value,
+            "adapter": capabilities.variant,
+            "what": rung.what,
+            "obstacle": rung.obstacle(adapter),
+            "auto": rung is auto and adapter is Adapter.PL2303,
+            "abilities": [a.value for a in Ability if a in capabilities.abilities],
+        }
+        for rung in LADDER
+        for adapter, capabilities in rung.variants()
+    ]
+
+
+def _ladder(ways: list[dict[str, object]]) -> str:
+    lines = []
+    for way in ways:
+        adapter = f" --adapter {way['adapter']}" if way["adapter"] else ""
+        taken = ", which auto takes here" if way["auto"] else ""
+        lines.append(f"--backend {way['backend']}{adapter}: {way['what']}{taken}")
+        abilities = way["abilities"]
+        assert isinstance(abilities, list)
+        lines.append(f"    every program has: {', '.join(('data', *abilities))}")
+        if way["obstacle"]:
+            lines.append(f"    not here: {way['obstacle']}")
+    return "\n".join(lines)
+
+
 def _share(number: int, port: FoundPort) -> str | None:
     """Return the line to paste.
 
-    None for the console, which is in use by the machine itself, and where a virtual port lies over
-    the device.
+    None for the console, which is in use by the machine itself, for a virtual port, and where one
+    lies over the device.
     """
-    if port.console or port.hidden:
+    if port.console or port.hidden or _is_ours(port):
         return None
     name = shlex.quote(port.lasting_name)
     listen = f"127.0.0.1:{FIRST_LISTEN_PORT + number}"
     return f"portline share {name} --listen {listen} --protocol rfc2217"
+
+
+def _is_ours(port: FoundPort) -> bool:
+    """Tell whether it is a virtual port itself, made as a USB adapter."""
+    return port.usb is not None and port.usb.manufacturer == MAKER
 
 
 def _held(port: FoundPort, held: list[Holder]) -> str:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["REMAKES", "Change", "Changes", "changes"]
 
 REMAKES: Final = frozenset(
-    {"kind", "port", "virtual", "overlap", "exclusive", "strict_baudrate"},
+    {
+        *("kind", "port", "virtual", "backend", "adapter", "overlap"),
+        *("exclusive", "strict_baudrate"),
+    },
 )
 """Options that say what the local port is; with another one it is another port."""
 

@@ -18,6 +18,7 @@ from portline.line import (
     Parity,
     StopBits,
 )
+from portline.port.ladder import Adapter, Backend
 
 __all__ = ["DEFAULT_LISTEN", "ListenOptions", "PortOptions", "ProtocolOptions", "SerialOptions"]
 
@@ -52,6 +53,26 @@ class PortOptions(BaseModel):
             "The virtual port to make, instead of a real one",
         ),
     ] = None
+    backend: Annotated[
+        Backend,
+        Option(
+            Group.NETWORK,
+            Choice({item.value: item for item in Backend}),
+            "How the virtual port is made: usbip is a USB serial adapter in software, with "
+            "everything that a real one has (root, vhci_hcd); pty is a pseudo terminal; auto takes "
+            "the best that is possible without loading any module",
+            "who has loaded the modules means to use them",
+        ),
+    ] = Backend.AUTO
+    adapter: Annotated[
+        Adapter,
+        Option(
+            Group.NETWORK,
+            Choice({item.value: item for item in Adapter}),
+            "Which USB serial adapter a virtual port of the backend usbip passes for",
+            "it alone does every rate and every format",
+        ),
+    ] = Adapter.PL2303
     overlap: Annotated[
         bool,
         Option(

@@ -164,6 +164,12 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
                 "leave it out, or make a virtual port of that name (option virtual)",
             ),
         ),
+        "backend": (
+            _real("it is there already", "leave it out, or make a virtual port (option virtual)"),
+        ),
+        "adapter": (
+            _real("it is what it is", "leave it out, or make a virtual port (option virtual)"),
+        ),
         "strict_baudrate": (
             _real(
                 "the hardware keeps its baudrate itself",

@@ -18,6 +18,7 @@ from portline.config.places import Device, HostAddresses, ListenAddresses, Virtu
 from portline.config.values import Address, Protocol
 from portline.config.wording import nearest, quoted
 from portline.hub.policy import WhenFull
+from portline.port.ladder import Backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +39,7 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:4001"
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
+_BACKENDS: Final = Choice({item.value: item for item in Backend})
 _DELAYS: Final = Duration(0, 1e9)
 _WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
 _NO_TIME: Final = Duration(0, 0, "off")
@@ -111,6 +113,9 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
+    if "adapter" in table and _read(_BACKENDS, table.get("backend", Backend.AUTO)) is Backend.PTY:
+        text = "is about the backend usbip, and a pty passes for none; leave one of them out"
+        faults.append(Fault(("adapter",), text))
     if table.get("kind") == "client":
         faults += _client_contradictions(table)
     if table.get("kind") == "udp":

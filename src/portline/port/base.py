@@ -8,7 +8,8 @@ the port's own bounded queue.
 
 *Opening.*  :meth:`SerialPort.open` either leaves the port open with the configured settings in
 force, or raises a :class:`portline.errors.PortError` and leaves nothing behind.  It may be called
-again after :meth:`SerialPort.close` or after :meth:`PortOwner.port_lost`.  Settings as configured
+again after :meth:`SerialPort.close` or after :meth:`PortOwner.port_lost`.  A virtual port that the
+kernel makes is open at once, and found under its ``path`` a moment later.  Settings as configured
 must be granted; settings that were submitted since are put in force as far as the device does them.
 
 *From the line.*  Each chunk that was read goes to :meth:`PortOwner.port_data` within the loop
@@ -40,13 +41,15 @@ where they were due.  Until the next open, ``write`` discards and counts in ``di
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.errors import PortError
-    from portline.line import LineSettings, PortState, Report, Request
+    from portline.line import LineFault, LineSettings, PortState, Report, Request
     from portline.port.application import Application
 
 __all__ = [
@@ -54,7 +57,10 @@ __all__ = [
     "QUEUE_HIGH",
     "QUEUE_LOW",
     "READ_LIMIT",
+    "REAL",
     "REQUEST_COST",
+    "Ability",
+    "Capabilities",
     "PortOwner",
     "SerialPort",
     "unanswered",
@@ -78,6 +84,43 @@ DRAIN_LIMIT: Final = 1.0
 """Seconds without progress after which a request no longer waits for the data before it.
 
 A line held by XOFF or CTS would otherwise hold the answers for ever; ser2net gives up as well."""
+
+
+class Ability(Enum):
+    """What an application of a virtual port has beside data; the value is for people."""
+
+    BAUDRATE = "any baudrate"
+    FORMAT = "parity, 7 and 8 data bits, stop bits"
+    EVERY_FORMAT = "5 and 6 data bits"
+    FLOW_CONTROL = "flow control told"
+    LINES = "DTR, RTS, DSR, DCD, RI"
+    CTS = "CTS"
+    BREAK = "break"
+    FAULTS = "line faults"
+    DRAIN = "tcdrain"
+    TERMINAL = "line discipline"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the ports of a ``backend`` can do for every program, whoever has started it.
+
+    ``variant`` tells apart what a backend passes for, "" where it is always the same.  A real
+    port's backend is "".
+    """
+
+    backend: str = ""
+    abilities: frozenset[Ability] = frozenset()
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Write ``usbip (pl2303): any baudrate, ...``."""
+        kind = f"{self.backend} ({self.variant})" if self.variant else self.backend
+        return f"{kind}: {', '.join(a.value for a in Ability if a in self.abilities)}"
+
+
+REAL: Final = Capabilities()
+"""Those of a real port, of which nothing is emulated."""
 
 
 def unanswered(state: PortState) -> None:
@@ -124,6 +167,9 @@ class SerialPort(Protocol):
     discarded: int
     """Bytes that were written while the port was not open, or purged or lost with it."""
 
+    capabilities: Capabilities
+    """What is emulated; REAL for a real port."""
+
     @property
     def state(self) -> PortState:
         """What is in force; while the port is not open, what will be."""
@@ -169,6 +215,12 @@ class SerialPort(Protocol):
         """Put other configured settings in force, now as by ``submit`` and at each ``open``.
 
         Nothing changes on a virtual port: its settings are the application's.
+        """
+
+    def show_fault(self, fault: LineFault) -> None:
+        """Have the application's next character be one with a fault, after everything before it.
+
+        A break is a character itself.  Nothing happens without Ability.FAULTS or BREAK.
         """
 
     def pause_reading(self) -> None:

@@ -59,6 +59,9 @@ _MOUNT_ATTR: Final = struct.Struct("=QQQQ")
 """``struct mount_attr``: what to set, what to clear, propagation, user namespace."""
 
 _TERMINAL: Final = re.compile(r"/(\d+)(//deleted)?")
+_ADAPTER: Final = re.compile(r"/(tty(?:USB|ACM)\d+|portline/tty\d+)(//deleted)?")
+"""What backends show: a pseudo terminal; that of a USB adapter made in software, or a device of
+ours."""
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 _SELF: Final = Path("/proc/self")
@@ -85,9 +88,12 @@ class Mount:
 
     @property
     def terminal(self) -> str:
-        """The pseudo terminal that it shows, also one that is gone; "" for anything else."""
-        match = _TERMINAL.fullmatch(self.root)
-        return f"/dev/pts/{match[1]}" if match and self.kind == "devpts" else ""
+        """The terminal that it shows, also one that is gone; "" for anything else."""
+        if self.kind == "devpts" and (match := _TERMINAL.fullmatch(self.root)):
+            return f"/dev/pts/{match[1]}"
+        if self.kind == "devtmpfs" and (match := _ADAPTER.fullmatch(self.root)):
+            return f"/dev/{match[1]}"
+        return ""
 
     @property
     def ours(self) -> bool:

@@ -94,13 +94,17 @@ class Overlap:
                 f"has no folder to be in: {error.strerror}; take a path that begins with /",
             ) from error
 
-    def put(self, path: str, terminal: str) -> None:
-        """Let ``terminal`` lie over the device, or raise as the table says."""
+    def check(self, path: str) -> None:
+        """Raise as :meth:`put` would for what is there now; the terminal is still to come."""
         try:
             uncover(path)
         except OSError as error:
             raise self._failed(error) from error
         self._examine(path)
+
+    def put(self, path: str, terminal: str) -> None:
+        """Let ``terminal`` lie over the device, or raise as the table says."""
+        self.check(path)
         try:
             attach(terminal, path)
         except OSError as error:

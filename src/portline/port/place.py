@@ -10,7 +10,9 @@ under the name                              done
 ==========================================  ====================================================
 nothing                                     the link is made
 a link to a pseudo terminal that is gone,   left over from a crash: the link is replaced in one
-or that is another port of this process     step, so that no application finds nothing
+or that is another port of this process;    step, so that no application finds nothing
+a marked link to an adapter that is gone,
+or that is a true one now
 a link that is older than the terminal of   left over from a crash, and the number has been given
 a program that is no Portline               to another terminal since: the link is replaced
 a link to somebody's pseudo terminal        refused: it is another program's virtual port
@@ -24,6 +26,7 @@ that Portline made for it.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -35,10 +38,17 @@ from portline.port.holder import terminal_holder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FOLDER", "Place", "folder_for", "make_private"]
+__all__ = ["FOLDER", "MAKER", "Place", "folder_for", "make_private", "marked"]
 
 DEV: Final = Path("/dev")
 PTS: Final = "/dev/pts/"
+
+ADAPTER: Final = re.compile(r"/dev/(?:\./(tty(?:USB|ACM)\d+)|portline/tty\d+)")
+"""Where a link leads to the terminal of a USB adapter made in software, see :func:`marked`, or to a
+device of ours (:mod:`portline.port.cuse.name`)."""
+
+MAKER: Final = "Portline"
+"""How such an adapter calls its manufacturer."""
 FOLDER: Final = "portline"
 
 CLOCKS: Final = 1.0
@@ -82,6 +92,13 @@ class Place:
                 name, f"has no folder to be in: {error.strerror}; take a path that begins with /"
             ) from error
 
+    def check(self, path: str) -> None:
+        """Raise as :meth:`put` would for what is there now; the terminal is still to come."""
+        if os.path.lexists(path):
+            self._is_leftover(path, "")
+        elif not os.path.isdir(folder := os.path.dirname(path)):
+            raise self._no_folder(folder)
+
     def put(self, path: str, terminal: str) -> None:
         """Make the link.  Raises PortBusy, PortDenied or PortError as the table says."""
         try:
@@ -90,10 +107,7 @@ class Place:
         except FileExistsError:
             pass
         except FileNotFoundError as error:
-            folder = os.path.dirname(path)
-            raise PortError(
-                self._name, f"there is no folder {folder}; make it (mkdir {folder})"
-            ) from error
+            raise self._no_folder(os.path.dirname(path)) from error
         except OSError as error:
             raise self._denied(path, error) from error
         if self._is_leftover(path, terminal):
@@ -134,7 +148,12 @@ class Place:
                 f"{self._subject(path)}is another virtual port of this program; "
                 "choose another name",
             )
-        if owner is not None or (target.startswith(PTS) and not os.path.exists(path)):
+        adapter = ADAPTER.fullmatch(target)
+        if owner is not None:
+            return True
+        if (target.startswith(PTS) or adapter) and not os.path.exists(path):
+            return True
+        if adapter and adapter[1] and not _is_software(adapter[1]):
             return True
         if target.startswith(PTS) and _was_given_away(path, target):
             return True
@@ -149,7 +168,7 @@ class Place:
                 f"{subject}leads to {target}, which is not there; "
                 f"remove the link if nothing needs it (rm {path}), or choose another name",
             )
-        if not target.startswith(PTS):
+        if not (target.startswith(PTS) or ADAPTER.fullmatch(target)):
             return PortBusy(
                 self._name,
                 f"{subject}leads to {target}, which is no virtual port; choose another name",
@@ -182,6 +201,9 @@ class Place:
             os.replace(passing, path)
         except OSError as error:
             raise self._denied(path, error) from error
+
+    def _no_folder(self, folder: str) -> PortError:
+        return PortError(self._name, f"there is no folder {folder}; make it (mkdir {folder})")
 
     def _denied(self, path: str, error: OSError) -> PortDenied:
         return PortDenied(
@@ -225,6 +247,25 @@ def make_private(folder: Path, user: int) -> bool:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+
+
+def marked(node: str) -> str:
+    """Return another spelling of ``/dev/ttyUSB0``, which nobody would write.
+
+    The kernel gives the number of an adapter made in software to a true one as soon as it is free,
+    and people make links to those.  By the spelling ours can be told from theirs after a crash.
+    """
+    folder, _, name = node.rpartition("/")
+    return f"{folder}/./{name}"
+
+
+def _is_software(name: str, sys: Path = Path("/sys")) -> bool:
+    """Tell whether the USB adapter of a terminal is one that a Portline makes."""
+    device = (sys / "class/tty" / name / "device").resolve()
+    for folder in (device, *device.parents):
+        with suppress(OSError):
+            return (folder / "manufacturer").read_text().strip() == MAKER
+    return False
 
 
 def _target(path: str) -> str | None:

@@ -54,6 +54,7 @@ from portline.line import (
 )
 from portline.port.application import Application
 from portline.port.base import unanswered
+from portline.port.ladder import PTY
 from portline.port.lines_server import LinesServer
 from portline.port.master import TERMINALS
 from portline.port.overlap import Overlap
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from portline.line import Report
+    from portline.line import LineFault, Report
     from portline.port.base import PortOwner
     from portline.port.master import Master
     from portline.port.outlet import Done
@@ -104,6 +105,7 @@ class PtyPort:
         self.refused = 0
         self.discarded = 0
         self.drains = False
+        self.capabilities = PTY
         self._asked = PortState(self.application.settings)
         self._owner = owner
         self._loop = loop
@@ -197,6 +199,9 @@ class PtyPort:
         """Read again."""
         self._paused = False
         self._set_reading()
+
+    def show_fault(self, fault: LineFault) -> None:
+        """Do nothing: a pseudo terminal has no way to show it."""
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         """Do nothing: the lines cost nothing to watch, and there are no faults."""

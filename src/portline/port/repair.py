@@ -2,7 +2,8 @@
 
 The rule for ports over devices stands in :mod:`portline.port.overlap`.  Links are removed only from
 Portline's own folders and ``/dev``, and only where they lead to a pseudo terminal that is not there
-and belong to this user: a program that made such a link is gone, whichever it was.
+(or, marked, to an adapter made in software) and belong to this user: a program that made such a
+link is gone, whichever it was.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Repairs", "link_folders", "repair_links", "repair_overlaps"]
 
-_TERMINAL: Final = re.compile(r"/dev/pts/\d+")
+_TERMINAL: Final = re.compile(r"/dev/(pts/\d+|\./tty(USB|ACM)\d+)")
 
 
 @dataclass(frozen=True, slots=True)

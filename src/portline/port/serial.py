@@ -31,7 +31,7 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.port.base import unanswered
+from portline.port.base import REAL, unanswered
 from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
 from portline.port.reader import Reader
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from portline.line import LineFault
     from portline.port.base import PortOwner
 
 __all__ = ["BREAK_LIMIT", "PosixPort"]
@@ -79,6 +80,7 @@ class PosixPort:
         self.name = name
         self.path: str | None = None
         self.application = None
+        self.capabilities = REAL
         self.discarded = 0
         self.drains = True
         self._owner = owner
@@ -210,6 +212,9 @@ class PosixPort:
             self._paused = False
             if self._reader is not None:
                 self._reader.switch(True)
+
+    def show_fault(self, fault: LineFault) -> None:
+        """Do nothing: there is a device at the other end, and no application."""
 
     def watch(self, *, modem_lines: bool, faults: bool) -> None:
         """Report changes of the modem lines, and line faults, from now on; or no longer."""

@@ -32,7 +32,7 @@ from portline.line import (
     Told,
 )
 from portline.net import tcp
-from portline.port.base import QUEUE_HIGH
+from portline.port.base import QUEUE_HIGH, Ability
 from portline.service.asking import Asking
 from portline.service.departures import Departures
 from portline.service.draining import Draining
@@ -126,7 +126,8 @@ class Connection:
     def start(self) -> None:
         """Open the port and listen, each now or as soon as it is possible."""
         self._absent_since = self._loop.time()
-        self.news.unreadable_lines(self.config)
+        if Ability.LINES not in self._abilities:
+            self.news.unreadable_lines(self.config)
         self.tenancy.start()
         self.pace.update()
         if self.network_wanted:
@@ -221,6 +222,7 @@ class Connection:
             backlog=self.config.backlog_size,
             held=self.network.calls and self.config.is_virtual and protocol != "raw",
             retains=self.network.retains,
+            faults=Ability.BREAK in self._abilities,
             clock=self._loop.time,
         )
         self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
@@ -251,6 +253,11 @@ class Connection:
         """The settings of the line: the application's, or what is in force at the device."""
         application = self.port.application
         return self.port.state.settings if application is None else application.settings
+
+    @property
+    def _abilities(self) -> frozenset[Ability]:
+        """What the application of the virtual port can see."""
+        return self.port.capabilities.abilities
 
     @property
     def _occupied(self) -> bool:
@@ -427,6 +434,8 @@ class Connection:
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""
         self.asking.told(session, report)
+        if isinstance(report, LineFault):
+            self.port.show_fault(report)
         if isinstance(report, Told):
             self.draining.told(session, report)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from portline.config.changes import changes
 from portline.errors import PortAbsent
+from portline.port.base import Ability
 from portline.service.adoption import adopt
 from portline.service.connection import Connection
 from portline.service.retirement import POLL, Retirement
@@ -164,6 +165,9 @@ def _port(connection: Connection) -> PortStatus:
         waiting=port.queued,
         refused=port.refused,
         discarded=port.discarded,
+        backend=port.capabilities.backend,
+        adapter=port.capabilities.variant,
+        abilities=tuple(a.value for a in Ability if a in port.capabilities.abilities),
     )
 
 

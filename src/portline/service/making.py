@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
 import portline
 from portline.frame.rules import Packetizer
@@ -18,21 +19,21 @@ if TYPE_CHECKING:
 
 __all__ = ["make_packetizer", "make_permissions", "make_port", "make_wire"]
 
+LOG: Final = logging.getLogger("portline.port")
+
 
 def make_port(
     config: ConnectionConfig, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
 ) -> SerialPort:
     """Return the local port that a connection is about, not yet open."""
     if config.virtual is not None:
-        from portline.port.pty import PtyPort
+        from portline.port.ladder import Wish, choose
 
-        return PtyPort(
-            config.virtual,
-            owner=owner,
-            loop=loop,
-            overlap=config.overlap,
-            strict=config.strict_baudrate,
-        )
+        wish = Wish(config.virtual, config.adapter, config.overlap, config.strict_baudrate)
+        choice = choose(config.backend, config.adapter)
+        port = choice.rung.make(wish, owner, loop)
+        LOG.info("%s: backend %s (%s)", config.virtual, choice.rung.backend.value, choice.why)
+        return port
     from portline.port.serial import PosixPort
 
     assert config.port is not None

@@ -59,7 +59,10 @@ class News:
         troubled = self._trouble is not None
         self._trouble = None
         level = logging.WARNING if troubled else logging.INFO
-        self._log.log(level, "%s: is open with %s", port.path, port.state.settings)
+        if port.path is None:  # a port of the kernel's, which is being made
+            self._log.log(level, "%s: is open, and will be there in a moment", port.name)
+        else:
+            self._log.log(level, "%s: is open with %s", port.path, port.state.settings)
         lost, self._discarded = port.discarded - self._discarded, port.discarded
         if troubled and lost:
             self._log.warning("%d bytes for the port were discarded while it was away", lost)

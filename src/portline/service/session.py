@@ -59,7 +59,11 @@ Only the bit for RI's trailing edge is left out, which tells nothing that RI its
 would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
 
 NO_FAULT: Final = 0
-"""The line state mask: a virtual port has no way to show an application what went wrong there."""
+"""The line state mask for the virtual port that has no way to show an application what went wrong
+there, which most are."""
+
+EVERY_FAULT: Final = 0x1E
+"""The one for the others: overrun, parity, framing, break (RFC 2217 section 3)."""
 
 HOLD_LIMIT: Final = 3.0
 """Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
@@ -121,6 +125,7 @@ class Session:
     """A connected peer.  ``number`` is unique within its connection, counted from 1.
 
     What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
+    An access server is to tell ``faults`` of its line where somebody can see them.
 
     While it is ``held``, data waits in both directions: until the peer turns out to be an access
     server, has been asked for the settings that the data is for and has told something of its port,
@@ -139,6 +144,7 @@ class Session:
         backlog: int,
         held: bool = False,
         retains: bool = False,
+        faults: bool = False,
         clock: Callable[[], float],
     ) -> None:
         self.link = link
@@ -169,6 +175,7 @@ class Session:
         self._told = False
         self.outbox.suspended = held
         self._retains = retains
+        self._fault_mask = EVERY_FAULT if faults else NO_FAULT
         self.undelivered: bytes | None = None
         """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
         if retains:
@@ -287,7 +294,7 @@ class Session:
                     self._take(event)
             if not self._serves and wire.asking:
                 self._serves = True
-                self._say(wire.set_masks(EVERY_LINE, NO_FAULT, now))
+                self._say(wire.set_masks(EVERY_LINE, self._fault_mask, now))
                 self._owner.peer_serves(self)
         finally:
             words = self._collected

@@ -58,6 +58,9 @@ class PortStatus:
     ``in_use`` tells whether an application has a virtual port open, ``inputs`` what it is to read
     from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
     of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).
+
+    Of a virtual port: ``backend`` is how it is made, ``adapter`` what it passes for, and
+    ``abilities`` what its applications have beside data.
     """
 
     name: str
@@ -73,6 +76,9 @@ class PortStatus:
     waiting: int
     refused: int
     discarded: int
+    backend: str = ""
+    adapter: str = ""
+    abilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

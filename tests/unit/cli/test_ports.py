@@ -89,3 +89,32 @@ def test_a_device_under_a_virtual_port(
     entries = json.loads(run("--json"))
     assert [each["hidden"] for each in entries] == ["/dev/pts/1", "/dev/pts/2", "/dev/pts/3"]
     assert [each["stale"] for each in entries] == [False, False, True]
+
+
+def test_a_virtual_port_that_is_an_adapter_is_not_offered(machine: list[FoundPort]) -> None:
+    usb = Usb("1209", "0001", "plc", "00", "virtual port plc", "Portline")
+    machine[:] = [FoundPort("/dev/ttyUSB1", driver="pl2303", usb=usb)]
+    assert "Portline virtual port plc" in run()
+    assert "portline share" not in run()
+
+
+def test_how_virtual_ports_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = "the kernel's module vhci_hcd is not loaded; `sudo modprobe vhci_hcd`"
+    monkeypatch.setattr("portline.port.usbip.vhci.obstacle", lambda _chip: missing)
+    lines = run("--virtual").splitlines()
+    assert lines[0].startswith("--backend usbip --adapter pl2303: a USB serial adapter")
+    assert lines[1].startswith("    every program has: data, any baudrate, parity,")
+    assert lines[2] == f"    not here: {missing}"
+    assert lines[-2:] == [
+        "--backend pty: a pseudo terminal, which auto takes here",
+        "    every program has: data, any baudrate",
+    ]
+    ways = json.loads(run("--virtual", "--json"))
+    assert [(way["backend"], way["adapter"], way["auto"]) for way in ways] == [
+        ("usbip", "pl2303", False),
+        ("usbip", "ftdi", False),
+        ("usbip", "cdc-acm", False),
+        ("pty", "", True),
+    ]
+    monkeypatch.setattr("portline.port.usbip.vhci.obstacle", lambda _chip: "")
+    assert "which auto takes here" in run("--virtual").splitlines()[0]

@@ -79,6 +79,8 @@ def test_a_connection_may_get_the_name_of_one_that_is_removed() -> None:
         ({}, {"exclusive": False}),
         ({"virtual": "/dev/ttyV0"}, {"virtual": "/dev/ttyV0", "overlap": True}),
         ({"virtual": "ttyV0"}, {"virtual": "ttyV0", "strict_baudrate": True}),
+        ({"virtual": "ttyV0"}, {"virtual": "ttyV0", "backend": "usbip"}),
+        ({"virtual": "ttyV0"}, {"virtual": "ttyV0", "adapter": "ftdi"}),
     ],
 )
 def test_another_port_is_another_connection(

@@ -30,6 +30,7 @@ TABLE = {
     ),
     (True, False, True, False): "max-connections receive-from send-to",
     (False, False, True, True): (
+        "backend adapter "
         "overlap strict-baudrate listen-when-open connect-when-open cts-connected dsr-connected "
         "dcd-connected ri-connected cts-disconnected dsr-disconnected dcd-disconnected "
         "ri-disconnected"

@@ -27,6 +27,16 @@ def test_a_dead_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("root", "dead"), [("/ttyUSB0", False), ("/ttyACM12", False), ("/ttyUSB0//deleted", True)]
+)
+def test_the_terminal_of_an_adapter_made_in_software(root: str, dead: bool) -> None:
+    line = OURS.replace("/5 ", f"{root} ").replace("- devpts devpts", "- devtmpfs udev")
+    mount = Mount.parse(line)
+    assert mount.terminal == "/dev/" + root[1:].partition("/")[0]
+    assert (mount.ours, mount.dead) == (True, dead)
+
+
+@pytest.mark.parametrize(
     ("before", "after", "terminal"),
     [
         (",nosymfollow", "", "/dev/pts/5"),

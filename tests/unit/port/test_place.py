@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from portline.errors import PortBusy, PortDenied, PortError
-from portline.port.place import Place, folder_for
+from portline.port.place import Place, _is_software, folder_for, marked
 
 GONE = "/dev/pts/999999"
 ALIVE = "/dev/pts/ptmx"
@@ -69,10 +69,12 @@ def test_a_link_that_is_no_longer_ours_stays(tmp_path: Path) -> None:
     ("target", "terminals"),
     [
         (GONE, {}),
+        ("/dev/./ttyUSB77", {}),
+        ("/dev/./null", {"/dev/./null": "/another/port"}),
         (ALIVE, {ALIVE: "/another/port"}),
         ("/dev/pts/1", {}),
     ],
-    ids=["gone", "number-given-out-again", "by-chance-right"],
+    ids=["gone", "adapter-gone", "adapter-of-another", "number-given-out-again", "by-chance-right"],
 )
 def test_a_leftover_of_a_crash_is_replaced(
     tmp_path: Path, target: str, terminals: dict[str, str]
@@ -226,3 +228,18 @@ def test_somebody_elses_folder_is_not_used(tmp_path: Path) -> None:
 def test_no_folder_given_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portline.port.place.folder_for", lambda name: tmp_path)
     assert Place("x", {}, None).path() == f"{tmp_path}/x"
+
+
+def test_an_adapter_is_known_by_its_maker(tmp_path: Path) -> None:
+    for name, maker in (("ttyUSB0", "Portline"), ("ttyUSB1", "Prolific")):
+        device = tmp_path / f"devices/usb1/{name}"
+        port = device / f"1-1:1.0/{name}"
+        port.mkdir(parents=True)
+        (device / "manufacturer").write_text(f"{maker}\n")
+        entry = tmp_path / "class/tty" / name
+        entry.mkdir(parents=True)
+        (entry / "device").symlink_to(port)
+    assert marked("/dev/ttyUSB0") == "/dev/./ttyUSB0"
+    assert _is_software("ttyUSB0", tmp_path)
+    assert not _is_software("ttyUSB1", tmp_path)
+    assert not _is_software("ttyUSB2", tmp_path)

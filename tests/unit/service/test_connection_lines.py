@@ -105,6 +105,18 @@ def test_an_access_server_and_an_application_see_each_other(run: Run, stage: Pla
     run(scenario())
 
 
+def test_an_application_is_shown_the_faults_of_the_line(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with virtual(stage) as meter:
+            peer = await server(meter)
+            meter.happened()
+            peer.send(b"\xff\xfa\x2c\x6a\x14\xff\xf0")  # NOTIFY-LINESTATE: parity, break
+            fault = LineFault(parity=True, break_received=True)
+            await until(lambda: fault in meter.port.happened)
+
+    run(scenario())
+
+
 def test_settings_come_before_lines(run: Run, stage: Play) -> None:
     """So a device that acts when DTR rises finds the line as it is to be."""
 

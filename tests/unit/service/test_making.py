@@ -7,7 +7,7 @@ import pytest
 
 import portline
 from portline.config.models import ServerConnection
-from portline.errors import PortAbsent
+from portline.errors import PortAbsent, PortError
 from portline.line import Item, LineSettings, Parity, Query, Told
 from portline.port.pty import PtyPort
 from portline.port.serial import PosixPort
@@ -59,6 +59,24 @@ def test_a_virtual_port_over_a_device_is_made(run: Run, tmp_path: Path) -> None:
         with pytest.raises(PortAbsent, match="no device to lie over"):
             port.open()
         assert not path.exists()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("adapter", ["pl2303", "ftdi", "cdc-acm"])
+def test_a_usb_port_says_what_is_missing_when_it_opens(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
+) -> None:
+    monkeypatch.setattr("portline.port.usbip.vhci.obstacle", lambda *_: "nothing to plug into")
+
+    async def scenario() -> None:
+        path = tmp_path / "ttyV0"
+        config = configured(virtual=str(path), backend="usbip", adapter=adapter)
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        assert (port.capabilities.backend, port.capabilities.variant) == ("usbip", adapter)
+        with pytest.raises(PortError, match="ttyV0: nothing to plug into"):
+            port.open()
+        assert list(tmp_path.iterdir()) == []
 
     run(scenario())
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import pytest
+
 from portline.hub.outbox import CHUNK_COST, WORDS_HIGH
 from portline.line import (
     Event,
@@ -112,7 +114,11 @@ class Owner:
 
 
 def make(
-    wire: Wire | None = None, room: int = 1 << 30, backlog: int = 1 << 20, held: bool = False
+    wire: Wire | None = None,
+    room: int = 1 << 30,
+    backlog: int = 1 << 20,
+    held: bool = False,
+    faults: bool = False,
 ) -> tuple[Session, MemoryLink, Owner]:
     owner, link = Owner(), MemoryLink(room)
     session = Session(
@@ -123,6 +129,7 @@ def make(
         protocol="raw" if wire is None else "words",
         backlog=backlog,
         held=held,
+        faults=faults,
         clock=lambda: 5.0,
     )
     session.start()
@@ -376,6 +383,15 @@ def test_an_access_server_is_never_told_a_mask_that_has_to_be_doubled() -> None:
     assert owner.log == ["serves"]
     assert b"\xff\xfa\x2c\x0b\xfb\xff\xf0" in link.sent_bytes
     assert b"\xff\xff" not in link.sent_bytes
+
+
+@pytest.mark.parametrize(("faults", "mask"), [(False, 0), (True, 0x1E)])
+def test_an_access_server_is_to_tell_the_faults_that_somebody_can_see(
+    faults: bool, mask: int
+) -> None:
+    session, link, _ = make(Rfc2217Wire(serves=False, asks=True), faults=faults)
+    session.link_data(b"\xff\xfd\x2c")
+    assert b"\xff\xfa\x2c\x0a%c\xff\xf0" % mask in link.sent_bytes
 
 
 REFUSAL = b"portline: meter is in use\r\n"

@@ -66,10 +66,14 @@ class Kernel:
             os.chmod(node, mode & 0o707)
 
 
-def obstacle(path: str = CUSE) -> str:
-    """Return why no device can be made here, with the remedy; "" when it can."""
-    if not os.path.exists(path):
-        return f"{path} is not there; {_remedy(errno.ENOENT)}"
+def obstacle(path: str = CUSE, loaded: str = "/sys/class/cuse") -> str:
+    """Return why no device can be made here, with the remedy; "" when it can.
+
+    Opening ``path`` loads the module, so that it is there does not mean that it is wanted.
+    """
+    if not os.path.exists(path) or not os.path.isdir(loaded):
+        what = path if not os.path.exists(path) else "the module cuse"
+        return f"{what} is not there; {_remedy(errno.ENOENT)}"
     if not os.access(path, os.R_OK | os.W_OK):
         return f"this user may not use {path}; {_remedy(errno.EACCES)}"
     return ""

@@ -24,7 +24,7 @@ from portline.errors import PortBusy, PortError
 from portline.port.cuse.channel import Channel
 from portline.port.master import TERMINALS
 from portline.port.overlap import Overlap
-from portline.port.place import PTS, Place
+from portline.port.place import Place
 
 if TYPE_CHECKING:
     from portline.port.cuse.channel import Kernel
@@ -122,20 +122,9 @@ class DeviceName(Place):
         raise PortError(self._name, f"there are {UNNAMED_MAX} devices in /dev/portline already")
 
     def _make_room(self, path: str) -> None:
-        """Raise PortBusy when something is there; a pseudo terminal's old link is not."""
-        try:
-            target = os.readlink(path)
-        except FileNotFoundError:
-            return
-        except OSError:
-            target = ""
-        if target.startswith(PTS) and not os.path.exists(path):
-            with suppress(OSError):
+        """Raise PortBusy when something is there; the old link of another kind of port is not."""
+        if os.path.lexists(path) and self._is_leftover(path, ""):
+            try:
                 os.unlink(path)
-                return
-        what = f"leads to {target}" if target else "is a real file or device"
-        raise PortBusy(
-            self._name,
-            f"{self._subject(path)}{what}; choose another name, "
-            "or lie over a device with overlap = true (--overlap)",
-        )
+            except OSError as error:
+                raise self._denied(path, error) from error

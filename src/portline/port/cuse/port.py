@@ -32,6 +32,7 @@ from portline.port.cuse.channel import Kernel
 from portline.port.cuse.discipline import Discipline
 from portline.port.cuse.front import Front
 from portline.port.cuse.name import DeviceName
+from portline.port.ladder import CUSE
 from portline.port.pty import PtyPort
 from portline.port.termios2 import HUPCL, decode, encode, read_attributes
 
@@ -75,6 +76,7 @@ class CusePort(PtyPort):
         super().__init__(
             name, settings, owner=owner, loop=loop, mode=0o600, group=None, strict=strict
         )
+        self.capabilities = CUSE
         self._device = DeviceName(
             name,
             kernel or Kernel(),
