@@ -88,7 +88,7 @@ class ModelKernel(Kernel):
         try:
             self.socket.send(header + body)
         except OSError:
-            self.unplug()
+            self.receive()  # what was answered before the end
         return self._unique
 
     def receive(self) -> None:
