@@ -65,6 +65,9 @@ class ModelKernel(Kernel):
         self.loop.add_reader(self.socket.fileno(), self.receive)
         return node == self.dev / self.name
 
+    def number(self, node: Path) -> int:
+        return -1
+
     def give_away(self, node: Path, mode: int, group: str | None) -> None:
         self.given = (node, mode, group)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortBusy, PortDenied, PortError
 from portline.port.cuse.wire import BUFFER_SIZE, Init, made, parse
+from portline.port.node import ANSWERED_HERE
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,6 +55,10 @@ class Kernel:
         with suppress(OSError):
             return stat.S_ISCHR(os.lstat(node).st_mode)
         return False
+
+    def number(self, node: Path) -> int:
+        """Return the number of a device that is there."""
+        return os.stat(node).st_rdev
 
     def give_away(self, node: Path, mode: int, group: str | None) -> None:
         """Let a group use a device; without one it is for root, and for all where ``mode`` says."""
@@ -111,6 +116,8 @@ class Channel:
             self._make(name)
             self._require_node(kernel)
             kernel.give_away(self.node, mode, group)
+            self._number = kernel.number(self.node)
+            ANSWERED_HERE.add(self._number)
         except BaseException:
             os.close(self._fd)
             raise
@@ -140,6 +147,7 @@ class Channel:
         """Remove the device; safe twice."""
         if self._fd >= 0:
             self._stop()
+            ANSWERED_HERE.discard(self._number)
             os.close(self._fd)
             self._fd = -1
 
