@@ -118,7 +118,8 @@ class _Serving:
         self.lost.append(str(error))
 
 
-def _run(pipe: Connection, options: dict[str, Any]) -> None:
+def _run(pipe: Connection, test: Connection, options: dict[str, Any]) -> None:
+    test.close()
     loop = asyncio.new_event_loop()
     serving = _Serving(pipe, loop, **options)
     loop.add_reader(pipe.fileno(), serving.serve)
@@ -138,7 +139,7 @@ class CuseDouble:
         self._pipe, theirs = multiprocessing.Pipe()
         options |= {"name": name, "holds": holds, "echo": echo}
         context = multiprocessing.get_context("fork")
-        self.process = context.Process(target=_run, args=(theirs, options), daemon=True)
+        self.process = context.Process(target=_run, args=(theirs, self._pipe, options), daemon=True)
         self.process.start()
         theirs.close()
         self.path = ""

@@ -595,7 +595,8 @@ class End:
     def __getattr__(self, name): return lambda *a: None
 async def main():
     ends = [End(), End()]
-    ports = [CusePort(n, owner=e, loop=asyncio.get_running_loop()) for n, e in zip(sys.argv[1:], ends)]
+    loop = asyncio.get_running_loop()
+    ports = [CusePort(n, owner=e, loop=loop) for n, e in zip(sys.argv[1:], ends)]
     ends[0].other, ends[1].other = ports[1], ports[0]
     for port in ports: port.open()
     print("ready", flush=True)
