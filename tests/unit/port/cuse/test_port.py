@@ -73,8 +73,7 @@ def check(run: Run, tmp_path: Path) -> Check:
     return check_it
 
 
-async def settings(
-    caller: Caller,
+def packed(
     *,
     cflag: int = 0o2277 | CLOCAL | 0x1000,
     iflag: int = 0,
@@ -83,12 +82,16 @@ async def settings(
     vmin: int = 1,
     vtime: int = 0,
     rate: int = 9600,
-    request: int = TCSETS2,
-) -> None:
+) -> bytes:
+    """Return a struct termios2."""
     cc = bytearray(19)
     cc[5], cc[6], cc[8], cc[9], cc[2], cc[4] = vtime, vmin, 17, 19, 127, 4
-    raw = struct.pack("=4IB19s2I", iflag, oflag, cflag, lflag, 0, bytes(cc), rate, rate)
-    assert not (await caller.ioctl(request, 1, raw)).error
+    return struct.pack("=4IB19s2I", iflag, oflag, cflag, lflag, 0, bytes(cc), rate, rate)
+
+
+async def settings(caller: Caller, **fields: int) -> None:
+    """Put settings in force."""
+    assert not (await caller.ioctl(TCSETS2, 1, packed(**fields))).error
 
 
 async def word(caller: Caller, request: int) -> int:
@@ -140,11 +143,11 @@ def test_what_was_written_comes_before_the_settings_after_it(check: Check) -> No
         bench.owner.port_data = lambda data: seen.append(data)  # type: ignore[method-assign]  # one test's owner
         bench.owner.port_report = lambda report: seen.append(type(report).__name__)  # type: ignore[method-assign]
         await caller.write(b"before")
-        draining = asyncio.create_task(settings(caller, rate=300, request=TCSETSW2))
+        _, setting = caller.controlling(TCSETSW2, 1, packed(rate=300))
         await until(lambda: bench.owner.draining)
         assert seen == [b"before"]
         bench.owner.draining.pop()()
-        await draining
+        assert not (await setting).error
         assert seen == [b"before", "LineChange"]
 
     check(scenario)
@@ -477,14 +480,14 @@ def test_opening_waits_for_the_carrier_and_its_loss_hangs_up(check: Check) -> No
         setter = await bench.caller(NONBLOCK)
         await settings(setter, cflag=0x1000 | 0x30)
         waits, gives_up = Caller(bench.kernel), Caller(bench.kernel)
-        opening = asyncio.create_task(waits.open())
+        _, opening = waits.start(14, struct.pack("=II", 0, 0))
         number, other = gives_up.start(14, struct.pack("=II", 0, 0))
         await turns()
         assert not opening.done()
         gives_up.interrupt(number)
         assert (await other).error == errno.EINTR
         bench.port.submit(SetInputs(ModemLines(dcd=True)))
-        assert not (await opening).error
+        waits.handle = struct.unpack_from("=Q", (await opening).body)[0]
         _, reading = waits.reading(10)
         _, waiting = waits.controlling(TIOCMIWAIT, 0x100)
         await turns()
