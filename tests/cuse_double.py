@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from portline.line import BreakChange, LineFault, ModemLines, Report, SetInputs
+from portline.line import BreakChange, LineChange, LineFault, ModemLines, Report, SetInputs
 from portline.port.cuse.port import CusePort
 from tests.waiting import LIMIT
 
@@ -67,6 +67,7 @@ class _Serving:
             "settings": application.settings,
             "outputs": (application.outputs.dsr, application.outputs.cts),
             "breaks": [report.on for report in self.reports if isinstance(report, BreakChange)],
+            "seen": [each.settings for each in self.reports if isinstance(each, LineChange)],
             "received": bytes(self.received),
             "used": self.used,
             "lost": self.lost,
