@@ -29,7 +29,7 @@ PROJECT: Final = Path(__file__).resolve().parents[1]
 MARK: Final = "mark.lab"
 """What a file with tests for the lab contains; the others are not even read there."""
 
-TEST_LIMIT: Final = 180
+TEST_LIMIT: Final = 400
 """Seconds for one test: the emulated processor is ten to twenty times slower than the real one."""
 
 

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.line import LineSettings
 
-__all__ = ["CuseDouble"]
+__all__ = ["CuseDouble", "Refused"]
+
+
+class Refused(Exception):
+    """What went wrong in the other process."""
 
 
 class _Serving:
@@ -52,7 +56,7 @@ class _Serving:
         try:
             self.pipe.send(getattr(self, f"do_{words[0]}")(*words[1:]))
         except Exception as error:
-            self.pipe.send(error)
+            self.pipe.send(Refused(f"{type(error).__name__}: {error}"))
 
     def do_open(self) -> str | None:
         self.port.open()
@@ -175,7 +179,7 @@ class CuseDouble:
         self._pipe.send(words)
         assert self._pipe.poll(LIMIT), f"no answer to {words[0]}"
         answer = self._pipe.recv()
-        if isinstance(answer, Exception):
+        if isinstance(answer, Refused):
             raise answer
         return answer
 

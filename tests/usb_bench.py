@@ -142,6 +142,7 @@ class UsbBench:
     can_be_lost = True
     adapter = "pl2303"
     strict = False
+    much = 600_000
 
     def __init__(self, folder: Path) -> None:
         self.owner = VirtualRecorder()

@@ -61,6 +61,7 @@ class KernelBench:
     can_be_lost = True
     adapter = "pl2303"
     strict = False
+    much = 40_000
     settings = SETTINGS
 
     def __init__(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 IN_LAB = "PORTLINE_LAB" in os.environ
 """Whether this is the lab's machine (`make lab`), with the kernel that some tests need."""
 
-SLOWNESS = 8.0 if IN_LAB else 1.0
+SLOWNESS = 16.0 if IN_LAB else 1.0
 """What to multiply bounds by: how much slower than others this machine may be."""
 
 LIMIT = 10.0 * SLOWNESS

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.interop.device import PATIENCE
-from tests.waiting import SLOWNESS
+from tests.waiting import IN_LAB, SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,9 @@ __all__ = ["END_LIMIT", "SUT", "Server", "Service", "free_port", "listening", "r
 SUT = os.environ.get("PORTLINE_SUT", "portline")
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+DEVELOPER = () if IN_LAB else ("-X", "dev")
+"""Python's developer mode finds leaks, and doubles what a start costs in the lab."""
 
 END_LIMIT = 2.0 * SLOWNESS
 """Seconds within which the server has to be gone after SIGTERM or SIGINT."""
@@ -105,7 +108,7 @@ class Server:
         self.port = free_port() if port is None else port
         self.log = log
         if words:  # another command of Portline than ``share``
-            command = [sys.executable, "-X", "dev", "-m", "portline", *words]
+            command = [sys.executable, *DEVELOPER, "-m", "portline", *words]
         else:
             command = _COMMANDS[SUT](str(device), protocol, self.port, options, log, developer_mode)
         self._launch([*prefix, *command], wait=wait)
@@ -192,7 +195,7 @@ class Service(Server):
         self.log = log
         self.file = file
         file.write_text(config, "utf-8")
-        portline = [sys.executable, "-X", "dev", "-m", "portline", "serve", str(file)]
+        portline = [sys.executable, *DEVELOPER, "-m", "portline", "serve", str(file)]
         self._launch([*portline, *options], wait=True)
 
     def reload(self, config: str, says: str) -> None:
@@ -215,7 +218,7 @@ def _environment() -> dict[str, str]:
 def run_portline(*words: str) -> tuple[int, str]:
     """Run the command line until it ends; return its exit code and all that it wrote."""
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "portline", *words],
+        [sys.executable, *DEVELOPER, "-m", "portline", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -229,7 +232,7 @@ def run_portline(*words: str) -> tuple[int, str]:
 def _portline(
     device: str, protocol: str, port: int, options: Sequence[str], _log: Path, developer_mode: bool
 ) -> list[str]:
-    mode = ["-X", "dev"] if developer_mode else []
+    mode = DEVELOPER if developer_mode else ()
     serial = [] if "--baudrate" in options or "--virtual" in options else ["--baudrate", "9600"]
     command = [sys.executable, *mode, "-m", "portline", "share"]
     if device:

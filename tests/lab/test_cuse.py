@@ -26,9 +26,13 @@ pytestmark = pytest.mark.lab
 
 serial = pytest.importorskip("serial", reason="pyserial is not installed")
 
-from portline.errors import PortBusy  # noqa: E402  # where pyserial is missing nothing else counts
-from portline.line import FlowControl, LineSettings, Parity, StopBits  # noqa: E402
-from tests.cuse_double import CuseDouble  # noqa: E402
+from portline.line import (  # noqa: E402  # where pyserial is missing nothing else counts
+    FlowControl,
+    LineSettings,
+    Parity,
+    StopBits,
+)
+from tests.cuse_double import CuseDouble, Refused  # noqa: E402
 from tests.waiting import LIMIT  # noqa: E402
 
 NAME = "/dev/ttyFAR0"
@@ -525,7 +529,7 @@ def test_any_name_in_dev(name: str) -> None:
 
 def test_a_name_that_is_taken_is_refused(double: CuseDouble) -> None:
     for name in (NAME, "/dev/ttyS3", "/dev/null"):
-        with pytest.raises(PortBusy), CuseDouble(name):
+        with pytest.raises(Refused, match="PortBusy"), CuseDouble(name):
             pass
     with opened() as port:  # the first one is unharmed
         port.write(b"x")

@@ -28,6 +28,7 @@ from portline.line import (  # noqa: E402  # where pyserial is missing nothing e
     Parity,
     StopBits,
 )
+from portline.port.repair import repair_overlaps  # noqa: E402
 from tests.usb_double import UsbDouble  # noqa: E402
 from tests.waiting import LIMIT  # noqa: E402
 
@@ -310,7 +311,9 @@ class Owner:
     def __getattr__(self, name):
         return lambda *a: a[0]() if name == "port_drain" else None
 async def main():
-    port = UsbipPort(sys.argv[1], owner=Owner(), loop=asyncio.get_running_loop())
+    port = UsbipPort(
+        sys.argv[1], owner=Owner(), loop=asyncio.get_running_loop(), overlap="overlap" in sys.argv
+    )
     port.open()
     while port.path is None:
         await asyncio.sleep(0.01)
@@ -343,6 +346,28 @@ def test_a_killed_server_leaves_nothing_that_hangs() -> None:
         assert os.path.lexists(NAME)  # left over, and taken over by the next round
     with UsbDouble(NAME) as double:
         assert os.path.realpath(NAME) == double.node
+
+
+def test_a_device_is_given_back_after_a_kill() -> None:
+    target = "/dev/ttyS3"
+    before = os.stat(target).st_rdev
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, target, "overlap"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        node = server.stdout.readline().strip()
+        assert os.stat(target).st_rdev == os.stat(node).st_rdev != before
+    finally:
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        server.stdout.close()
+    deadline = time.monotonic() + LIMIT
+    while os.path.exists(node):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert repair_overlaps().done == (target,)
+    assert os.stat(target).st_rdev == before
 
 
 def test_another_process_goes_on_unnoticed() -> None:

@@ -22,7 +22,7 @@ from tests.ports import FLAGS, PATIENCE, SETTINGS, FarEnd, Recorder
 if TYPE_CHECKING:
     from portline.port.base import SerialPort
 
-__all__ = ["Monitor", "UartBench", "channel", "clean", "modem_bits", "set_modem_bits"]
+__all__ = ["Monitor", "UartBench", "channel", "clean_wire", "modem_bits", "set_modem_bits"]
 
 TIOCMGET, TIOCMSET = 0x5415, 0x5418
 
@@ -66,6 +66,14 @@ def raw(path: str) -> int:
     write_attributes(fd, encode(SETTINGS, read_attributes(fd)))
     set_modem_bits(fd, 0x006)
     return fd
+
+
+def clean_wire(*paths: str) -> None:
+    """Do the same for two ports that are wired to each other; both are raw afterwards."""
+    fds = [raw(path) for path in paths]
+    clean(*fds)
+    for fd in fds:
+        os.close(fd)
 
 
 class UartBench:

@@ -1,4 +1,4 @@
-"""Whatever applications call, in any order: every call that a CUSE port has taken is answered, once.
+"""Whatever applications call, in any order: every call that a CUSE port took is answered, once.
 
 Signals, closes, hang-ups, other settings, a port that pauses, drains that come late, and the end
 of the port come in between.  The kernel is played by the test, the line discipline is the true one.

@@ -161,14 +161,15 @@ class SerialPort(Protocol):
     name: str
     """What the user calls it: a path, or the name of a virtual port."""
 
-    path: str | None
-    """Where applications find it now; None while it is not there."""
-
     discarded: int
     """Bytes that were written while the port was not open, or purged or lost with it."""
 
     capabilities: Capabilities
     """What is emulated; REAL for a real port."""
+
+    @property
+    def path(self) -> str | None:
+        """Where applications find it now; None while it is not there."""
 
     @property
     def state(self) -> PortState:

@@ -55,6 +55,18 @@ def test_a_port_is_needed_and_one_is_enough() -> None:
     assert "exclude each other" in texts(contradictions({"port": "/dev/x", "virtual": "x"}))
 
 
+@pytest.mark.parametrize("backend", ["auto", "usbip", "PTY", None, "nonsense"])
+def test_an_adapter_goes_with_usb_ports(backend: str | None) -> None:
+    table = {"virtual": "x", "adapter": "ftdi"} | ({} if backend is None else {"backend": backend})
+    said = texts(contradictions(table))
+    assert ("a pty passes for none" in said) is (backend == "PTY")
+
+
+@pytest.mark.parametrize("option", ["backend", "adapter"])
+def test_a_real_port_is_not_made(option: str) -> None:
+    assert "does not apply to a real port" in texts(contradictions({"port": "/dev/x", option: 1}))
+
+
 @pytest.mark.parametrize(
     ("table", "refused"),
     [

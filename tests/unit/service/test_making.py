@@ -40,7 +40,7 @@ def test_a_device_becomes_a_real_port_with_its_settings(run: Run, tmp_path: Path
 def test_a_virtual_port_is_made(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "ttyV0"
-        config = configured(virtual=str(path))
+        config = configured(virtual=str(path), backend="pty")
         port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
         assert isinstance(port, PtyPort)
         assert not path.exists()
@@ -54,7 +54,7 @@ def test_a_virtual_port_is_made(run: Run, tmp_path: Path) -> None:
 def test_a_virtual_port_over_a_device_is_made(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "ttyS1"
-        config = configured(virtual=str(path), overlap=True)
+        config = configured(virtual=str(path), backend="pty", overlap=True)
         port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
         with pytest.raises(PortAbsent, match="no device to lie over"):
             port.open()

@@ -2,7 +2,8 @@
 
 Its driver asks whether the transmitter is empty, keeps the counters of TIOCGICOUNT and marks
 faults.  It does 7 and 8 data bits, and rates only as divisors of 3 MHz in eighths: what was asked
-for is not told, and is found again (:func:`rate_of`).
+for is not told, and is found again (:func:`rate_of`).  When it is closed, its driver switches flow
+control off.
 
 The first two bytes of every packet into the host are the lines and the line state.  Source:
 drivers/usb/serial/ftdi_sio.c and ftdi_sio.h; a device version of 4.00 is a BM, which has no EEPROM
@@ -133,7 +134,8 @@ class Ftdi(Chip):
                 return None, []
 
     def _format(self, value: int) -> Answer:
-        bits, parity, stop = value & 0xF, value >> 8 & 7, value >> 11 & 3
+        # For 5 bits the driver writes none, which the chips take for 8 ("CS5 quirk").
+        bits, parity, stop = value & 0xF or 8, value >> 8 & 7, value >> 11 & 3
         if bits not in (7, 8) or parity >= len(PARITIES) or stop >= len(STOPS):
             return None, []
         did = self._set(

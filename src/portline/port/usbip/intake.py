@@ -108,6 +108,7 @@ class Intake:
             self._throttle.begin(monotonic())
         self._waiting.append((number, data))
         self.empty = False
+        self._end_held()
 
     def cancel(self, number: int) -> None:
         """Forget a transfer, which the kernel has ended."""
@@ -191,11 +192,16 @@ class Intake:
         return limit - room
 
     def _hold(self, number: int) -> None:
-        """Have a transfer represent all before it."""
-        before, self._held = self._held, None if self._asked else number
-        if before is not None:
-            self._owner.complete(before)
-        if self._asked:
+        """Hold the last transfer; one with another behind it is over."""
+        self._end_held()
+        if self._asked or self._waiting:
+            self._owner.complete(number)
+        else:
+            self._held = number
+
+    def _end_held(self) -> None:
+        if self._held is not None:
+            number, self._held = self._held, None
             self._owner.complete(number)
 
     def _drain(self) -> None:
@@ -215,9 +221,7 @@ class Intake:
         if self._waiting:
             return  # the next one to be passed on brings the next drain
         self.empty = True
-        if self._held is not None:
-            number, self._held = self._held, None
-            self._owner.complete(number)
+        self._end_held()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

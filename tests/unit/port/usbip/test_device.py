@@ -198,7 +198,7 @@ def test_impossible_settings_are_refused(adapter: str) -> None:
     bench = Bench(adapter)
     bench.open()
     if adapter == "ftdi":
-        odd = [bench.host.request(0x40, 4, value, 0) for value in (0, 9, 8 | 7 << 8, 8 | 3 << 11)]
+        odd = [bench.host.request(0x40, 4, value, 0) for value in (5, 9, 8 | 7 << 8, 8 | 3 << 11)]
     else:
         odd = [
             bench.host.request(0x21, 0x20, 0, 0, data)
@@ -207,6 +207,16 @@ def test_impossible_settings_are_refused(adapter: str) -> None:
     bench.settle()
     assert {bench.host.results[number].status for number in odd} == {-32}
     assert bench.take() == []
+
+
+def test_ftdi_takes_5_bits_for_8_as_the_chip_does() -> None:
+    bench = Bench("ftdi")
+    bench.open()
+    bench.host.request(0x40, 4, 7, 0)
+    bench.host.request(0x40, 4, 0, 0)
+    bench.settle()
+    bits = [each.settings.data_bits for each in bench.take() if isinstance(each, LineChange)]
+    assert bits == [7, 8]
 
 
 # --- data -----------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The lab itself, without its machine."""
