@@ -63,7 +63,6 @@ LAB_BENCHES = {
     "kernel-ftdi": KernelFtdiBench,
     "kernel-cdc-acm": KernelAcmBench,
     "kernel-cuse": KernelCuseBench,
-    "uart": UartBench,
 }
 
 
