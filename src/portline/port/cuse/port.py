@@ -238,6 +238,12 @@ class CusePort(PtyPort):
         self._lines.close()  # `portline run` has nothing to add to a device
         return pair
 
+    def _used(self) -> None:
+        super()._used()
+        if self._poll is not None:  # every change of the settings passes by here
+            self._poll.close()
+            self._poll = None
+
     def _take_settings(self, master: Master) -> None:
         self.application.set(master.settings())
 
