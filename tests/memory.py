@@ -20,6 +20,7 @@ from portline.line import (
 from portline.net.stream import LinkOwner
 from portline.port.application import Application
 from portline.port.base import REAL, REQUEST_COST, PortOwner, unanswered
+from portline.port.hardware import Hardware
 from portline.port.ladder import PTY
 
 
@@ -35,8 +36,11 @@ class MemoryPort:
         self.owner = owner
         self.state = state or PortState()
         self.application = Application(self.state.settings, owner.port_report) if virtual else None
+        self.has_lines = True
+        self.hardware: Hardware | None = None
         self.capabilities = PTY if virtual else REAL
         self.refused = 0
+        self.trouble: PortError | None = None
         self.discarded = 0
         self.queued = 0
         self.written = b""
@@ -132,6 +136,17 @@ class MemoryLink:
         self.paused = False
         self.ended: str | None = None
         self.owner: LinkOwner | None = None
+        self.doubtful = False
+
+    def retain(self, *, doubtful: bool = False) -> None:
+        self.doubtful = doubtful
+
+    def trust(self) -> None:
+        self.doubtful = False
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        got = self.sent_bytes if self.doubtful else b""
+        return got + self.rest, len(got)
 
     @property
     def unsent(self) -> int:

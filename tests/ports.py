@@ -147,6 +147,9 @@ class DeviceBench:
     much = 600_000
     """Bytes that count as much, as fast as its line is."""
 
+    often = 1000
+    """Openings that count as often, as fast as its driver is."""
+
     def __init__(self, folder: Path) -> None:
         self.owner = Recorder()
         self.link = folder / "device"
@@ -185,6 +188,8 @@ class VirtualBench:
     can_be_lost = False
 
     much = 600_000
+
+    often = 1000
 
     strict = False
 

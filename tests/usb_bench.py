@@ -139,10 +139,13 @@ class Application(FarEnd):
 class UsbBench:
     """A UsbipPort; the test is the application, and the kernel too."""
 
+    often = 1000
+    """Openings that count as often, as fast as its driver is."""
+
     can_be_lost = True
+    much = 600_000
     adapter = "pl2303"
     strict = False
-    much = 600_000
 
     def __init__(self, folder: Path) -> None:
         self.owner = VirtualRecorder()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import tty
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from portline.line import BAUDRATE_MAX, LineSettings
 from portline.port.termios2 import encode, read_attributes, write_attributes
 from portline.port.usbip.port import UsbipPort
-from tests.ports import FLAGS, SETTINGS, FarEnd, VirtualRecorder, until
+from tests.ports import FLAGS, PATIENCE, SETTINGS, FarEnd, VirtualRecorder, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,13 @@ class LabFarEnd(FarEnd):
 class KernelBench:
     """A UsbipPort on the true controller; the test is the application."""
 
+    often = 20
+    """Openings that count as often, as fast as its driver is."""
+
     can_be_lost = True
+    much = 600_000
     adapter = "pl2303"
     strict = False
-    much = 40_000
     settings = SETTINGS
 
     def __init__(self, folder: Path) -> None:
@@ -97,8 +101,13 @@ class KernelBench:
         self.port.close()
 
     def close(self) -> None:
-        self.far.close()
+        """Unplug, and close when the kernel has noticed: before, it would wait for answers."""
+        node = self.port.node
         self.port.close()
+        deadline = time.monotonic() + PATIENCE
+        while node is not None and os.path.exists(node) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self.far.close()
         if (closing := getattr(self.far, "closing", None)) is not None:
             closing.join()
 

@@ -11,22 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from portline.config.document import load as load_config
-    from portline.config.models import GatewayConfig, ServerConnection
+    from portline.config.models import (
+        ClientConnection,
+        GatewayConfig,
+        ServerConnection,
+        UdpConnection,
+    )
     from portline.errors import (
         ConfigError,
         NetworkError,
         PeerError,
         PortError,
         PortlineError,
+        SettingRefused,
         UsageError,
     )
     from portline.line import FlowControl, LineSettings, ModemLines, Parity, StopBits
     from portline.remote.opening import open
     from portline.remote.port import RemotePort
     from portline.service.gateway import Gateway
+    from portline.service.status import ConnectionStatus
 
 __all__ = [
+    "ClientConnection",
     "ConfigError",
+    "ConnectionStatus",
     "FlowControl",
     "Gateway",
     "GatewayConfig",
@@ -39,7 +48,9 @@ __all__ = [
     "PortlineError",
     "RemotePort",
     "ServerConnection",
+    "SettingRefused",
     "StopBits",
+    "UdpConnection",
     "UsageError",
     "__version__",
     "load_config",
@@ -49,7 +60,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ClientConnection": "portline.config.models",
     "ConfigError": "portline.errors",
+    "ConnectionStatus": "portline.service.status",
     "FlowControl": "portline.line",
     "Gateway": "portline.service.gateway",
     "GatewayConfig": "portline.config.models",
@@ -62,7 +75,9 @@ _HOMES = {
     "PortlineError": "portline.errors",
     "RemotePort": "portline.remote.port",
     "ServerConnection": "portline.config.models",
+    "SettingRefused": "portline.errors",
     "StopBits": "portline.line",
+    "UdpConnection": "portline.config.models",
     "UsageError": "portline.errors",
     "open": "portline.remote.opening",
 }

@@ -4,12 +4,12 @@
 
     PortlineError
      +-- ConfigError     what was written in the file or on the command line cannot be used
-     +-- PortError       the device side: absent, locked, refused a setting
+     +-- PortError       the serial side: absent, locked, refused a setting
      |    +-- PortAbsent       there is no such device now (retrying makes sense)
      |    +-- PortBusy         another program holds it (retrying makes sense)
      |    +-- PortDenied       this user may not open it
      |    +-- SettingRefused   the hardware does not do that value
-     +-- NetworkError    an address cannot be listened on
+     +-- NetworkError    an address cannot be listened on or connected to, or a connection was lost
      +-- PeerError       the other end broke the protocol
      +-- UsageError      the program that uses Portline as a library called it wrongly
 
@@ -49,7 +49,7 @@ class ConfigError(PortlineError):
 
 
 class PortError(PortlineError):
-    """The local serial port cannot do what was asked.  ``port`` is its path or name."""
+    """A serial port cannot do what was asked.  ``port`` is its path, its name, or its URL."""
 
     def __init__(self, port: str, message: str) -> None:
         super().__init__(f"{port}: {message}")
@@ -85,7 +85,10 @@ class SettingRefused(PortError):
 
 
 class NetworkError(PortlineError):
-    """An address cannot be used.  ``address`` is what was configured."""
+    """An address cannot be used, or a connection to it was lost.
+
+    ``address`` is what was configured, or the URL of a remote port.
+    """
 
     def __init__(self, address: str, message: str) -> None:
         super().__init__(f"{address}: {message}")

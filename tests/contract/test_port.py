@@ -31,6 +31,7 @@ from portline.port.serial import PosixPort
 from tests.cuse_kernel import CuseBench, StrictCuseBench
 from tests.cuse_lab import KernelCuseBench
 from tests.lab.uart import UartBench
+from tests.ports import Bench as HostBench
 from tests.ports import DeviceBench, StrictBench, VirtualBench, turns, until
 from tests.usb_bench import AcmBench, FtdiBench, UsbBench
 from tests.usb_lab import KernelAcmBench, KernelBench, KernelFtdiBench, KernelStrictBench
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Run
 
-Bench = DeviceBench | VirtualBench | UartBench | UsbBench | KernelBench
+Bench = HostBench | UartBench
 Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 Check = Callable[[Scenario], None]
 
@@ -417,7 +418,7 @@ def test_opening_and_closing_many_times_leaks_nothing(check: Check, times: int) 
         bench.port.open()
         bench.port.close()
         before = len(os.listdir("/proc/self/fd"))
-        for _ in range(min(times, 20) if isinstance(bench, KernelBench) else times):
+        for _ in range(min(times, bench.often)):
             bench.port.open()
             bench.port.close()
         assert len(os.listdir("/proc/self/fd")) == before

@@ -60,7 +60,9 @@ def test_encoded_data_comes_out_as_it_went_in(
     make: Callable[[], Wire], chunks: list[bytes], cut: int
 ) -> None:
     near, far = make(), make()
-    sent = b"".join(near.encode(chunk) for chunk in chunks)
+    pieces = [near.encode(chunk) for chunk in chunks]
+    assert [near.data_size(piece) for piece in pieces] == [len(chunk) for chunk in chunks]
+    sent = b"".join(pieces)
     got: list[Event] = []
     for start in range(0, len(sent), cut):
         got += far.feed(sent[start : start + cut], 0.0)

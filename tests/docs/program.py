@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tests.docs.pages import ROOT
-from tests.interop.server import free_port
+from tests.interop.server import _leash, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,18 @@ class Place:
 
     def run(self, *words: str) -> str:
         """Run Portline until it ends with success; return what it wrote."""
-        ended = subprocess.run(
+        ended = self._ended(words)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return ended.stdout
+
+    def fails(self, *words: str) -> str:
+        """Run Portline until it ends because something cannot be done; return why."""
+        ended = self._ended(words)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        return ended.stderr
+
+    def _ended(self, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*self.prefix, sys.executable, "-m", "portline", *words],
             cwd=self.folder,
             env=environment(),
@@ -100,8 +111,6 @@ class Place:
             timeout=PATIENCE,
             check=False,
         )
-        assert (ended.returncode, ended.stderr) == (0, "")
-        return ended.stdout
 
     def start(self, *words: str) -> Running:
         """Start Portline."""
@@ -116,7 +125,7 @@ class Running:
         self._place = place
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*place.prefix, sys.executable, "-m", "portline", *words],
+                [*_leash(), *place.prefix, sys.executable, "-m", "portline", *words],
                 cwd=place.folder,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

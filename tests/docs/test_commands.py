@@ -88,7 +88,7 @@ def share(place: Place, command: Command, words: list[str]) -> None:
                 running.listens()
         else:
             running.listens()
-        absent = any(word.startswith("usb:") for word in words)
+        absent = any(word.startswith(("usb:", "path:")) for word in words)
         assert ("port absent, trying again" in running.said()) == absent
 
 
@@ -171,6 +171,23 @@ def beside(place: Place, command: Command, words: list[str]) -> None:
         assert place.run(*words)
 
 
+def pulse(place: Place, command: Command, words: list[str]) -> None:
+    """Pulse a pseudo terminal, of which all is found fault with but that it has no lines."""
+    if words[0].startswith("-"):
+        assert "Sequences:" in place.run("pulse", *words)
+        return
+    if words[0].startswith("/dev/"):
+        said = place.fails("pulse", place.device(words[0]), *words[1:])
+    else:
+        arguments = [place.device("/dev/ttyUSB0"), "--name", words[0]]
+        with place.start(
+            "share", *arguments, "--listen", f"127.0.0.1:{place.port(4001)}"
+        ) as shared:
+            shared.listens()
+            said = place.fails("pulse", *words)
+    assert "the port has no DTR and RTS" in said
+
+
 def status(place: Place, command: Command, words: list[str]) -> None:
     """Ask the service."""
     beside(place, command, ["status", *words])
@@ -221,6 +238,7 @@ SUBCOMMANDS: Final = {
     "serve": serve,
     "check": check,
     "ports": ports,
+    "pulse": pulse,
     "run": run,
     "demo": demo,
     "repair": repair,
@@ -296,7 +314,21 @@ def understood(command: Command) -> tuple[str, list[str]]:
     return (words[0], words[1:]) if words else ("", [])
 
 
-@pytest.mark.parametrize("command", commands(), ids=lambda command: command.place)
+def first_shown_quick() -> Iterator[object]:
+    """Give each command; it is slow if others before it show its subcommand and all its flags."""
+    seen: set[tuple[str, ...]] = set()
+    for command in commands():
+        program, words = understood(command)
+        subcommand = words[0] if program in PORTLINE and words else ""
+        flags = {word for word in words if word.startswith("-")} | {""}
+        shown = {(Path(program).name, subcommand, flag) for flag in flags}
+        yield pytest.param(
+            command, id=command.place, marks=[] if shown - seen else pytest.mark.slow
+        )
+        seen |= shown
+
+
+@pytest.mark.parametrize("command", list(first_shown_quick()))
 def test_what_a_page_shows_works(place: Place, command: Command) -> None:
     program, words = understood(command)
     if not program or program in FOREIGN:

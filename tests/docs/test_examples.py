@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -62,6 +63,17 @@ def answer(master: int) -> None:
     os.write(master, ANSWER)
 
 
+def answer_all(master: int, client: subprocess.Popen[bytes]) -> None:
+    """Be a device that answers every question of a program, as long as that runs."""
+    received = b""
+    while client.poll() is None:
+        if select.select([master], [], [], 0.05)[0]:
+            received += os.read(master, 100)
+        if received.endswith(QUESTION):
+            received = b""
+            os.write(master, ANSWER)
+
+
 def test_the_program_of_the_readme_talks_to_a_device(place: Place) -> None:
     program = only("README.md", "python")
     device, port = place.device("/dev/ttyUSB0"), place.port(4001)
@@ -74,7 +86,7 @@ def test_the_program_of_the_readme_talks_to_a_device(place: Place) -> None:
         thread.join(PATIENCE)
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["asyncio", "pyserial"])
+@pytest.mark.parametrize("number", [0, 2], ids=["asyncio", "pyserial"])
 def test_the_programs_for_remote_ports_talk_to_a_device(place: Place, number: int) -> None:
     page = "docs/how-to/use-from-python.md"
     program = [block for block in blocks(page) if block.language == "python"][number]
@@ -85,7 +97,37 @@ def test_the_programs_for_remote_ports_talk_to_a_device(place: Place, number: in
         thread = threading.Thread(target=answer, args=(place.masters["/dev/ttyUSB0"],), daemon=True)
         thread.start()
         said = run_python(place, program.text)
-        assert said == [[repr(ANSWER), "9600-8N2"], [repr(ANSWER)]][number]
+        assert said == {0: [repr(ANSWER), "9600-8N2"], 2: [repr(ANSWER)]}[number]
+        thread.join(PATIENCE)
+
+
+def test_the_program_that_opens_again_outlives_the_server(place: Place) -> None:
+    page = "docs/how-to/use-from-python.md"
+    program = [block for block in blocks(page) if block.language == "python"][1].text
+    device, port = place.device("/dev/ttyUSB0"), place.port(4001)
+    arguments = [device, "--listen", f"127.0.0.1:{port}", "--protocol", "rfc2217"]
+    client = subprocess.Popen(
+        [sys.executable, "-c", place.with_ports(program)],
+        bufsize=0,
+        env=environment(),
+        stdout=subprocess.PIPE,
+    )
+    said = client.stdout
+    assert said is not None
+    master = place.masters["/dev/ttyUSB0"]
+    thread = threading.Thread(target=answer_all, args=(master, client), daemon=True)
+    thread.start()
+    try:
+        for _ in range(2):
+            with place.start("share", *arguments) as running:
+                running.listens()
+                assert select.select([said], [], [], PATIENCE)[0], "it says nothing"
+                assert said.readline().decode().strip() == repr(ANSWER)
+            while select.select([said], [], [], 0)[0]:
+                said.readline()  # what the server that is gone now had answered, too
+    finally:
+        client.kill()
+        client.communicate()
         thread.join(PATIENCE)
 
 
@@ -103,6 +145,7 @@ def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
 def test_each_program_that_is_shown_is_run_here() -> None:
     assert [block.page for block in shown("python")] == [
         "README.md",
+        "docs/how-to/use-from-python.md",
         "docs/how-to/use-from-python.md",
         "docs/how-to/use-from-python.md",
         "docs/tutorial.md",

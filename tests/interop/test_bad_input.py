@@ -273,7 +273,12 @@ def wait_until_used(server: Server, device: Device) -> None:
 # --- the command line ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("baudrate", ["7", "0", "-9600", "4000001", "fast", "9600.5"])
+def first_quick(*values: str) -> list[object]:
+    """Leave all but the first to the slow part: each takes a process to be refused."""
+    return [values[0], *(pytest.param(value, marks=pytest.mark.slow) for value in values[1:])]
+
+
+@pytest.mark.parametrize("baudrate", first_quick("4000001", "7", "0", "-9600", "fast", "9600.5"))
 def test_baudrate_that_cannot_be(
     device: Device, share: Callable[..., Server], baudrate: str
 ) -> None:
@@ -283,7 +288,7 @@ def test_baudrate_that_cannot_be(
     assert baudrate in server.errors()
 
 
-@pytest.mark.parametrize("protocol", ["telnet9", "", "RAW!"])
+@pytest.mark.parametrize("protocol", first_quick("telnet9", "", "RAW!"))
 def test_protocol_that_nobody_speaks(
     device: Device, share: Callable[..., Server], protocol: str
 ) -> None:
@@ -292,7 +297,9 @@ def test_protocol_that_nobody_speaks(
     assert "protocol" in server.errors()
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:", "nowhere.invalid:"])
+@pytest.mark.parametrize(
+    "address", first_quick("127.0.0.1:99999", "127.0.0.1:", "nowhere.invalid:")
+)
 def test_address_that_cannot_be(share: Callable[..., Server], address: str) -> None:
     server = share("raw", "--listen", address, wait=False)
     assert server.wait_ended() > 0

@@ -85,7 +85,7 @@ def test_what_a_connection_does_is_shown(
         assert lines[1:3] == ["", "meter: connected"]
         assert f"  port      {device.path}, 9600-8N1, open" in joined(lines)
         assert f"  listens   127.0.0.1:{server.port} (raw)" in lines
-        assert any(line.startswith("  lines     DTR ") for line in lines)
+        assert "  lines     none: the device has no signal lines" in lines
         assert any(line.startswith("  traffic   11 B from the port (") for line in lines)
         assert any(line.split()[:2] == [name, "raw"] for line in lines)
         assert lines[-1] == "  options   keepalive = 30s; max-connections = 2"

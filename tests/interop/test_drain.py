@@ -64,7 +64,7 @@ def attach(near: Path, tmp_path: Path) -> Iterator[Callable[..., None]]:
     made: list[Server] = []
 
     def begin(port: int, protocol: str = "rfc2217", says: str = "peer tells .*line-state") -> None:
-        words = ("attach", f"{protocol}://127.0.0.1:{port}", "--virtual", str(near), "-v")
+        words = ("attach", f"{protocol}://127.0.0.1:{port}", "--virtual", str(near), "-vv")
         client = Server("", words=words, wait=False, log=tmp_path / "client.log")
         made.append(client)
         client.wait_errors(says)

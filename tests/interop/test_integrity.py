@@ -32,6 +32,9 @@ MEMORY_LIMIT = 24 * MEBIBYTE
 LEAK_LIMIT = 2 * MEBIBYTE
 """Bytes of noise of the allocator; a leak of 1 KiB a connection is 3 MiB after 3000."""
 
+PROTOCOLS = [pytest.param("raw", marks=pytest.mark.slow), "rfc2217"]
+"""Raw data passes through the same queues as that of RFC 2217, so one of them is quick."""
+
 SIZES = [
     pytest.param(2 * MEBIBYTE, id="2M"),
     pytest.param(64 * MEBIBYTE, id="64M", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
@@ -125,7 +128,7 @@ class Transfer:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", ["random", "ff"])
+@pytest.mark.parametrize("kind", [pytest.param("random", marks=pytest.mark.slow), "ff"])
 @pytest.mark.parametrize("protocol", ["raw", "rfc2217"])
 def test_data_both_ways_at_once(
     device: Device, share: Callable[..., Server], protocol: str, kind: str, size: int
@@ -185,7 +188,7 @@ def test_peer_that_does_not_read_harms_nobody_else(
         assert server.memory() - before < MEMORY_LIMIT
 
 
-@pytest.mark.parametrize("protocol", ["raw", "rfc2217"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_only_peer_that_does_not_read_costs_no_memory(
     device: Device, share: Callable[..., Server], protocol: str
 ) -> None:
@@ -206,7 +209,7 @@ def test_only_peer_that_does_not_read_costs_no_memory(
         assert device.read(5) == b"fresh"
 
 
-@pytest.mark.parametrize("protocol", ["raw", "rfc2217"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_device_that_does_not_read_costs_no_memory(
     device: Device, share: Callable[..., Server], protocol: str
 ) -> None:
@@ -251,7 +254,7 @@ def come_and_go(port: int, index: int) -> None:
         pytest.param(3000, id="3000", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
-@pytest.mark.parametrize("protocol", ["raw", "rfc2217"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_connections_leave_nothing_behind(
     device: Device, share: Callable[..., Server], protocol: str, cycles: int
 ) -> None:

@@ -18,6 +18,9 @@ from tests.interop.device import PATIENCE, Device
 from tests.interop.server import Server, free_port, listening
 from tests.interop.telnet_client import TelnetClient, baudrate, command
 
+# Slow: a process for each option; the rules are in tests/unit/service.
+pytestmark = pytest.mark.slow
+
 Share = Callable[..., Server]
 Connect = Callable[..., socket.socket]
 

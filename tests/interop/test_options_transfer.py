@@ -21,6 +21,9 @@ from tests.interop.device import PATIENCE, Device
 from tests.interop.server import Server, free_port
 from tests.interop.telnet_client import TelnetClient, command
 
+# Slow: a process for each option; the rules are in tests/unit/service.
+pytestmark = pytest.mark.slow
+
 Share = Callable[..., Server]
 
 RESET = struct.pack("ii", 1, 0)

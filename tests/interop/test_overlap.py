@@ -19,6 +19,7 @@ import pytest
 
 from tests.interop.conftest import lacking
 from tests.interop.device import PATIENCE
+from tests.interop.pair import status
 from tests.interop.server import SOURCE, SUT, Server, free_port
 from tests.namespace import DEVICE, Namespace, Unavailable
 
@@ -146,13 +147,17 @@ def test_that_others_do_not_see_it_is_said(overlap: Callable[..., Server]) -> No
 
 @pytest.mark.parametrize("lazily", [True, False])
 def test_unmounting_by_hand_brings_the_device_back(
-    namespace: Namespace, overlap: Callable[..., Server], lazily: bool
+    namespace: Namespace, overlap: Callable[..., Server], sockets: Path, lazily: bool
 ) -> None:
     server = overlap()
+    assert status(server)["state"] == "listening"
     fd = os.open(namespace.seen(NAME), FLAGS) if lazily else -1
     done = namespace.run("umount", *(["-l"] if lazily else []), NAME)
     assert done.returncode == 0, done.stderr
     assert namespace.is_device(NAME)
+    told = status(server)
+    assert told["state"] == "error"
+    assert "does not lie over it any more" in told["reason"]
     if lazily:
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
             talk(fd, peer)  # who had it open goes on

@@ -6,12 +6,17 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.interop.device import PATIENCE, Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.interop.server import Server
+
+# Slow: waits for pauses; the rules are in tests/unit/frame.
+pytestmark = pytest.mark.slow
 
 QUIET = 0.3
 """Seconds in which nothing may come; only what would be a fault is timed by it."""

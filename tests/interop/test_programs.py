@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
     from tests.interop.server import Server
 
+# Slow: other programs, a server for each; the rules are in test_telnet_rules.py.
+pytestmark = pytest.mark.slow
+
 QUESTION, ANSWER = b"*IDN?\n", b"ACME,9000,1,2.0\n"
 EVERY_OCTET = bytes(range(256))
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from tests.conftest import Run
 
+# Slow: megabytes, and ser2net; the rules are in tests/unit/remote.
+pytestmark = pytest.mark.slow
+
 MEGABYTE = os.urandom(1 << 20)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.filtered import unavailable
 from tests.interop.device import PATIENCE
-from tests.interop.server import SUT, _environment, run_portline
+from tests.interop.server import DEVELOPER_MODE, SUT, _environment, run_portline
 from tests.interop.test_programs import running, shows
 from tests.interop.test_signal_lines import (
     BREAK_OFF,
@@ -104,7 +104,7 @@ class Program:
 
 
 def portline_run(*options: str) -> list[str]:
-    return [sys.executable, "-X", "dev", "-m", "portline", "run", *options, "--"]
+    return [sys.executable, *DEVELOPER_MODE, "-m", "portline", "run", *options, "--"]
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from tests.interop.server import Server
 
+# Slow: a process for each option; the rules are in tests/unit/service/test_connection_lines.py.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning"),
     pytest.mark.skipif(SUT != "portline", reason="these are options of Portline"),
 ]
@@ -223,7 +225,7 @@ def test_an_access_server_drives_what_the_application_drives(
         application.close()
         peer.drives(dtr=False, rts=False)
     peer.reads(CTS | RI)
-    server.wait_errors(r"peer tells .* lines=CTS RI")
+    server.wait_errors(r"remote port .*CTS on, (DSR off, DCD off, )?RI on")
 
 
 def test_who_sets_the_lines_of_a_virtual_port_hears_who_can_read_them(

@@ -70,10 +70,15 @@ def receive(read: Callable[[int], bytes], fd: int, count: int) -> bytes:
 @pytest.mark.parametrize(
     "settings",
     [
-        LineSettings(300),
-        LineSettings(12345, stop_bits=StopBits.TWO),
         LineSettings(115200),
-        LineSettings(921600),
+        *(
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                LineSettings(300),
+                LineSettings(12345, stop_bits=StopBits.TWO),
+                LineSettings(921600),
+            )
+        ),
     ],
     ids=str,
 )
@@ -109,6 +114,7 @@ def test_both_ways_are_as_fast_as_the_line(
         assert exact - TICK - settings.character_time < took[way] < exact + STALLS, (way, exact)
 
 
+@pytest.mark.slow
 def test_last_words_are_delivered_at_the_speed_of_the_line(port: Server, tmp_path: Path) -> None:
     settings = LineSettings(9600)
     data = os.urandom(1500)

@@ -1,1 +1,1 @@
-"""Tests in the lab, and of it."""
+"""Tests that need the kernel of the lab (`make lab`)."""

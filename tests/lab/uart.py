@@ -83,6 +83,8 @@ class UartBench:
 
     much = 40_000
 
+    often = 150
+
     path = "/dev/ttyS1"
 
     def __init__(self, _folder: object = None) -> None:

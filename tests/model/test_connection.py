@@ -39,10 +39,23 @@ from tests.model.machine import Doorway, Loop, Wire
 TICK = 0.000137
 """Seconds that everything takes; no two timers ring at the same moment."""
 
-SAID = b"".join(
-    bytes((n // 250_000 % 63, 64 + n // 3969 % 63, 128 + n // 63 % 63, 192 + n % 63))
-    for n in range(1 << 19)
-)
+NUMBERS = 1 << 19
+
+
+def digits(lowest: int, period: int) -> bytes:
+    """Return one byte of each number: one of 63, another one after ``period`` numbers."""
+    cycle = b"".join(bytes((lowest + digit,)) * period for digit in range(63))
+    return (cycle * (NUMBERS // len(cycle) + 1))[:NUMBERS]
+
+
+def numbered() -> bytes:
+    data = bytearray(4 * NUMBERS)
+    for place, period in enumerate((250_000, 3969, 63, 1)):
+        data[place::4] = digits(64 * place, period)
+    return bytes(data)
+
+
+SAID = numbered()
 """What the device says: numbers of four bytes, none of them 0xFF."""
 
 MUCH = 20_000

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "status": ("portline.cli.status:status", "Show what the running connections do."),
     "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
+    "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
     "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import click
 
-from portline.cli.app import verbose_option, verbosity
-from portline.cli.flags import EITHER_PORT, GroupedCommand, connection_options, described
+from portline.cli.flags import EITHER_PORT, described
+from portline.cli.single import run_single, single_command
 
 __all__ = ["attach"]
 
@@ -20,15 +20,8 @@ WORDING: Final = {
 }
 
 
-@click.command(
-    cls=GroupedCommand,
-    params=connection_options("client", ARGUMENTS),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+@single_command("client", ARGUMENTS)
 @click.argument("connect", required=False, nargs=-1, metavar="[HOST:PORT]...")
-@click.option("--name", metavar="NAME", help="What the connection is called. [default: the port's]")
-@verbose_option
-@click.pass_context
 def attach(ctx: click.Context, /, name: str | None, **given: Any) -> int:
     """Bring a remote serial port here, until Ctrl-C: connect to HOST and keep connected.
 
@@ -41,7 +34,4 @@ def attach(ctx: click.Context, /, name: str | None, **given: Any) -> int:
     portline attach 192.0.2.7:4001 192.0.2.8:4001 --port /dev/ttyUSB0
     """
     config = described("client", given, name=name, arguments=ARGUMENTS, wording=WORDING)
-    from portline.control.companion import companion
-    from portline.service.run import run
-
-    return run(config, verbose=verbosity(ctx), announce=True, companion=companion("attach"))
+    return run_single(ctx, config)

@@ -118,6 +118,7 @@ def things_to_try(
     """Return the lines that say what to type; a program that is not installed is marked."""
     link = "/tmp/ttyDemo"
     python, miniterm = _python()
+    portline = _portline()
     tries = (
         ("raw bytes", ("nc",), [f"nc {HOST} {raw_port}"]),
         ("Telnet", ("telnet",), [f"telnet {HOST} {rfc2217_port}"]),
@@ -128,8 +129,16 @@ def things_to_try(
         ),
         (
             "as a serial port",
+            ("picocom",),
+            [
+                f"{portline} attach rfc2217://{HOST}:{rfc2217_port} --virtual {link} &",
+                f"{portline} run -- picocom -b {BAUDRATE} {link}",
+            ],
+        ),
+        (
+            "without Portline",
             ("socat", "picocom"),
-            [f"socat pty,link={link},raw tcp:{HOST}:{raw_port} &", f"picocom {link}"],
+            [f"socat pty,link={link}2,raw tcp:{HOST}:{raw_port} &", f"picocom {link}2"],
         ),
     )
     lines = []
@@ -149,6 +158,14 @@ def _python() -> tuple[str, bool]:
     python = sys.executable or "python3"
     has_pyserial = importlib.util.find_spec("serial") is not None
     return python.removeprefix(here), has_pyserial
+
+
+def _portline() -> str:
+    """Return how to call this Portline from here."""
+    program = os.path.join(os.path.dirname(sys.executable), "portline")
+    if os.access(program, os.X_OK):
+        return program.removeprefix(os.getcwd() + os.sep)
+    return f"{_python()[0]} -m portline"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

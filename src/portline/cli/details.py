@@ -53,10 +53,11 @@ def differences(connection: dict[str, Any], width: int) -> list[str]:
     """Return an entry with the options that are not at their defaults."""
     values = connection["options"]
     defaults = _defaults(values["kind"])
+    without = connection["not_applicable"].keys()
     texts = [
         f"{clean(key)} = {shown(key, value)}"
         for key, value in values.items()
-        if key not in SHOWN and value != defaults.get(key)
+        if key not in SHOWN | without and value != defaults.get(key)
     ]
     return entry("options", together(texts), width) if texts else []
 

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["EITHER_PORT", "GroupedCommand", "connection_options", "described"]
 
+TYPED: Final = {
+    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')"
+}
+"""Fields whose values are typed in another way than they are written in a file."""
+
 WORDING: Final = {
     "(option virtual)": "(--virtual NAME)",
     "protocol raw": "--protocol raw",
@@ -121,7 +126,7 @@ def _help(field: str, option: Option, model: type[BaseModel]) -> str:
     default = model.model_fields[field].default
     notes = []
     if not option.kind.choices and field not in {"interface", "listen", "port", "proxy", "virtual"}:
-        notes.append(option.kind.allowed)
+        notes.append(TYPED.get(field, option.kind.allowed))
     if option.many:
         notes.append("may be given several times")
     if default is not None:

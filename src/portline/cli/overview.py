@@ -27,21 +27,30 @@ NUMBERS: Final[Mapping[str, str]] = {
     "keep_discarded": "{bytes} not kept while nobody was connected (buffer-size)",
     "unheard": "{bytes} from the port went to no peer (send-to)",
     "unspoken": "{bytes} from peers not let through (receive-from)",
-    "dropped": "{bytes} dropped for peers that read too slowly or went",
+    "dropped": "{bytes} dropped for peers that read too slowly, went or were not there",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
+    "recognised": "{count} reset sequences run here (reset-sequences)",
     "divided": "{count} packets sent as several datagrams",
     "returned": "{count} datagrams did not arrive (ICMP)",
     "strangers": "{count} datagrams of strangers not taken (accept)",
     "echoes": "{count} datagrams of our own came back",
     "overrun": "{count} datagrams came faster than they were read",
     "waiting": "{bytes} wait for the device",
-    "discarded": "{bytes} for the port discarded (it was away, or purged)",
+    "discarded": "{bytes} for the port discarded (it was away or not open, or purged)",
     "refused": "{count} requests that the driver refused",
 }
 """Counters of a connection and of its port, and what they tell a person.
 
 One that is not in here is shown by its name, so that none is hidden."""
+
+DRIVER_COUNTERS: Final[Mapping[str, str]] = {
+    "framing": "framing errors",
+    "overrun": "overruns of the UART",
+    "parity": "parity errors",
+    "buffer_overrun": "overruns of the driver",
+}
+"""What the driver counts, where the name of the counter says too little."""
 
 TRAFFIC: Final = ("heard", "spoken")
 
@@ -65,6 +74,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
+    if hardware := connection["port"].get("hardware"):
+        lines += entry("driver", _driver(hardware), width)
     if connection["port"].get("backend"):
         lines += entry("backend", _backend(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)
@@ -113,10 +124,22 @@ def _backend(port: _Json) -> str:
 
 
 def _lines(port: _Json) -> str:
+    if not port.get("has_lines", True):
+        return "none: the device has no signal lines"
     read = _levels(_IN, port.get("inputs") or port["lines"])
     if _is_virtual(port):
         return f"{read} (as the application reads them)"
     return f"{_levels(_OUT, port)} (out), {read} (in)"
+
+
+def _driver(hardware: _Json) -> str:
+    """Write who drives the port and how, with what it has counted since it was loaded."""
+    parts = [hardware["driver"] or "unknown", *hardware["features"]]
+    parts.append(f"lines {hardware['lines']}")
+    for name, count in (hardware["counters"] or {}).items():
+        if count:
+            parts.append(f"{count} {DRIVER_COUNTERS.get(name, name)}")
+    return clean(", ".join(parts))
 
 
 def _levels(names: tuple[str, ...], values: _Json) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from portline.config.values import DEFAULT_LISTEN, Address
 from portline.port.base import Ability
 from portline.port.holder import holders, terminal_holder
 from portline.port.inventory import found_ports
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from portline.port.holder import Holder
     from portline.port.inventory import FoundPort
 
-__all__ = ["FIRST_LISTEN_PORT", "ports"]
-
-FIRST_LISTEN_PORT: Final = 4001
-"""TCP port suggested for the first serial port; each next one gets the next number."""
+__all__ = ["ports"]
 
 NONE_FOUND: Final = """\
 No serial ports were found on this machine.
@@ -43,7 +41,8 @@ def ports(as_json: bool, virtual: bool) -> None:
     """List the serial ports of this machine.
 
     Each with what it is, who holds it, and the command that shares it under a name that survives
-    unplugging.  No port is opened.
+    unplugging.  IDENTITY is what a configuration may say instead (port = "usb:..."); for two of a
+    kind it is the place where each is plugged in (port = "path:...").  No port is opened.
     """
     if virtual:
         click.echo(json.dumps(_ways(), indent=2) if as_json else _ladder(_ways()))
@@ -99,7 +98,8 @@ def _share(number: int, port: FoundPort) -> str | None:
     if port.console or port.hidden or _is_ours(port):
         return None
     name = shlex.quote(port.lasting_name)
-    listen = f"127.0.0.1:{FIRST_LISTEN_PORT + number}"
+    first = DEFAULT_LISTEN  # each next port gets the next number
+    listen = Address(first.host, first.port + number)
     return f"portline share {name} --listen {listen} --protocol rfc2217"
 
 
@@ -124,6 +124,7 @@ def _entry(number: int, port: FoundPort, held: list[Holder]) -> dict[str, object
         "description": port.description,
         "name": port.lasting_name,
         "identity": None if port.usb is None else port.usb.identity,
+        "place": None if port.socket is None else port.socket.name,
         "holders": [asdict(holder) for holder in held],
         "share": _share(number, port),
     }
@@ -134,7 +135,7 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
         (
             port.path,
             port.description,
-            "" if port.usb is None else port.usb.identity,
+            _identity(port),
             _held(port, held[port.path]),
         )
         for port in found
@@ -148,6 +149,13 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
         if share is not None:
             lines.append(f"    {share}")
     return "\n".join(lines)
+
+
+def _identity(port: FoundPort) -> str:
+    """Return the name to write into a configuration that needs no udev, where there is one."""
+    if port.twin and port.socket is not None:
+        return port.socket.name
+    return "" if port.usb is None else port.usb.identity
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli import flags
-from portline.cli.app import verbose_option, verbosity
-from portline.cli.flags import GroupedCommand, connection_options
+from portline.cli.single import run_single, single_command
 
 if TYPE_CHECKING:
     from portline.config.models import GatewayConfig
@@ -35,15 +34,8 @@ def described(port: str | None, name: str | None, given: dict[str, Any]) -> Gate
     )
 
 
-@click.command(
-    cls=GroupedCommand,
-    params=connection_options("server", ARGUMENTS),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+@single_command("server", ARGUMENTS)
 @click.argument("port", required=False, type=click.Path(readable=False))
-@click.option("--name", metavar="NAME", help="What the connection is called. [default: the port's]")
-@verbose_option
-@click.pass_context
 def share(ctx: click.Context, /, port: str | None, name: str | None, **given: Any) -> int:
     """Share one serial port over TCP until Ctrl-C.
 
@@ -56,7 +48,4 @@ def share(ctx: click.Context, /, port: str | None, name: str | None, **given: An
     portline share --virtual ttyV0 --protocol rfc2217
     """
     config = described(port, name, given)
-    from portline.control.companion import companion
-    from portline.service.run import run
-
-    return run(config, verbose=verbosity(ctx), announce=True, companion=companion("share"))
+    return run_single(ctx, config)

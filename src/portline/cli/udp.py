@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import click
 
-from portline.cli.app import verbose_option, verbosity
-from portline.cli.flags import EITHER_PORT, GroupedCommand, connection_options, described
+from portline.cli.flags import EITHER_PORT, described
+from portline.cli.single import run_single, single_command
 
 __all__ = ["udp"]
 
@@ -17,21 +17,14 @@ WORDING: Final = {
     **EITHER_PORT,
     'needs a host to send to, like connect = "HOST:PORT", or listen = PORT': "a host is missing: "
     "write it first, like 192.0.2.7:5000, or give --listen PORT",
-    'known are the hosts in connect, and there are none; write accept = "learn" or "any"': "known "
-    "are the hosts that are written first, and there are none; give --accept learn or --accept any",
+    'because connect names no host; name one there, or write accept = "learn" or "any"': "because "
+    "no host is named; write one first, or give --accept learn or --accept any",
     "give accept = learn": "give --accept learn",
 }
 
 
-@click.command(
-    cls=GroupedCommand,
-    params=connection_options("udp", ARGUMENTS),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+@single_command("udp", ARGUMENTS)
 @click.argument("connect", required=False, nargs=-1, metavar="[HOST:PORT]...")
-@click.option("--name", metavar="NAME", help="What the connection is called. [default: the port's]")
-@verbose_option
-@click.pass_context
 def udp(ctx: click.Context, /, name: str | None, **given: Any) -> int:
     """Exchange the data of one serial port with other machines as UDP datagrams, until Ctrl-C.
 
@@ -45,7 +38,4 @@ def udp(ctx: click.Context, /, name: str | None, **given: Any) -> int:
     portline udp --listen "*:5000" --accept learn --port /dev/ttyUSB0
     """
     config = described("udp", given, name=name, arguments=ARGUMENTS, wording=WORDING)
-    from portline.control.companion import companion
-    from portline.service.run import run
-
-    return run(config, verbose=verbosity(ctx), announce=True, companion=companion("udp"))
+    return run_single(ctx, config)

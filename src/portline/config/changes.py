@@ -32,6 +32,8 @@ REMAKES: Final = frozenset(
     {
         *("kind", "port", "virtual", "backend", "adapter", "overlap"),
         *("exclusive", "strict_baudrate"),
+        *("rs485", "rs485_rts_on_send", "rs485_delay_before", "rs485_delay_after"),
+        *("rs485_rx_during_tx", "low_latency"),
     },
 )
 """Options that say what the local port is; with another one it is another port."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
+from portline.config.hardware import HardwareOptions
 from portline.config.kinds import Choice
 from portline.config.local import PortOptions, ProtocolOptions, SerialOptions
 from portline.config.options import Group, Option
@@ -45,7 +46,7 @@ class Kindred(BaseModel):
     kind: Annotated[str, KIND] = "server"
 
 
-class Common(SerialOptions, PortOptions, Kindred):
+class Common(HardwareOptions, SerialOptions, PortOptions, Kindred):
     """Any connection.  Each kind adds its groups of options, and its own default of ``kind``."""
 
     model_config = ConfigDict(frozen=True)

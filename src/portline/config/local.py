@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from portline.config.kinds import Choice, Number, Switch
 from portline.config.options import Group, Option
 from portline.config.places import Device, ListenAddresses, VirtualName
-from portline.config.values import Address, Protocol
+from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.line import (
     BAUDRATE_MAX,
     BAUDRATE_MIN,
@@ -20,10 +20,7 @@ from portline.line import (
 )
 from portline.port.ladder import Adapter, Backend
 
-__all__ = ["DEFAULT_LISTEN", "ListenOptions", "PortOptions", "ProtocolOptions", "SerialOptions"]
-
-DEFAULT_LISTEN: Final = Address("127.0.0.1", 4001)
-"""Where a connection listens that names no address: this machine only, the port of all examples."""
+__all__ = ["ListenOptions", "PortOptions", "ProtocolOptions", "SerialOptions"]
 
 _FLOWS: Final = Choice(
     {item.value: item for item in FlowControl},
@@ -41,8 +38,9 @@ class PortOptions(BaseModel):
         Option(
             Group.NETWORK,
             Device(),
-            "The real serial port: a device path, /dev/serial/by-id/..., or "
-            "usb:VENDOR:PRODUCT[:SERIAL], which survives renumbering",
+            "The real serial port: a device path, also with * (/dev/serial/by-id/*FTDI*), or what "
+            "survives renumbering: usb:VENDOR:PRODUCT[:SERIAL[:INTERFACE]] for an adapter, "
+            "path:SOCKET for whatever is plugged in there (see `portline ports`)",
         ),
     ] = None
     virtual: Annotated[

@@ -24,8 +24,8 @@ from portline.config.connection import options
 from portline.config.datagram import UdpConnection
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, clashes, folded, name_fault, unknown
-from portline.config.server import DEFAULT_LISTEN, ServerConnection
-from portline.config.values import Address, Place, Protocol
+from portline.config.server import ServerConnection
+from portline.config.values import DEFAULT_LISTEN, Address, Place, Protocol
 from portline.hub.lines import Level
 
 __all__ = [

@@ -158,6 +158,17 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
         "stop_bits": (_APPLICATION_DECIDES,),
         "flow_control": (_APPLICATION_DECIDES,),
         "exclusive": (_virtual("its other side is for the applications to open"),),
+        **dict.fromkeys(
+            (
+                "rs485",
+                "rs485_rts_on_send",
+                "rs485_delay_before",
+                "rs485_delay_after",
+                "rs485_rx_during_tx",
+                "low_latency",
+            ),
+            (_virtual("no hardware is behind it"),),
+        ),
         "overlap": (
             _real(
                 "it carries its own name",
@@ -180,6 +191,7 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
         "open_when_connected": (
             _virtual("Portline makes it, and it has to exist for applications to open it"),
         ),
+        "when_absent": (_virtual("Portline makes it, and it never goes away"),),
         "listen_when_open": (
             _real(
                 "no application opens it, Portline does",
@@ -203,6 +215,7 @@ EXCLUSIONS: Final[Mapping[str, tuple[Exclusion, ...]]] = MappingProxyType(
             _real("peers ask it, and it asks none", "leave it out, or use a virtual port"),
             _raw("a peer has no words to answer"),
         ),
+        "reset_sequences": (_NO_OUTPUTS, _NO_WORDS),
         "cross_lines": (
             _virtual("what its application reads is told by allow-cts and its like"),
             _NO_WORDS,

@@ -29,10 +29,11 @@ which some are for the name under which a link is made before it replaces anothe
 PATH_LIMIT: Final = 4096
 """Characters in a path (Linux PATH_MAX)."""
 
-_USB: Final = re.compile(
-    r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::([^/:]{0,126}))?(?::([0-9A-Fa-f]{2}))?"
-)
-"""The serial number may be missing where the interface tells the ports of one adapter apart."""
+_USB: Final = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})((?::.{0,132})?)")
+"""A serial number has up to 126 characters, colons among them, and ``:00.15`` may follow; which
+part is which is seen when the name is compared with the adapters that are there."""
+
+_TOPOLOGY: Final = re.compile(r"path:([^\s/]{1,200})")
 
 
 _INTERFACE: Final = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
@@ -41,7 +42,10 @@ _INTERFACE: Final = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A real serial port: an absolute path, or ``usb:VENDOR:PRODUCT[:SERIAL[:INTERFACE]]``."""
+    """A real serial port: an absolute path, also with ``*``, or ``usb:...``, or ``path:...``.
+
+    What such a name means is told in :mod:`portline.port.naming`.
+    """
 
     @property
     def metavar(self) -> str:
@@ -50,8 +54,11 @@ class Device:
 
     @property
     def allowed(self) -> str:
-        """The two shapes."""
-        return "a path like /dev/ttyUSB0, or a USB identity like usb:0403:6001:A50285BI"
+        """The shapes."""
+        return (
+            "a path like /dev/ttyUSB0 (* and ? stand for what may differ), a USB identity like "
+            "usb:0403:6001:A50285BI, or a USB socket like path:1-1.4"
+        )
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -64,9 +71,10 @@ class Device:
             raise ValueError(f"{quoted(value)} must be {self.allowed}")
         text = value.strip()
         if match := _USB.fullmatch(text):
-            vendor, product, serial, interface = match.groups()
-            parts = ["usb", vendor.lower(), product.lower(), serial or "", interface or ""]
-            return ":".join(parts).rstrip(":")
+            vendor, product, rest = match.groups()
+            return f"usb:{vendor.lower()}:{product.lower()}{rest}".rstrip(":")
+        if _TOPOLOGY.fullmatch(text):
+            return text
         if text.startswith("/"):
             return _normal(text)
         meant = f'; did you mean "/dev/{text}"?' if re.fullmatch(r"\w+", text) else ""

@@ -15,10 +15,12 @@ from portline.config.kinds import Choice, Switch
 from portline.config.measures import Duration
 from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
-from portline.config.values import Address, Protocol
+from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.config.wording import nearest, quoted
+from portline.hub.lines import Level
 from portline.hub.policy import WhenFull
 from portline.port.ladder import Backend
+from portline.port.rs485 import Rs485Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,12 +37,13 @@ CONNECTION_NAME_LIMIT: Final = 64
 
 _TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
 
-_DEFAULT_LISTEN: Final = "127.0.0.1:4001"
-
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
 _BACKENDS: Final = Choice({item.value: item for item in Backend})
 _DELAYS: Final = Duration(0, 1e9)
+_RS485: Final = Choice({item.value: item for item in Rs485Mode})
+_FLOW: Final = Choice({"hardware": "hardware"})
+_LEVELS: Final = Choice({item.value: item for item in Level})
 _WHEN_FULL: Final = Choice({item.value: item for item in WhenFull})
 _NO_TIME: Final = Duration(0, 0, "off")
 """Reads a time that is off, and nothing else."""
@@ -113,6 +116,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("overlap") is True and "/" not in str(table.get("virtual", "/")):
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
+    faults += _rs485_contradictions(table)
     backend = _read(_BACKENDS, table.get("backend", Backend.AUTO))
     if "adapter" in table and backend in (Backend.PTY, Backend.CUSE):
         text = f"is about the backend usbip, and {backend.value} has none; leave one of them out"
@@ -131,6 +135,29 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    mode = _read(_RS485, table.get("rs485", Rs485Mode.OFF))
+    if mode is Rs485Mode.OFF:
+        for field in table:
+            if field.startswith("rs485_"):
+                text = 'is about RS-485, which is off; write rs485 = "on" too, or leave it out'
+                yield Fault((field,), text)
+    elif mode is not None:
+        if _read(_FLOW, table.get("flow_control")) == "hardware":
+            text = "hardware needs RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("flow_control",), text)
+        if str(table.get("reset_sequences", "off")).strip().lower() != "off":
+            text = "need RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("reset_sequences",), text)
+        if table.get("cross_lines") is True:
+            text = "drives RTS, which RS-485 uses for the direction; leave one of them out"
+            yield Fault(("cross_lines",), text)
+        for field in ("rts_connected", "rts_disconnected"):
+            if _read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
+                text = "RTS is what switches the direction of RS-485; leave one of them out"
+                yield Fault((field,), text)
 
 
 def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
@@ -160,7 +187,10 @@ def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     if "connect" not in table and "listen" not in table:
         yield Fault((), 'needs a host to send to, like connect = "HOST:PORT", or listen = PORT')
     elif accept == "known" and "connect" not in table:
-        text = 'known are the hosts in connect, and there are none; write accept = "learn" or "any"'
+        text = (
+            "nobody's datagrams would be taken, because connect names no host; name one there, or "
+            'write accept = "learn" or "any"'
+        )
         yield Fault(("accept" if "accept" in table else "listen",), text)
     for field, addresses in (("connect", hosts), ("listen", doors)):
         for address in addresses if isinstance(addresses, tuple) else ():
@@ -197,7 +227,7 @@ def _protocols(table: Mapping[str, object]) -> set[Protocol]:
     if table.get("kind") == "client":
         addresses = _read(HostAddresses(), table.get("connect"))
     else:
-        addresses = _read(ListenAddresses(), table.get("listen", _DEFAULT_LISTEN))
+        addresses = _read(ListenAddresses(), table.get("listen", DEFAULT_LISTEN))
     if not isinstance(addresses, tuple):
         return set(Protocol)
     return {address.resolved(common).protocol for address in addresses}
@@ -236,7 +266,7 @@ def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
         *_shared(connections, "port", Device()),
         *_shared(connections, "virtual", VirtualName()),
         *_hidden(connections),
-        *_same_addresses(connections, "server", _DEFAULT_LISTEN),
+        *_same_addresses(connections, "server", DEFAULT_LISTEN),
         *_same_addresses(connections, "udp", None),
     ]
 
@@ -288,7 +318,7 @@ def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
 
 
 def _same_addresses(
-    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: str | None
+    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: Address | None
 ) -> Iterable[Fault]:
     """Return the addresses that two connections of a kind listen on."""
     taken: list[tuple[Address, str]] = []

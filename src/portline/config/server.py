@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portline.config.connection import StreamOptions
-from portline.config.local import DEFAULT_LISTEN, ListenOptions
+from portline.config.local import ListenOptions
 from portline.config.transfer import AdmissionOptions
 
 if TYPE_CHECKING:
     from portline.config.values import Address
 
-__all__ = ["DEFAULT_LISTEN", "ServerConnection"]
+__all__ = ["ServerConnection"]
 
 
 class ServerConnection(AdmissionOptions, ListenOptions, StreamOptions):

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from portline.config.kinds import Choice, Switch
 from portline.config.options import Group, Option
 from portline.hub.lines import Level
+from portline.hub.recogniser import BOARDS
 
 __all__ = ["LevelOptions", "LineOptions"]
 
@@ -74,6 +75,17 @@ class PermissionOptions(BaseModel):
     allow_dsr: Annotated[bool, _take_over("DSR")] = True
     allow_dcd: Annotated[bool, _take_over("DCD")] = True
     allow_ri: Annotated[bool, _take_over("RI")] = True
+
+    reset_sequences: Annotated[
+        str,
+        Option(
+            Group.LINES,
+            Choice({word: word for word in ("off", *BOARDS)}, {"none": "off", "esp8266": "esp32"}),
+            "Recognise the commands by which a peer's program resets such a board, and run the "
+            "sequence here, because the network would spoil its timing",
+            "a peer's commands are otherwise carried out as they come",
+        ),
+    ] = "off"
 
     cross_lines: Annotated[
         bool,

@@ -21,6 +21,7 @@ __all__ = [
     "OpeningOptions",
     "SelectionOptions",
     "TransferOptions",
+    "WhenAbsent",
 ]
 
 KEEPALIVE_MAX: Final = 32767
@@ -48,8 +49,15 @@ class Answers(Enum):
     STRICT = "strict"
 
 
+class WhenAbsent(Enum):
+    """What becomes of the peers while the real port is away."""
+
+    KEEP = "keep"
+    DISCONNECT = "disconnect"
+
+
 class LivenessOptions(BaseModel):
-    """How long a peer stays that says nothing."""
+    """How long a peer stays that says nothing, or whose port is away."""
 
     keepalive: Annotated[
         float,
@@ -78,6 +86,17 @@ class LivenessOptions(BaseModel):
             "many devices are rightly silent for days",
         ),
     ] = 0.0
+    when_absent: Annotated[
+        WhenAbsent,
+        Option(
+            Group.CONNECTION,
+            Choice({item.value: item for item in WhenAbsent}),
+            "What becomes of the peers while the real port is away, pulled out or in use by "
+            "another program: they stay connected and go on when it is back, or are disconnected, "
+            "and nobody can connect until then",
+            "a program need not notice that an adapter was replugged",
+        ),
+    ] = WhenAbsent.KEEP
 
 
 class AdmissionOptions(BaseModel):
@@ -178,7 +197,7 @@ class TransferOptions(SelectionOptions):
         Option(
             Group.TRANSFER,
             Switch(),
-            "Let the peer change baud rate, format and flow control",
+            "Let the peer change baudrate, format and flow control",
             "it is what RFC 2217 is for",
         ),
     ] = True

@@ -16,6 +16,7 @@ from typing import Final
 from portline.config.wording import quoted
 
 __all__ = [
+    "DEFAULT_LISTEN",
     "EVERY_ADDRESS",
     "PORT_MAX",
     "Address",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 PORT_MAX: Final = 65535
-"""The highest TCP port (16 bits); 0 means "any that is free"."""
+"""The highest TCP or UDP port (16 bits); 0 means "any that is free"."""
 
 EVERY_ADDRESS: Final = "*"
 """The host that stands for every address of the machine, IPv4 and IPv6."""
@@ -101,15 +102,32 @@ class Address:
             return ipaddress.ip_address(self.host).is_multicast
         return self.host != EVERY_ADDRESS
 
+    @property
+    def means_many(self) -> bool:
+        """Tell whether the host is the literal address of a group, or of everybody in a network."""
+        return self.is_group or self.host == "255.255.255.255"
+
+    @property
+    def is_one(self) -> bool:
+        """Tell whether the host is the literal address of one machine."""
+        with suppress(ValueError):
+            address = ipaddress.ip_address(self.host)
+            return not (address.is_multicast or address.is_unspecified)
+        return False
+
     def __str__(self) -> str:
         """Write it so that :meth:`parse` reads it back."""
         text = _joined(self.host, self.port)
         return text if self.protocol is None else f"{self.protocol.value}://{text}"
 
 
+DEFAULT_LISTEN: Final = Address(DEFAULT_HOST, 4001)
+"""Where a server listens that names no address: this machine only, the port of all examples."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one listener is or one host is dialled, and what is spoken there."""
+    """Where one listener is or one host is dialed, and what is spoken there."""
 
     host: str
     port: int
@@ -136,7 +154,7 @@ def _protocol(text: str) -> Protocol:
 def _port(text: str, whole: str) -> int:
     if re.fullmatch(r"[0-9]{1,5}", text) is None or int(text) > PORT_MAX:
         raise ValueError(
-            f"{quoted(whole)} has no TCP port in 1 to {PORT_MAX}; write one like 127.0.0.1:4001"
+            f"{quoted(whole)} has no port in 1 to {PORT_MAX}; write one like 127.0.0.1:4001"
         )
     return int(text)
 

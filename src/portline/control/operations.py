@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import portline
 from portline.control.snapshot import snapshot
 from portline.errors import UsageError
+from portline.hub.pulses import Pulse, pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -27,6 +28,7 @@ __all__ = [
     "Operation",
     "Parameter",
     "Process",
+    "Pulsed",
     "Reloaded",
     "Served",
     "Status",
@@ -100,13 +102,26 @@ class Reloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulsed:
+    """The result of ``pulse``: the connection whose lines were moved, and how."""
+
+    process: Process
+    name: str
+    sequence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter; all of them may be left out.  ``read`` raises ValueError."""
+    """One parameter; it may be left out unless ``default`` is None and ``needed`` is set.
+
+    ``read`` raises ValueError.
+    """
 
     name: str
     text: str
     read: Callable[[object], object]
     default: object
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +130,8 @@ class Operation:
 
     name: str
     parameters: tuple[Parameter, ...]
-    result: type[Status | Reloaded]
-    run: Callable[..., Coroutine[None, None, Status | Reloaded]]
+    result: type[Status | Reloaded | Pulsed]
+    run: Callable[..., Coroutine[None, None, Status | Reloaded | Pulsed]]
     changes: bool
     """Whether something may be different afterwards."""
 
@@ -132,6 +147,9 @@ class Operation:
             if name not in known:
                 names = ", ".join(known) or "none"
                 raise UsageError(f"{self.name}: no parameter {name!r}; there are: {names}")
+        for parameter in self.parameters:
+            if parameter.needed and parameter.name not in given:
+                raise UsageError(f"{self.name}: needs the parameter {parameter.name!r}")
         try:
             return {
                 name: parameter.read(given[name]) if name in given else parameter.default
@@ -164,6 +182,27 @@ async def _reload(subject: Subject) -> Reloaded:
     return Reloaded(subject.process, await subject.served.reload())
 
 
+def _text(value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise ValueError("name must be a text")
+
+
+def _sequence(value: object) -> Pulse:
+    if isinstance(value, str):
+        return pulse(value)
+    raise ValueError("sequence must be a text")
+
+
+async def _pulse(subject: Subject, *, name: str, sequence: Pulse) -> Pulsed:
+    """Move DTR and RTS of a connection's real port in a sequence, with its exact timing."""
+    connection = subject.served.gateway.connections.get(name)
+    if connection is None:
+        raise UsageError(f"there is no connection {name!r} here; see `portline status`")
+    await connection.resets.pulse(sequence, is_open=connection.keeper.open)
+    return Pulsed(subject.process, name, sequence.text)
+
+
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for operation in (
@@ -182,6 +221,22 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             changes=False,
         ),
         Operation("reload", (), Reloaded, _reload, changes=True),
+        Operation(
+            "pulse",
+            (
+                Parameter("name", "The connection.", _text, None, needed=True),
+                Parameter(
+                    "sequence",
+                    'A name like esp32, or steps like "dtr=0 rts=1 wait=0.1 rts=0".',
+                    _sequence,
+                    None,
+                    needed=True,
+                ),
+            ),
+            Pulsed,
+            _pulse,
+            changes=True,
+        ),
     )
 }
 """Every operation by its name."""

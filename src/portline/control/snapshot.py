@@ -1,7 +1,7 @@
 """What a connection tells about itself as plain values, the same for every face of Portline.
 
 The keys are those of :mod:`portline.service.status`; options have the keys and the values of the
-configuration file, so that what is shown could be written there.
+configuration file, so that what is shown could be written there, and None where they do nothing.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dic
     }
     counters = {name: value for name, value in facts.items() if isinstance(value, int)}
     rest = {name: plain(value) for name, value in facts.items() if name not in counters}
+    without = _not_applicable(type(status.config), combinations(status.config))
     heard, spoken = (None, None) if rates is None else (round(rate, 1) for rate in rates)
     return {
         **rest,
         "rates": {"heard": heard, "spoken": spoken},
         "counters": counters | dict(status.counts),
-        "options": option_values(status.config),
-        "not_applicable": _not_applicable(type(status.config), combinations(status.config)),
+        "options": option_values(status.config) | dict.fromkeys(without),
+        "not_applicable": without,
     }
 
 

@@ -15,7 +15,10 @@ a peer that lets more than :data:`WORDS_HIGH` bytes of them lie.  While the peer
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["CHUNK_COST", "SEND_LIMIT", "WORDS_HIGH", "Outbox"]
 
@@ -41,18 +44,21 @@ class Outbox:
     """A bounded queue towards one peer.
 
     ``limit`` is in bytes of data, each chunk counted with CHUNK_COST.  ``suspended`` holds data.
+    ``data_size`` tells how many bytes a chunk stands for, where that is not its length.
     """
 
-    __slots__ = ("_queue", "dropped", "limit", "size", "suspended", "words")
+    __slots__ = ("_data_size", "_queue", "dropped", "limit", "size", "suspended", "words")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, data_size: Callable[[bytes], int] = len) -> None:
         self.limit = limit
+        self._data_size = data_size
         self.size = 0
         """Bytes of data that wait, with their cost."""
         self.words = 0
         """Bytes of words that wait."""
         self.dropped = 0
-        """Bytes of data that were given up to stay within the limit, since the start."""
+        """Bytes of data that were given up to stay within the limit, since the start; as they were
+        before the protocol spelled them."""
         self.suspended = False
         self._queue: deque[bytes] = deque()
 
@@ -113,14 +119,16 @@ class Outbox:
                 kept.append(chunk)
             else:
                 self.size -= len(chunk) + CHUNK_COST
-                self.dropped += len(chunk)
+                self.dropped += self._data_size(chunk)
         queue.extendleft(reversed(kept))
         return self.dropped - before
 
     def purge(self) -> int:
         """Forget all data, keep the words; returns the bytes forgotten."""
         words = [chunk for chunk in self._queue if isinstance(chunk, _Word)]
-        forgotten = sum(map(len, self._queue)) - self.words
+        forgotten = sum(
+            self._data_size(chunk) for chunk in self._queue if not isinstance(chunk, _Word)
+        )
         self._queue = deque(words)
         self.size = 0
         return forgotten

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from portline.line import SendBreak, SetBreak, SetInputs, SetLine, SetModem
+from portline.line import Hold, SendBreak, SetBreak, SetInputs, SetLine, SetModem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,8 +92,8 @@ class Permissions:
                 return (dtr is None or self.dtr) and (rts is None or self.rts)
             case SetBreak() | SendBreak():
                 return self.send_break
-            case SetInputs():
-                return False  # decided here (portline.hub.lines), not by a peer
+            case SetInputs() | Hold():
+                return False  # decided here (portline.hub), not by a peer
             case _:
                 return True
 

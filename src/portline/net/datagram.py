@@ -133,7 +133,10 @@ class DatagramLink:
         """Tell that nobody can know."""
         return False
 
-    def retain(self) -> None:
+    def trust(self) -> None:
+        """Do nothing: nothing is retained."""
+
+    def retain(self, *, doubtful: bool = False) -> None:
         """Do nothing: of datagrams nobody knows whether they were got."""
 
     def unacknowledged(self) -> tuple[bytes, int]:
@@ -221,10 +224,10 @@ class DatagramLink:
                 return False
             except OSError as error:
                 tries += 1
-                self._endpoint.look(way)
+                self._endpoint.look(way, failed=True)
                 if error.errno == errno.EMSGSIZE and self._narrow(len(piece)):
                     continue
-                if error.errno != errno.EMSGSIZE and tries < TRIES:
+                if tries < TRIES:
                     continue
                 self.lost += len(piece)
                 self.trouble = error.strerror or str(error)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from portline.errors import NetworkError
 from portline.net.address import display
+from portline.net.attempts import Attempts
 from portline.net.lookup import Lookups
 from portline.net.reach import reach
 from portline.net.stream import StreamLink
@@ -75,17 +76,22 @@ class Dialer:
         self._connected = connected
         self._changed = changed
         self._lookups = Lookups(loop)
-        self._wanted = False
+        self._attempts: Attempts[_Found] = Attempts(
+            loop, self._begin, ended=self._ended, dropped=lambda found: found[0].close()
+        )
         self._first = 0  # the place at which the next round begins
         self._reached = 0
         self._handed_over_at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[_Found] | None = None
 
     @property
     def dialing(self) -> bool:
         """Tell whether a round is under way."""
-        return self._task is not None
+        return self._attempts.working
+
+    @property
+    def reached(self) -> str:
+        """The place that answered last, for people."""
+        return display(*self.places[self._reached])
 
     @property
     def address(self) -> str:
@@ -94,20 +100,11 @@ class Dialer:
 
     def open(self) -> None:
         """Dial now, unless that has begun."""
-        if self._wanted:
-            return
-        self._wanted = True
-        self._begin()
+        self._attempts.open()
 
     def close(self) -> None:
         """Stop dialing; a link that was handed over stays.  Nothing is called back afterwards."""
-        self._wanted = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._attempts.close()
         self._handed_over_at = self.next_at = self.error = None
         self.attempt = self._first = 0
         self._backoff.reset()
@@ -129,14 +126,13 @@ class Dialer:
     def _rest(self) -> None:
         """Wait for the next round."""
         self.next_at = self._loop.time() + self._backoff.delay()
-        self._timer = self._loop.call_at(self.next_at, self._begin)
+        self._attempts.call_at(self.next_at)
 
     def _begin(self) -> None:
         """Begin a round."""
-        self._timer = self.next_at = None
+        self.next_at = None
         self.attempt += 1
-        self._task = self._loop.create_task(self._round())
-        self._task.add_done_callback(self._ended)
+        self._attempts.work(self._round())
 
     async def _round(self) -> _Found:
         """Return what the first place that answers gives; raise NetworkError if none does."""
@@ -156,13 +152,6 @@ class Dialer:
 
     def _ended(self, task: asyncio.Task[_Found]) -> None:
         """Hand over what a round has found, or say why it found nothing."""
-        if task.cancelled():
-            return
-        if task is not self._task:  # it was closed meanwhile
-            if task.exception() is None:
-                task.result()[0].close()
-            return
-        self._task = None
         try:
             found = task.result()
         except NetworkError as error:
@@ -179,7 +168,7 @@ class Dialer:
         self.attempt = 0
         handed_over_at = self._handed_over_at = self._loop.time()
         self._tell(None)
-        if self._handed_over_at is handed_over_at and self._wanted:
+        if self._handed_over_at is handed_over_at and self._attempts.wanted:
             self._connected(StreamLink(self._loop, sock, name), index)
         else:  # whoever heard that it is well again does not want it any more
             sock.close()

@@ -17,17 +17,18 @@ Reading stops while any link is paused, because the kernel's queue is one for al
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import NetworkError
 from portline.net import udp
-from portline.net.address import display, udp_holder
+from portline.net.address import display
+from portline.net.attempts import Attempts
 from portline.net.datagram import DatagramLink
+from portline.net.faults import address_fault
 from portline.net.lookup import Lookups
 from portline.net.stream import READ_SIZE
 from portline.net.way import Host, Way
@@ -47,6 +48,10 @@ LOOKUP_LIMIT: Final = 5.0
 
 READS_PER_TURN: Final = 16
 """Datagrams read in one turn of the loop, so that a flood of them leaves turns for the others."""
+
+
+Fault: TypeAlias = OSError | ValueError
+"""What a look-up or a socket may raise."""
 
 
 @dataclass(slots=True)
@@ -104,9 +109,9 @@ class Endpoint:
         self._open_links: set[DatagramLink] = set()
         self._paused: set[DatagramLink] = set()
         self._reading = False
-        self._wanted = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[dict[Place, Sockaddr | OSError]] | None = None
+        self._attempts: Attempts[dict[Place, Sockaddr | Fault]] = Attempts(
+            loop, self._try, ended=self._looked_up
+        )
 
     @property
     def ways(self) -> list[Way]:
@@ -116,28 +121,26 @@ class Endpoint:
     @property
     def ready(self) -> bool:
         """Tell whether everything that is to be listened on is."""
-        return self._wanted and len(self._bound) == len(self._listen)
+        return self._attempts.wanted and len(self._bound) == len(self._listen)
 
     def listening(self, place: Place) -> str:
         """Return where a place is listened on, for people; with the real port once it is."""
         ways = self._bound.get(place)
         return display(place[0], ways[0].sock.getsockname()[1] if ways else place[1])
 
+    def count_overrun(self) -> None:
+        """Count what the kernel has dropped while nothing was read."""
+        for way in self.ways:
+            if dropped := udp.dropped(way.sock):
+                self.counts.overrun += way.overruns(dropped)
+
     def open(self) -> None:
         """Begin now, or as soon as it is possible; see ``error``."""
-        if not self._wanted:
-            self._wanted = True
-            self._try()
+        self._attempts.open()
 
     def close(self) -> None:
         """Hear nothing more and call nobody; links may still send what waits."""
-        self._wanted = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._attempts.close()
         self._set_reading(False)
         self.error = None
         self._close_sockets()
@@ -146,7 +149,6 @@ class Endpoint:
 
     def _try(self) -> None:
         """Look up who is not known yet, then go on."""
-        self._timer = None
         places = [
             p for p in (*self._listen, *self._connect) if p not in self._found and p[0] != "*"
         ]
@@ -159,37 +161,27 @@ class Endpoint:
                 continue
             names.append(place)
         if names:
-            self._task = self.loop.create_task(self._look_up(names))
-            self._task.add_done_callback(self._looked_up)
+            self._attempts.work(self._look_up(names))
         else:
             self._go_on({})
 
-    async def _look_up(self, names: list[Place]) -> dict[Place, Sockaddr | OSError]:
-        async def one(place: Place) -> Sockaddr | OSError:
+    async def _look_up(self, names: list[Place]) -> dict[Place, Sockaddr | Fault]:
+        async def one(place: Place) -> Sockaddr | Fault:
             try:
                 async with asyncio.timeout(LOOKUP_LIMIT):
                     address: Sockaddr = (await self._lookups.addresses(*place))[0][4]
                     return address
-            except TimeoutError:
-                return OSError(errno.ETIMEDOUT, "no name server answers; check the DNS")
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 return error
-            except ValueError:
-                return OSError(
-                    errno.EINVAL, "this cannot be the name of a host; check its spelling"
-                )
 
         return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
 
-    def _looked_up(self, task: asyncio.Task[dict[Place, Sockaddr | OSError]]) -> None:
-        if task.cancelled() or task is not self._task:
-            return
-        self._task = None
+    def _looked_up(self, task: asyncio.Task[dict[Place, Sockaddr | Fault]]) -> None:
         found = task.result()
         self._found |= {place: each for place, each in found.items() if isinstance(each, tuple)}
-        self._go_on({place: each for place, each in found.items() if isinstance(each, OSError)})
+        self._go_on({place: each for place, each in found.items() if not isinstance(each, tuple)})
 
-    def _go_on(self, unknown: Mapping[Place, OSError]) -> None:
+    def _go_on(self, unknown: Mapping[Place, Fault]) -> None:
         """Bind what can be bound, find the way to each host, and try again if something failed."""
         faults = dict(unknown)
         hosts = len(self.hosts)
@@ -209,16 +201,19 @@ class Endpoint:
         self._set_reading(True)
         told = self._told(faults)
         if faults:
-            self._timer = self.loop.call_later(RETRY, self._try)
+            self._attempts.call_at(self.loop.time() + RETRY)
         news = str(told) != str(self.error) or len(self.hosts) != hosts or not faults
         self.error = told
         if news:
             self._changed(self)
 
-    def _told(self, faults: Mapping[Place, OSError]) -> NetworkError | None:
+    def _told(self, faults: Mapping[Place, Fault]) -> NetworkError | None:
         if not faults:
             return None
-        texts = [f"{display(*place)}: {_explain(fault, place)}" for place, fault in faults.items()]
+        texts = [
+            f"{display(*place)}: {address_fault(fault, place[1], 'UDP')}"
+            for place, fault in faults.items()
+        ]
         first = display(*next(iter(faults)))
         return NetworkError(first, "; ".join(texts).removeprefix(f"{first}: "))
 
@@ -279,7 +274,7 @@ class Endpoint:
         self.pause(link, wanted=False)
         if link.address is not None and self._links.get(link.address[:2]) is link:
             del self._links[link.address[:2]]
-        if not self._wanted:
+        if not self._attempts.wanted:
             self._close_sockets()
 
     def pause(self, link: DatagramLink, *, wanted: bool) -> None:
@@ -288,7 +283,7 @@ class Endpoint:
             self._paused.add(link)
         else:
             self._paused.discard(link)
-        self._set_reading(self._wanted)
+        self._set_reading(self._attempts.wanted)
 
     def wait(self, link: DatagramLink) -> None:
         """Call a link when the kernel has room again."""
@@ -299,17 +294,31 @@ class Endpoint:
         if link not in way.waiting:
             way.waiting.append(link)
 
-    def look(self, way: Way) -> None:
-        """Read what the kernel has to tell of datagrams that failed."""
+    def look(self, way: Way, *, failed: bool = False) -> None:
+        """Read what the kernel has to tell of datagrams that failed.
+
+        ``failed``: that something did was told by a call.  That alone says nothing about what: a
+        kernel that has no room for more datagrams has none for what became of ours either.
+        """
         told = list(udp.returned(way.sock))
         for each in told:
             self.counts.returned += each.sent
             if (link := self._links.get(each.address[:2])) is not None:
                 link.heard_back(each)
-        if told and self._reading:
-            # libuv gives a descriptor up that has an error to tell.
-            self.loop.remove_reader(way.sock.fileno())
-            self._watch(way)
+        if (told or failed) and not way.renewing:
+            # libuv gives a descriptor up that has an error to tell, after it has called us.
+            way.renewing = True
+            self.loop.call_soon(self._watch_anew, way)
+
+    def _watch_anew(self, way: Way) -> None:
+        way.renewing = False
+        if (fd := way.sock.fileno()) < 0:
+            return  # closed meanwhile
+        self.loop.remove_reader(fd)
+        self.loop.remove_writer(fd)
+        if way.waiting:
+            self.loop.add_writer(fd, self._writable, way)
+        self._watch(way)
 
     def _writable(self, way: Way) -> None:
         self.look(way)  # else an error would wake us for ever
@@ -336,25 +345,29 @@ class Endpoint:
             self.loop.add_reader(way.sock.fileno(), self._readable, way)
 
     def _readable(self, way: Way) -> None:
-        for count in range(READS_PER_TURN):
+        # Always, also after data: sending may have met the error for which we are called.
+        self.look(way, failed=self._read(way))
+
+    def _read(self, way: Way) -> bool:
+        """Take what has come, at most READS_PER_TURN datagrams; tell whether an error was met."""
+        failed = False
+        for _ in range(READS_PER_TURN):
             if not self._reading:
-                return
+                break
             try:
                 data, ancillary, _, source = way.sock.recvmsg(READ_SIZE, udp.ANCILLARY)
             except (BlockingIOError, InterruptedError):
-                if not count:
-                    self.look(way)
-                return
+                break
             except OSError:  # it is about a datagram that we have sent
-                self.look(way)
+                failed = True
                 continue
             if lost := udp.overrun(ancillary):
-                self.counts.overrun += lost - way.overrun
-                way.overrun = lost
+                self.counts.overrun += way.overruns(lost)
             if self._is_echo(source, way.family):
                 self.counts.echoes += 1
             else:
                 self._heard(data, source, way)
+        return failed
 
     def _is_echo(self, source: Sockaddr, family: int) -> bool:
         return any(
@@ -382,27 +395,3 @@ def _many(host: str) -> bool:
     with suppress(ValueError):
         return udp.is_group(host)
     return False
-
-
-def _explain(error: OSError, place: Place) -> str:
-    """Say what is wrong with an address and what to do about it."""
-    match error.errno:
-        case errno.EADDRINUSE:
-            holder = None
-            with suppress(OSError):
-                holder = udp_holder(place[1])
-            by = f"by {holder}" if holder else "by another program"
-            return f"the UDP port is in use {by}; stop it or choose another port"
-        case errno.EACCES:
-            return (
-                "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
-                "choose a port from 1024 up"
-            )
-        case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; choose one of its own, or * for all"
-        case errno.ENODEV if error.strerror == os.strerror(errno.ENODEV):
-            return "no way to this group; name the interface with `interface`"
-        case _ if isinstance(error, socket.gaierror):
-            return f"the host name is not known ({error.strerror}); check its spelling, or the DNS"
-        case _:
-            return error.strerror or str(error)

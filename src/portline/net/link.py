@@ -46,8 +46,14 @@ class Link(Protocol):
     def acked(self) -> int:
         """Bytes that the other machine has got, as far as can be known."""
 
-    def retain(self) -> None:
-        """Remember what is written until the peer has got it, where that can be known."""
+    def retain(self, *, doubtful: bool = False) -> None:
+        """Remember what is written until the peer has got it, where that can be known.
+
+        Of a peer that is ``doubtful`` also what it has got, within bounds, until ``trust``.
+        """
+
+    def trust(self) -> None:
+        """Remember what the peer has got no longer."""
 
     def unacknowledged(self) -> tuple[bytes, int]:
         """Return the end of what was written and retained, and how many bytes at its beginning

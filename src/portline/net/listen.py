@@ -10,10 +10,6 @@ Theory of operation
 
 An address that cannot be used - taken, not permitted, not of this machine - is a state with a
 reason and a retry, never an exit.
-
-A host name is looked up in a thread of its own, because a name server that does not answer would
-hold the loop, and with it every port, for seconds; what it finds is dropped if nobody listens any
-more.
 """
 
 from __future__ import annotations
@@ -21,20 +17,21 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from portline.errors import NetworkError
-from portline.net.address import display, display_sockaddr, tcp_holder
+from portline.net.address import display, display_sockaddr
+from portline.net.attempts import Attempts
+from portline.net.faults import address_fault
+from portline.net.lookup import Lookups
 from portline.net.stream import StreamLink
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-Addresses: TypeAlias = list[tuple[Any, ...]]
-"""What ``getaddrinfo`` returns."""
+    from portline.net.resolver import Addresses
 
 __all__ = ["ACCEPTS_PER_TURN", "BACKLOG", "REST", "RETRY", "Listener"]
 
@@ -78,11 +75,10 @@ class Listener:
         self._accepted = accepted
         self._changed = changed
         self._sockets: list[socket.socket] = []
-        self._errno: int | None = None
-        self._wanted = False
-        self._looking = False
+        self._fault: int | None = None
+        self._lookups = Lookups(loop)
+        self._attempts: Attempts[Addresses] = Attempts(loop, self._try, ended=self._looked_up)
         self._told_at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def listening(self) -> bool:
@@ -98,17 +94,11 @@ class Listener:
 
     def open(self) -> None:
         """Listen now, or as soon as that is possible; see ``error``."""
-        if self._wanted:
-            return
-        self._wanted = True
-        self._try()
+        self._attempts.open()
 
     def close(self) -> None:
         """Stop listening; connections that were accepted stay."""
-        self._wanted = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._attempts.close()
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
             sock.close()
@@ -122,46 +112,38 @@ class Listener:
                 self._acceptable(sock)
 
     def _try(self) -> None:
-        self._timer = None
+        """Listen on a literal address now, on a host name when it has been looked up."""
         if _is_literal(self.host):
             self._take(None)
-        elif not self._looking:
-            self._looking = True
-            threading.Thread(target=self._look_up, daemon=True).start()
+        else:
+            self._attempts.work(self._lookups.addresses(self.host, self.port))
 
-    def _look_up(self) -> None:
-        """Find the addresses of a host name; runs in a thread, one at a time."""
-        found: Addresses | OSError
-        try:
-            found = _resolve(self.host, self.port)
-        except OSError as error:
-            found = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
-            self._loop.call_soon_threadsafe(self._looked_up, found)
+    def _looked_up(self, task: asyncio.Task[Addresses]) -> None:
+        error = task.exception()
+        if isinstance(error, OSError | ValueError):
+            self._failed(error)
+        else:
+            self._take(task.result())
 
-    def _looked_up(self, found: Addresses | OSError) -> None:
-        self._looking = False
-        if self._wanted and not self._sockets:
-            self._take(found)
-
-    def _take(self, found: Addresses | OSError | None) -> None:
+    def _take(self, found: Addresses | None) -> None:
         """Listen on what was found, or try again later."""
         try:
-            if isinstance(found, OSError):
-                raise found
             self._sockets = _bind(self.host, self.port, found)
         except OSError as error:
-            news = error.errno != self._errno or self.error is None
-            self._errno = error.errno
-            if news:  # looking for the holder takes some milliseconds: not at each attempt
-                text = _explain(error, self.port)
-                self.error = NetworkError(display(self.host, self.port), text)
-            self._timer = self._loop.call_later(RETRY, self._try)
+            self._failed(error)
         else:
-            news = True
-            self.error = None
+            self._fault = self.error = None
             self._watch()
-        if news:
+            self._changed(self)
+
+    def _failed(self, error: OSError | ValueError) -> None:
+        fault = getattr(error, "errno", None)
+        news = fault != self._fault or self.error is None
+        self._fault = fault
+        self._attempts.call_at(self._loop.time() + RETRY)
+        if news:  # looking for the holder takes some milliseconds: not at each attempt
+            text = address_fault(error, self.port, "TCP")
+            self.error = NetworkError(display(self.host, self.port), text)
             self._changed(self)
 
     def _watch(self) -> None:
@@ -190,14 +172,13 @@ class Listener:
         remedy = "; raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
         text = f"{error.strerror}{remedy}; accepting again in {REST:g} s"
         self.error = NetworkError(self.address, text)
-        self._timer = self._loop.call_later(REST, self._rested)
         now = self._loop.time()
+        self._attempts.call_at(now + REST, self._rested)
         if self._told_at is None or now - self._told_at > NEWS:
             self._told_at = now
             self._changed(self)
 
     def _rested(self) -> None:
-        self._timer = None
         self.error = None
         self._watch()
 
@@ -250,25 +231,3 @@ def _listen(family: int, address: tuple[object, ...], *, dual: bool = False) -> 
         sock.close()
         raise
     return sock
-
-
-def _explain(error: OSError, port: int) -> str:
-    """Say what is wrong with an address and what to do about it."""
-    match error.errno:
-        case errno.EADDRINUSE:
-            holder = None
-            with suppress(OSError):
-                holder = tcp_holder(port)
-            by = f"by {holder}" if holder else "by another program"
-            return f"the TCP port is in use {by}; stop it or choose another port"
-        case errno.EACCES:
-            return (
-                "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
-                "choose a port from 1024 up"
-            )
-        case errno.EADDRNOTAVAIL:
-            return "this machine has no such address; choose one of its own, or * for all"
-        case _ if isinstance(error, socket.gaierror):
-            return f"the host name cannot be resolved ({error.strerror})"
-        case _:
-            return error.strerror or str(error)

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from portline.errors import NetworkError
 from portline.net.address import display, display_sockaddr
+from portline.net.faults import name_fault
 from portline.net.through import ProxyFault, through
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from portline.net.lookup import Addresses, Lookups
+    from portline.net.lookup import Lookups
     from portline.net.proxy import Proxy
+    from portline.net.resolver import Addresses
 
 __all__ = ["reach"]
 
@@ -47,24 +49,27 @@ async def reach(
     address = display(host, port)
     end = loop.time() + limit
     way = "" if proxy is None else f"through the proxy {proxy}: "
+    found: Addresses | None = None
     try:
         async with asyncio.timeout(limit):
             if proxy is None:
-                sock = await _any(
-                    loop, await lookups.addresses(host, port), end, lambda at: _connect(loop, *at)
-                )
+                found = await lookups.addresses(host, port)
+                sock = await _any(loop, found, end, lambda at: _connect(loop, *at))
             else:
+                found = await lookups.addresses(proxy.host, proxy.port)
                 sock = await _any(
-                    loop,
-                    await lookups.addresses(proxy.host, proxy.port),
-                    end,
-                    lambda at: through(loop, proxy, at[1], host, port),
+                    loop, found, end, lambda at: through(loop, proxy, at[1], host, port)
                 )
         return sock, _name(sock) if proxy is None else address
     except TimeoutError:
-        way = "" if proxy is None else f"through the proxy {proxy} "
-        text = f"no answer {way}within {limit:g} s; check the address, and that no firewall drops"
-        raise NetworkError(address, f"{text} it") from None
+        if found is None:
+            text = f"its name was not found within {limit:g} s, no name server answers"
+            fault = f"{way}{text}; check the DNS, or give an IP address"
+        else:
+            way = "" if proxy is None else f"through the proxy {proxy} "
+            text = f"no answer {way}within {limit:g} s; check the address, and that no firewall"
+            fault = f"{text} drops it"
+        raise NetworkError(address, fault) from None
     except ProxyFault as error:
         raise NetworkError(address, f"{way}{error}") from None
     except (OSError, ValueError) as error:
@@ -118,23 +123,22 @@ def _name(sock: socket.socket) -> str:
 
 def _explain(error: OSError | ValueError) -> str:
     """Say what is wrong with a server and what to do about it."""
+    if (text := name_fault(error)) is not None:
+        return text
+    said = getattr(error, "strerror", None) or str(error)
     match error:
-        case socket.gaierror():
-            return f"the host name is not known ({error.strerror}); check its spelling, or the DNS"
-        case ValueError():
-            return "this cannot be the name of a host; check its spelling"
         case ConnectionRefusedError():
             return "connection refused, nothing listens there; start the server or check the port"
         case ConnectionResetError():
             return "connection reset while connecting; check that the server is well"
         case _:
             pass
-    match error.errno:
+    match getattr(error, "errno", None):
         case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.ENETDOWN | errno.EHOSTDOWN:
-            return f"unreachable ({error.strerror}); check the address and the network"
+            return f"unreachable ({said}); check the address and the network"
         case errno.EACCES | errno.EPERM:
-            return f"not permitted ({error.strerror}); check the firewall of this machine"
+            return f"not permitted ({said}); check the firewall of this machine"
         case errno.EMFILE | errno.ENFILE:
-            return f"{error.strerror}; raise the limit (ulimit -n)"
+            return f"{said}; raise the limit (ulimit -n)"
         case _:
-            return error.strerror or str(error)
+            return said

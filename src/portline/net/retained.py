@@ -14,9 +14,11 @@ RETAIN_LOOK: Final = 64 * 1024
 class Retained:
     """The end of what was written, from the beginning of a write on."""
 
-    __slots__ = ("_at", "_look", "_size", "_writes")
+    __slots__ = ("_at", "_look", "_size", "_writes", "whole")
 
     def __init__(self) -> None:
+        self.whole = False
+        """Whether to keep what was got, too; not beyond RETAIN_LOOK bytes."""
         self._writes: deque[bytes] = deque()
         self._at = 0  # the place of the first one in what was written
         self._size = 0
@@ -30,6 +32,7 @@ class Retained:
 
     def forget(self, acked: int) -> None:
         """Keep no more the writes of which every byte is among the first ``acked``."""
+        self.whole = False
         while self._writes and self._at + len(self._writes[0]) <= acked:
             size = len(self._writes.popleft())
             self._at += size
@@ -41,5 +44,6 @@ class Retained:
 
         It begins where a write began.
         """
-        self.forget(acked)
+        if not self.whole:
+            self.forget(acked)
         return b"".join(self._writes), acked - self._at

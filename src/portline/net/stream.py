@@ -199,13 +199,20 @@ class StreamLink:
         else:
             self._closed = call
 
-    def retain(self) -> None:
+    def retain(self, *, doubtful: bool = False) -> None:
         """Remember from now on what is written until the other machine has acknowledged it.
 
         Call it before the first write.  That is at most what the kernel takes for one connection
-        (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.
+        (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.  While a peer is ``doubtful``,
+        until ``trust``, what it has acknowledged is remembered too, of 64 KiB in all.
         """
         self._retained = Retained()
+        self._retained.whole = doubtful
+
+    def trust(self) -> None:
+        """Believe from now on that what the other machine acknowledges is in good hands."""
+        if self._retained is not None:
+            self._retained.whole = False
 
     def unacknowledged(self) -> tuple[bytes, int]:
         """Return the end of what was written, and how many bytes at its beginning were got.

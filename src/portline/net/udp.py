@@ -29,6 +29,7 @@ __all__ = [
     "Returned",
     "Settings",
     "covers_many",
+    "dropped",
     "is_group",
     "is_own",
     "join",
@@ -45,6 +46,9 @@ _IPV6_MTU_DISCOVER, _IPV6_MTU, _IPV6_RECVERR = 23, 24, 25
 _IPV6_MULTICAST_ALL, _IPV6_UNICAST_IF = 29, 76
 _PMTUDISC_DO: Final = 2
 _SO_RXQ_OVFL: Final = 40
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("=9I")
+"""The last is the number of datagrams dropped (SK_MEMINFO_DROPS, linux/sock_diag.h)."""
 
 _HEADERS: Final = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
 """Bytes of IP and UDP headers in a datagram."""
@@ -165,6 +169,19 @@ def join(sock: socket.socket, group: str, interface: str | None) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:  # it is a member already
             raise
+
+
+def dropped(sock: socket.socket) -> int:
+    """Return how many datagrams the kernel has dropped so far, also since the last that was read.
+
+    0 where it does not tell (before Linux 4.12).
+    """
+    try:
+        return int(
+            _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[8]
+        )
+    except (OSError, struct.error):
+        return 0
 
 
 def overrun(ancillary: list[tuple[int, int, bytes]]) -> int:

@@ -24,15 +24,27 @@ Sockaddr: TypeAlias = tuple[Any, ...]
 class Way:
     """One socket of an endpoint."""
 
-    __slots__ = ("family", "overrun", "port", "sock", "waiting")
+    __slots__ = ("family", "overrun", "port", "renewing", "sock", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.port = sock.getsockname()[1]
         self.family = sock.family
         self.overrun = 0
+        self.renewing = False
         self.waiting: list[DatagramLink] = []
         """Links for which the kernel has no room now."""
+
+    def overruns(self, dropped: int) -> int:
+        """Return by how many the kernel's count of dropped datagrams has grown, and remember it.
+
+        What a datagram tells that has waited in the queue may be older than what is known.
+        """
+        grown = (dropped - self.overrun) & 0xFFFFFFFF
+        if grown >> 31:
+            return 0
+        self.overrun = dropped
+        return grown
 
     def reaches(self, address: Sockaddr) -> bool:
         """Tell whether datagrams for an address can be sent from what this one is bound to."""

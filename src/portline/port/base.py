@@ -24,6 +24,8 @@ as far as the hardware tells, but no longer than :data:`DRAIN_LIMIT` in which no
 request is answered by exactly one call of its ``done`` with the state in force, in order; when the
 port is lost or closed first, with the last state known.  What a driver refuses is counted in
 ``refused`` and answered like everything else; it never ends the port.
+``Hold`` leaves the line as it is for a time, and what comes behind it waits; on a virtual port,
+which has no line, it takes none.
 ``SetInputs`` takes effect at once, before anything that waits; a real port refuses it.
 ``Purge(unsent=True)`` takes effect at once: data queued before it is dropped, requests queued
 before it are still carried out, nothing after it is touched.  ``Purge(received=True)`` empties the
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.line import LineFault, LineSettings, PortState, Report, Request
     from portline.port.application import Application
+    from portline.port.hardware import Hardware
 
 __all__ = [
     "DRAIN_LIMIT",
@@ -178,6 +181,21 @@ class SerialPort(Protocol):
     @property
     def application(self) -> Application | None:
         """The program that opens a virtual port; None for a real one, wired to a device."""
+
+    @property
+    def has_lines(self) -> bool:
+        """Tell whether the port has signal lines, as far as is known: some adapters have none.
+
+        What is asked of lines that it does not have is remembered and does nothing.
+        """
+
+    @property
+    def trouble(self) -> PortError | None:
+        """What is wrong by now although the port is open; looked up when it is asked for."""
+
+    @property
+    def hardware(self) -> Hardware | None:
+        """What the driver tells; None for a virtual port, and while the port is not open."""
 
     @property
     def refused(self) -> int:

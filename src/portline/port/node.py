@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortAbsent, PortBusy, PortDenied, PortError
 from portline.port.holder import PROC, UUCP_LOCKS, holders, lock_holder, uucp_holder
-from portline.port.inventory import USB_PREFIX, resolve
+from portline.port.naming import resolve
 from portline.port.termios2 import read_raw
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def open_node(
 ) -> tuple[int, str]:
     """Open the serial port that ``name`` stands for; return its descriptor and its path.
 
-    ``name`` is a path, also a link like /dev/serial/by-id/..., or a USB identity (see
-    :func:`portline.port.inventory.resolve`); it is looked up anew each time.
+    ``name`` is a path, also a link like /dev/serial/by-id/..., or another name of
+    :mod:`portline.port.naming`; it is looked up anew each time.
     Raises PortAbsent, PortBusy, PortDenied or PortError; then nothing stays open.
     """
     try:
@@ -80,7 +80,7 @@ def open_node(
 
 
 def _open(name: str, exclusive: bool, locks: Path, proc: Path) -> tuple[int, str]:
-    path = resolve(name) if name.startswith(USB_PREFIX) else name
+    path = resolve(name)
     _check_kind(name, path)
     if exclusive and (holder := uucp_holder(path, locks, proc)) is not None:
         file = locks / f"LCK..{os.path.basename(os.path.realpath(path))}"

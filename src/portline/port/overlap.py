@@ -39,6 +39,7 @@ without the mark                            nobody: it is not ours
 ==========================================  ====================================================
 
 When somebody has taken it away by hand, the device is back and nothing is left to do at the end.
+It is not put there again, since that may be what was wanted; the status tells.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ from portline.errors import PortAbsent, PortBusy, PortDenied, PortError
 from portline.port.drivers import driver_kind, is_console, is_controlling
 from portline.port.holder import terminal_holder
 from portline.port.mounts import attach, covering, detach, mounts
+from portline.port.place import leads_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,6 +138,17 @@ class Overlap:
             if top is not None and _shows(top, terminal):
                 detach(top)
             uncover(path)
+
+    def fault(self, path: str, terminal: str) -> PortError | None:
+        """Return what is wrong with the name by now: the port does not lie over it any more."""
+        if leads_to(path, terminal):
+            return None
+        return PortError(
+            self._name,
+            f"{self._subject(path)}the virtual port does not lie over it any more (umount, or it "
+            "was unplugged), programs that open it do not get here; start Portline again to lie "
+            "over it",
+        )
 
     # --- what may be hidden ---------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ from portline.port.holder import terminal_holder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FOLDER", "MAKER", "Place", "folder_for", "make_private", "marked"]
+__all__ = ["FOLDER", "MAKER", "Place", "folder_for", "leads_to", "make_private", "marked"]
 
 DEV: Final = Path("/dev")
 PTS: Final = "/dev/pts/"
@@ -124,6 +124,16 @@ class Place:
             with suppress(OSError):
                 os.unlink(path)
                 self._tidy(path)
+
+    def fault(self, path: str, terminal: str) -> PortError | None:
+        """Return what is wrong with the name by now: somebody has taken the link away."""
+        if leads_to(path, terminal):
+            return None
+        return PortError(
+            self._name,
+            f"{self._subject(path)}does not lead to the virtual port any more, somebody has "
+            "removed or replaced it; start Portline again, which makes it anew",
+        )
 
     def _tidy(self, path: str) -> None:
         """Remove the folder that :func:`folder_for` made, when it has become empty."""
@@ -247,6 +257,14 @@ def make_private(folder: Path, user: int) -> bool:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+
+
+def leads_to(path: str, terminal: str) -> bool:
+    """Tell whether who opens ``path`` gets ``terminal``, by a link or because it lies there."""
+    try:
+        return os.path.samestat(os.stat(path), os.stat(terminal))
+    except OSError:
+        return False
 
 
 def marked(node: str) -> str:

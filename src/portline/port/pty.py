@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 
 from portline.errors import PortError, UsageError
 from portline.line import (
+    Hold,
     LineChange,
     LineSettings,
     ModemLines,
@@ -102,6 +103,8 @@ class PtyPort:
         self.name = name
         self.path: str | None = None
         self.application = Application(settings or LineSettings(), self._application_changed)
+        self.has_lines = True
+        self.hardware = None
         self.refused = 0
         self.discarded = 0
         self.drains = False
@@ -139,6 +142,13 @@ class PtyPort:
     def queued(self) -> int:
         """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
         return 0 if self._pair is None else self._pair.outlet.queued
+
+    @property
+    def trouble(self) -> PortError | None:
+        """Why applications do not find the port, though it is there."""
+        if self._pair is None or self.path is None:
+            return None
+        return self._place.fault(self.path, self._pair.master.terminal)
 
     def open(self) -> None:
         """Make the terminal and its name; raises as the contract says."""
@@ -400,7 +410,7 @@ class PtyPort:
             case Purge(received):
                 if received and self._pair is not None:
                     self._pair.inlet.drop()
-            case SendBreak() | Query():
+            case SendBreak() | Query() | Hold():
                 pass
         return 0.0
 

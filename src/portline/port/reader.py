@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.port.base import PortOwner
+    from portline.port.direction import Direction
     from portline.port.outlet import Outlet
     from portline.port.tty import Tty
     from portline.port.watch import Watch
@@ -53,8 +54,8 @@ PAUSED_POLL: Final = 1.0
 class Reader:
     """The reading of one open tty, from the thread of ``loop``.
 
-    What is read goes to ``owner``; ``lose`` is called with the reason when the device is gone, and
-    is expected to call :meth:`stop`.
+    What is read goes to ``owner``, without what ``direction`` knows for an echo; ``lose`` is called
+    with the reason when the device is gone, and is expected to call :meth:`stop`.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Reader:
         *,
         watch: Watch,
         outlet: Outlet,
+        direction: Direction | None = None,
         owner: PortOwner,
         lose: Callable[[str], None],
         loop: asyncio.AbstractEventLoop,
@@ -71,6 +73,7 @@ class Reader:
         self._fd = tty.fd
         self._watch = watch
         self._outlet = outlet
+        self._direction = direction
         self._owner = owner
         self._lose = lose
         self._loop = loop
@@ -107,6 +110,8 @@ class Reader:
             data = self._gather(data)
         elif not data:
             self._nothing_read()
+            return
+        if self._direction is not None and not (data := self._direction.heard(data)):
             return
         if self._watch.marks is None:
             self._owner.port_data(data)

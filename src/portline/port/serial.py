@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortAbsent, PortError, UsageError
 from portline.line import (
+    Hold,
     Item,
     LineSettings,
     PortState,
@@ -32,6 +33,9 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import REAL, unanswered
+from portline.port.direction import Direction, Turn, without_rts
+from portline.port.features import NO_FEATURES, Engaged, Features
+from portline.port.hardware import Hardware, hardware_of
 from portline.port.node import WENT_AWAY, close_node, open_node
 from portline.port.outlet import Outlet
 from portline.port.reader import Reader
@@ -63,7 +67,8 @@ class PosixPort:
 
     ``name`` is a path or a USB identity (``usb:VID:PID...``).  ``dtr`` and ``rts`` are put in force
     at each open; None leaves them as the kernel sets them, which is on.  ``exclusive`` takes the
-    locks described in :mod:`portline.port.node`.
+    locks described in :mod:`portline.port.node`.  ``features`` are switched on at each open and put
+    back at each close.
     """
 
     def __init__(
@@ -76,10 +81,12 @@ class PosixPort:
         exclusive: bool = True,
         dtr: bool | None = None,
         rts: bool | None = None,
+        features: Features = NO_FEATURES,
     ) -> None:
         self.name = name
         self.path: str | None = None
         self.application = None
+        self.trouble = None
         self.capabilities = REAL
         self.discarded = 0
         self.drains = True
@@ -90,6 +97,7 @@ class PosixPort:
         self._outputs = SetModem(dtr, rts)
         # Linux raises both lines at open unless somebody says otherwise.
         self._closed_state = PortState(settings, dtr=dtr is not False, rts=rts is not False)
+        self._had_lines = True
         self._refused = 0
         self._sent = 0
         self._paused = False
@@ -100,6 +108,9 @@ class PosixPort:
         self._outlet: Outlet | None = None
         self._watch: Watch | None = None
         self._reader: Reader | None = None
+        self._features = features
+        self._engaged = Engaged()
+        self._direction: Direction | None = None
         self._break_timer: asyncio.TimerHandle | None = None
 
     # --- the contract ---------------------------------------------------------------------------
@@ -118,6 +129,18 @@ class PosixPort:
             lines=tty.lines,
             idle=self._outlet.idle,
         )
+
+    @property
+    def has_lines(self) -> bool:
+        """Tell whether the device has signal lines, or had when it was open last."""
+        return self._had_lines if self._tty is None else self._tty.has_lines
+
+    @property
+    def hardware(self) -> Hardware | None:
+        """What the driver tells about itself; None while the port is not open."""
+        if self.path is None or self._watch is None:
+            return None
+        return hardware_of(self._fd, self.path, self._engaged.modes, lines=self._watch.way)
 
     @property
     def refused(self) -> int:
@@ -142,6 +165,7 @@ class PosixPort:
         fd, path = open_node(self.name, exclusive=self._exclusive)
         try:
             tty = self._configured_tty(fd)
+            self._engaged = self._features.engage(self.name, fd, path, has_rts=tty.has_lines)
         except BaseException:
             close_node(fd)
             raise
@@ -149,6 +173,10 @@ class PosixPort:
         self.drains = tty.drains
         self._outlet = Outlet(self, fd, self._loop)
         self._outlet.character_time = tty.settings.character_time
+        if self._engaged.software is not None:
+            self._direction = Direction(
+                self._engaged.software, self._outlet, self._loop, drive=tty.drive, unsent=tty.unsent
+            )
         self._watch = Watch(
             tty, self._loop, report=self._owner.port_report, data=self._owner.port_data
         )
@@ -157,6 +185,7 @@ class PosixPort:
             tty,
             watch=self._watch,
             outlet=self._outlet,
+            direction=self._direction,
             owner=self._owner,
             lose=self._lose,
             loop=self._loop,
@@ -173,6 +202,8 @@ class PosixPort:
         """Send data, after everything written or submitted before it."""
         if self._outlet is None:
             self.discarded += len(data)
+        elif self._direction is not None:
+            self._direction.write(data)
         else:
             self._outlet.write(data)
 
@@ -182,6 +213,9 @@ class PosixPort:
             self._refused += 1  # what this port reads comes from the device
             done(self.state)
             return
+        if self._features.rs485 is not None and (allowed := without_rts(request)) != request:
+            self._refused += 1
+            request = allowed
         if isinstance(request, SetModem):
             self._remember_outputs(request)
         if self._outlet is not None:
@@ -261,11 +295,17 @@ class PosixPort:
         waiting = outlet.close()
         self._sent += outlet.taken
         self._end_break()
+        if self._direction is not None:
+            self._direction.close()
+            self._direction = None
+        self._engaged.release()
+        self._engaged = Engaged()
         # What a device that takes nothing kept waiting; the lines stay like this when it is closed.
         tty.drive(self._outputs)
         found = PortState(tty.settings, dtr=tty.dtr, rts=tty.rts)
         self._closed_state = self._outputs.applied_to(found)
         self._refused += tty.refused
+        self._had_lines = tty.has_lines
         self._tty = self._outlet = self._watch = self._reader = None
         self.path = None
         close_node(self._fd)
@@ -296,6 +336,8 @@ class PosixPort:
             case SetLine():
                 tty.configure(request.applied_to(tty.settings))
                 self._outlet.character_time = tty.settings.character_time
+            case Turn():
+                return 0.0 if self._direction is None else self._direction.turn(request)
             case SetModem():
                 tty.drive(request)
             case SetBreak(on):
@@ -303,6 +345,8 @@ class PosixPort:
             case SendBreak(duration):
                 if duration > 0 and self._set_break(True):
                     return min(duration, BREAK_LIMIT)
+            case Hold(duration):
+                return duration
             case Purge(received):
                 if received:
                     tty.drop_received()

@@ -78,6 +78,7 @@ class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no ty
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._thread: LoopThread | None = None
         self._remote: RemotePort | None = None
+        self._life = threading.RLock()  # opening and closing, one at a time
         self._news = threading.Condition()  # guards all that follows
         self._received = bytearray()
         self._handed = self._reached = self._taken = 0
@@ -93,6 +94,10 @@ class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no ty
 
     def open(self) -> None:
         """Open the port with the settings as they are; SerialException where that fails."""
+        with self._life:
+            self._begin()
+
+    def _begin(self) -> None:
         if self._port is None:
             raise serialutil.SerialException("Port must be configured before it can be used.")
         if self.is_open:
@@ -111,14 +116,15 @@ class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no ty
             Query(Item.MODEM_LINES),
             Purge(received=True, unsent=True),
         )
-        thread = LoopThread(f"portline {place}")
+        thread: LoopThread | None = None
         try:
+            thread = LoopThread(f"portline {place}")
             remote = thread.call(self._connect(place, requests, options))
-        except PortlineError as error:
-            thread.stop()
-            raise _translated(error) from None
-        except BaseException:
-            thread.stop()
+        except BaseException as error:
+            if thread is not None:
+                thread.stop()
+            if isinstance(error, PortlineError):
+                raise _translated(error) from None
             raise
         self._thread, self._remote, self._in_force = thread, remote, line
         self.is_open = True
@@ -139,14 +145,17 @@ class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no ty
         return remote
 
     def close(self) -> None:
-        """Send what was written, and close; may be called twice."""
-        self.is_open = False
-        thread, remote, self._thread, self._remote = self._thread, self._remote, None, None
-        if thread is None or remote is None:
-            return
-        atexit.unregister(self.close)
-        thread.call(remote.close())
-        thread.stop()
+        """Send what was written, and close; may be called twice, and while others read."""
+        with self._life:
+            self.is_open = False
+            thread, remote, self._thread, self._remote = self._thread, self._remote, None, None
+            if thread is None or remote is None:
+                return
+            atexit.unregister(self.close)
+            try:
+                thread.call(remote.close())
+            finally:
+                thread.stop()
         with self._news:
             self._news.notify_all()
 
@@ -347,9 +356,10 @@ class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no ty
     # --- into the loop --------------------------------------------------------------------------
 
     def _open_port(self) -> tuple[LoopThread, RemotePort]:
-        if self._thread is None or self._remote is None:
+        thread, remote = self._thread, self._remote  # another thread may close it meanwhile
+        if thread is None or remote is None:
             raise serialutil.PortNotOpenError
-        return self._thread, self._remote
+        return thread, remote
 
     def _check(self) -> None:
         """Raise what keeps data from moving."""

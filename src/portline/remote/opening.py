@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.errors import UsageError
+from portline.errors import NetworkError, PeerError, UsageError
 from portline.line import Item, Query, SetLine, SetModem
 from portline.net import tcp
+from portline.net.backoff import Backoff
 from portline.net.lookup import Lookups
 from portline.net.proxy import Proxy
 from portline.net.reach import reach
@@ -17,12 +19,14 @@ from portline.remote.port import RemotePort
 from portline.wire.rfc2217 import Rfc2217Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
     from types import TracebackType
 
     from portline.line import FlowControl, Parity, Request, StopBits
 
 __all__ = ["CONNECT_LIMIT", "Opening", "connect", "open"]
+
+_log = logging.getLogger("portline.remote")
 
 CONNECT_LIMIT: Final = 10.0
 """Seconds for reaching the server, unless a program says otherwise."""
@@ -63,11 +67,12 @@ def open(
 ) -> Opening:
     """Open a serial port of another machine: ``rfc2217://host:4001``, or ``raw://host:4001``.
 
-    To be used in an event loop, as ``async with portline.open(...) as port`` or ``port = await
-    portline.open(...)``.  What is None stays as the server has it.  ``proxy`` is a URL
-    (``socks5://...``, ``http://...``), ``timeout`` the seconds for reaching the server.  With
-    ``strict``, a setting that the server does not confirm is an error (SettingRefused), not a
-    warning.
+    To be used in an event loop, as ``async with portline.open(...) as port``, ``port = await
+    portline.open(...)``, or ``async for port in portline.open(...)``, which opens the port again
+    whenever it has been lost (:meth:`Opening.__aiter__`).  What is None stays as the server has it.
+    ``proxy`` is a URL (``socks5://...``, ``http://...``), ``timeout`` the seconds for reaching the
+    server.  With ``strict``, a setting that the server does not confirm is an error
+    (SettingRefused), not a warning.
 
     Raises UsageError for arguments that cannot be used, NetworkError where the server cannot be
     reached, and PeerError where it does not speak RFC 2217.
@@ -92,7 +97,7 @@ def open(
 
 
 class Opening:
-    """A port that is about to be opened: await it, or enter it."""
+    """A port that is about to be opened: await it, enter it, or have it again and again."""
 
     def __init__(self, place: Place, requests: tuple[Request, ...], **options: Any) -> None:
         self._place = place
@@ -115,6 +120,32 @@ class Opening:
     ) -> None:
         if self._port is not None:
             await self._port.close()
+
+    async def __aiter__(self) -> AsyncGenerator[RemotePort, None]:
+        """Yield the port, and for each further round another one for the same, for ever.
+
+        The one before is closed.  While the server cannot be reached or does not serve, it is tried
+        again after 0.2 s, then after twice as long each time up to 5 s, with some randomness; that
+        is a warning in the log, once.  Errors that another attempt would not mend are raised.
+        """
+        loop, backoff, told = asyncio.get_running_loop(), Backoff(), ""
+        while True:
+            try:
+                port = await self
+            except (NetworkError, PeerError) as error:
+                if told != str(error):
+                    told = str(error)
+                    _log.warning("%s; trying again", error)
+            else:
+                if told:
+                    told = ""
+                    _log.warning("%s: is open again", port.name)
+                begun = loop.time()
+                async with port:
+                    yield port
+                if loop.time() - begun > backoff.highest:
+                    backoff.reset()
+            await asyncio.sleep(backoff.delay())
 
 
 async def connect(

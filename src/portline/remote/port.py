@@ -74,6 +74,9 @@ class RemotePort(Knowledge):
 
     ``strict``: a setting that the server does not confirm is an error, not a warning in the log
     (logger ``portline.remote``).  All methods belong to the thread of the event loop.
+
+    Once it is closed, whatever needs the server raises UsageError; after the connection has ended,
+    NetworkError.  So do settings, lines, breaks and purges of a raw port: UsageError.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class RemotePort(Knowledge):
     ) -> None:
         super().__init__(name, None if wire is None else Cable(wire))
         self.happened: Callable[[], object] = lambda: None
-        """Called each time something has happened."""
+        """Called each time something has happened; what it raises, the loop's handler is told."""
         self._loop = loop
         self._link = link
         self._strict = strict
@@ -332,7 +335,11 @@ class RemotePort(Knowledge):
 
     def _ring(self) -> None:
         self._bell.ring()
-        self.happened()
+        try:
+            self.happened()
+        except Exception as error:  # of whoever is called: the port works on, and closes
+            fault = f"{self.name}: the callback 'happened' failed"
+            self._loop.call_exception_handler({"message": fault, "exception": error})
 
     def _watch(self) -> None:
         """Be there when an answer is overdue."""

@@ -53,6 +53,10 @@ def adopt(
         connection.port.configure(asked, partial(_configured, connection, asked))
     if any(field in fields for field in LINES):
         connection.news.unreadable_lines(config)
+        if connection.keeper.open:
+            connection.news.missing_lines(config, connection.port)
+    if "connect" in fields or "listen" in fields:
+        connection.news.unheard_groups(config)
     connection.tenancy.adopt(config)
     connection.network.adopt(name, config, wanted=connection.network_wanted)
     connection.refresh()
@@ -62,7 +66,7 @@ def _apply_policies(connection: Connection, config: ConnectionConfig) -> None:
     hub, sweep = connection.hub, connection.sweep
     hub.choose(receive_from=config.receive_from, send_to=config.send_to)
     hub.keep.resize(config.buffer_size, config.buffer_overflow)
-    connection.permissions = make_permissions(config)
+    connection.requests.permissions = make_permissions(config)
     connection.pace.overflow = config.overflow
     sweep.silence = tcp.death_time(config.keepalive, config.keepalive_retry)
     sweep.inactivity = config.inactivity

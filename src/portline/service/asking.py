@@ -17,14 +17,27 @@ Nothing waits for the answers.  What they say is remembered and compared
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from portline.config.connection import StreamOptions
 from portline.config.transfer import Answers
-from portline.line import Item, ModemChange, Query, SetBreak, SetLine, SetModem, Told
+from portline.line import (
+    BreakChange,
+    Item,
+    LineChange,
+    LineFault,
+    ModemChange,
+    Query,
+    SetBreak,
+    SetLine,
+    SetModem,
+    Told,
+)
+from portline.service.hearsay import Hearsay
 
 if TYPE_CHECKING:
+    import asyncio
+    import logging
     from collections.abc import Callable, Iterable
 
     from portline.config.models import ConnectionConfig
@@ -53,11 +66,14 @@ class Asking:
         inputs: Inputs,
         log: logging.LoggerAdapter[logging.Logger],
         config: Callable[[], ConnectionConfig],
+        *,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._port = port
         self._inputs = inputs
         self._log = log
         self._config = config
+        self._hearsay = Hearsay(log, loop)
 
     def serves(self, session: Session) -> None:
         """Ask one that turns out to be an access server for everything that is in force."""
@@ -77,6 +93,23 @@ class Asking:
             session.name,
         )
 
+    def reported(self, report: Report, peers: Iterable[Session]) -> Report | None:
+        """Ask for what the application did; return what the peers without a real port are told."""
+        match report:
+            case ModemChange(lines=lines):
+                self._log.info("lines=%s", lines)
+                self._inputs.application(lines, peers)
+            case LineChange(settings=settings):
+                self._log.info("the application set %s", settings)
+                self.ask(peers, SetLine.everything(settings))
+            case BreakChange(on=on):
+                self._log.info("the application %s a break", "begins" if on else "ends")
+                self.ask(peers, SetBreak(on))
+                return LineFault(break_received=True) if on else None
+            case _:
+                self._log.info("%s", report)
+        return report
+
     def settings(self, peers: Iterable[Session]) -> None:
         """Ask for the settings of the application, if there is one."""
         application = self._port.application
@@ -90,8 +123,7 @@ class Asking:
 
     def told(self, session: Session, report: Report) -> None:
         """Note what an access server tells."""
-        level = logging.DEBUG if _is_polled(report) else logging.INFO
-        self._log.log(level, "peer tells peer=%s %s", session.name, report)
+        self._hearsay.told(session, report)
         self._inputs.told(session, report)
         if isinstance(report, ModemChange):
             self._cross(rts=report.lines.cts, dtr=report.lines.dsr)
@@ -103,7 +135,8 @@ class Asking:
 
     def left(self, session: Session) -> None:
         """Note that a peer has gone, and its end of the cable with it."""
-        if session.protocol != "raw":
+        self._hearsay.left(session)
+        if not session.wire.transparent:
             self._cross(rts=False, dtr=False)
 
     def _cross(self, *, rts: bool, dtr: bool) -> None:
@@ -113,13 +146,3 @@ class Asking:
                 rts=rts if config.allow_rts else None, dtr=dtr if config.allow_dtr else None
             )
             self._port.submit(lines)
-
-
-def _is_polled(report: Report) -> bool:
-    """Return whether a drain has asked for this, again and again."""
-    return (
-        isinstance(report, Told)
-        and isinstance(report.request, Query)
-        and report.request.item in (Item.LINE_STATE, Item.BAUDRATE)
-        and report.request is not _IDLE
-    )

@@ -1,28 +1,28 @@
-"""The network side of a client: hosts are dialled, and dialled again when they have gone.
+"""The network side of a client: hosts are dialed, and dialed again when they have gone.
 
 Theory of operation
 -------------------
 With ``connect-to = "first"`` one call is for all hosts, in their order; with ``"all"`` each host
 has a call of its own::
 
-    idle --open--> dialling --a host answers--> connected
+    idle --open--> dialing --a host answers--> connected
                      ^                              |
                      +---- growing delay <--left----+
 
-Where hosts are only connected to while an application has the virtual port open, the calls end
-HANG_UP seconds after it has closed the port: many programs open a port several times in a row, to
-look at it first.
+Where hosts are only connected to while an application has the virtual port open, the calls end a
+moment after it has closed the port, see :class:`Demand`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portline.config.client import ClientConnection
 from portline.net.backoff import Backoff
 from portline.net.dial import Dialer
+from portline.service.demand import NOBODY_ASKS, Demand
 from portline.service.status import State
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ if TYPE_CHECKING:
     from portline.net.stream import StreamLink
     from portline.service.session import Session
 
-__all__ = ["HANG_UP", "Calling"]
-
-HANG_UP: Final = 1.0
-"""Seconds that hosts stay connected after the application has closed the port."""
+__all__ = ["Calling"]
 
 
 class Calling:
@@ -65,14 +62,18 @@ class Calling:
         self._loop = loop
         self._enter = enter
         self._changed = changed
-        self._wanted = False
-        self._hanging_up: asyncio.TimerHandle | None = None
+        self._demand = Demand(loop, self._hang_up)
         self._calls = self._made()
 
     @property
     def retains(self) -> bool:
         """Tell whether the next peer stands for the last one: unless all hosts are peers."""
         return not self._config.connects_to_all
+
+    @property
+    def attempting(self) -> bool:
+        """Tell whether a host is tried for the first time since nobody was called."""
+        return any(call.dialer.dialing and call.dialer.attempt == 1 for call in self._calls)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -83,9 +84,9 @@ class Calling:
     def state(self) -> tuple[State, str]:
         """Connected, connecting, or waiting for an application."""
         open_calls = [call for call in self._calls if call.session is None]
-        if not self._wanted and len(open_calls) == len(self._calls):
+        if not self._demand.there and len(open_calls) == len(self._calls):
             if self._config.connect_when_open:
-                return State.WAITING, "no application has the virtual port open"
+                return State.WAITING, NOBODY_ASKS
             return State.STOPPED, ""
         reason = "; ".join(filter(None, (self._trouble(call) for call in open_calls)))
         if len(open_calls) < len(self._calls):
@@ -93,27 +94,19 @@ class Calling:
         return State.CONNECTING, reason
 
     def open(self, wanted: bool) -> None:
-        """Dial from now on; or no longer, and hang up HANG_UP seconds later."""
-        if self._hanging_up is not None:
-            self._hanging_up.cancel()
-            self._hanging_up = None
+        """Dial from now on; or no longer, and hang up a moment later."""
+        self._demand.want(wanted)
         if wanted:
-            self._wanted = True
             for call in self._calls:
                 if call.session is None:
                     call.dialer.open()
-        elif self._wanted:
-            self._hanging_up = self._loop.call_later(HANG_UP, self._hang_up)
 
     def accept(self) -> None:
         """Do nothing: nobody connects to a client."""
 
     def close(self) -> None:
         """Dial no longer."""
-        if self._hanging_up is not None:
-            self._hanging_up.cancel()
-            self._hanging_up = None
-        self._wanted = False
+        self._demand.end()
         for call in self._calls:
             call.dialer.close()
 
@@ -123,8 +116,8 @@ class Calling:
             if call.session is session:
                 call.session = None
                 call.refusal = session.refusal
-                if self._wanted:
-                    call.dialer.open()  # one that has taken over a peer has not dialled yet
+                if self._demand.there:
+                    call.dialer.open()  # one that has taken over a peer has not dialed yet
                     call.dialer.again(refused=bool(call.refusal))
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
@@ -178,7 +171,7 @@ class Calling:
         self.close()
         for call in self._calls:
             if call.session is not None:
-                call.session.close("no application has the virtual port open")
+                call.session.close(NOBODY_ASKS)
 
     def _trouble(self, call: _Call) -> str:
         """Say how far a call is."""

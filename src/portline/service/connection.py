@@ -13,37 +13,36 @@ is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from portline.config.models import ClientConnection, UdpConnection
 from portline.hub.core import Hub
 from portline.line import (
-    BreakChange,
-    Item,
     LineChange,
     LineFault,
     ModemChange,
-    Purge,
-    Query,
-    SetBreak,
-    SetLine,
-    SetModem,
     Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH, Ability
+from portline.service.absence import Absence
 from portline.service.asking import Asking
 from portline.service.departures import Departures
 from portline.service.draining import Draining
 from portline.service.inputs import Inputs, input_rules
 from portline.service.keeper import PortKeeper
 from portline.service.linger import Lingering
-from portline.service.making import make_packetizer, make_permissions, make_port, make_wire
+from portline.service.making import (
+    make_network,
+    make_packetizer,
+    make_permissions,
+    make_port,
+    make_wire,
+)
 from portline.service.news import News
 from portline.service.pace import Pace
 from portline.service.packets import PacketFlow
-from portline.service.reception import Reception
+from portline.service.requests import Requests
+from portline.service.resets import Resets
 from portline.service.session import Session
 from portline.service.sweep import Sweep
 from portline.service.tenancy import Tenancy
@@ -54,18 +53,14 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
-    from portline.line import LineSettings, PortState, Report, Request
+    from portline.line import LineSettings, Report, Request
     from portline.net.link import Link
-    from portline.service.network import NetworkSide
 
 __all__ = ["Connection"]
 
 CROWD_LIMIT: Final = 8 * QUEUE_HIGH
 """Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
 peers that came and went while the device took nothing."""
-
-_FENCE: Final = Query(Item.LINE_STATE)
-"""Changes nothing; its answer tells what is in force in its turn."""
 
 
 class Connection:
@@ -89,16 +84,25 @@ class Connection:
             buffer_overflow=config.buffer_overflow,
         )
         self.port = make_port(config, owner=self, loop=loop)
-        self.keeper = PortKeeper(loop, self.port, self._port_changed)
+        self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
+        self.absence = Absence(self, loop)
         self.news = News(self.log)
         self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config)
+        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
         self.tenancy = Tenancy(
             config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
         )
-        self.permissions = make_permissions(config)
         self._loop = loop
-        self.network = self._network_side()
+        self.network = make_network(
+            name,
+            config,
+            loop=loop,
+            peers=lambda: self.hub.peers,
+            moved=lambda: self.port.sent,
+            enter=self._enter,
+            news=self.news,
+            log=self.log,
+        )
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
@@ -113,11 +117,24 @@ class Connection:
             inactivity=config.inactivity,
             lasting=config.kind == "udp",
         )
-        self.packets = self._packet_flow()
+        self.packets = PacketFlow(
+            make_packetizer(config), loop=loop, send=self._send, full=self.pace.packets_full
+        )
+        self.requests = Requests(
+            self.port,
+            make_permissions(config),
+            inputs=self.inputs,
+            packets=self.packets,
+            log=self.log,
+            settled=lambda: self.time_packets(self.settings),
+        )
+        self.resets = Resets(
+            self.port, self.log, lambda: self.config, loop=loop, answer=self.requests.answer
+        )
         self.draining = Draining(
             loop=loop,
             peers=lambda: self.hub.listeners,
-            gathering=lambda: self.packets is not None and self.packets.coming,
+            gathering=lambda: self.packets.coming,
             character_time=lambda: self.settings.character_time,
         )
 
@@ -128,6 +145,7 @@ class Connection:
         self._absent_since = self._loop.time()
         if Ability.LINES not in self._abilities:
             self.news.unreadable_lines(self.config)
+        self.news.unheard_groups(self.config)
         self.tenancy.start()
         self.pace.update()
         if self.network_wanted:
@@ -145,7 +163,11 @@ class Connection:
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
+        self._lingering.settle()
+        self.news.ended(self.hub.keep)
         self._lingering.stop()
+        self.absence.stop()
+        self.resets.stop()
         self.pace.stop()
         self.sweep.stop()
         self.draining.stop()
@@ -153,10 +175,7 @@ class Connection:
 
     def repack(self) -> None:
         """Gather packets by the configuration of now; what is gathered already is sent."""
-        rest = b"" if self.packets is None else self.packets.rest()
-        self.packets = self._packet_flow()
-        if rest:
-            self._send(rest)
+        self.packets.gather_by(make_packetizer(self.config))
         self.time_packets(self.settings)
 
     def refresh(self) -> None:
@@ -164,55 +183,23 @@ class Connection:
         self._deliver_kept()
         self.pace.update()
         self.sweep.schedule()
+        self.absence.update()
 
     @property
     def network_wanted(self) -> bool:
         """Tell whether peers are wanted now."""
+        if self.absence.disconnects:
+            return False
         application = self.port.application
         in_use = application is not None and application.there
         return in_use or not self.config.only_when_open
-
-    def _network_side(self) -> NetworkSide:
-        if isinstance(self.config, UdpConnection):
-            from portline.service.datagrams import Datagrams
-
-            return Datagrams(
-                self.config,
-                loop=self._loop,
-                enter=self._enter,
-                changed=self.news.endpoint_changed,
-            )
-        if isinstance(self.config, ClientConnection):
-            from portline.service.calling import Calling
-
-            return Calling(
-                self.config,
-                loop=self._loop,
-                enter=self._enter,
-                changed=self.news.dialer_changed,
-            )
-        return Reception(
-            self.name,
-            self.config,
-            loop=self._loop,
-            peers=lambda: self.hub.peers,
-            moved=lambda: self.port.sent,
-            log=self.log,
-            enter=self._enter,
-            changed=self.news.listener_changed,
-        )
-
-    def _packet_flow(self) -> PacketFlow | None:
-        rules = make_packetizer(self.config)
-        if rules is None:
-            return None
-        return PacketFlow(rules, loop=self._loop, send=self._send, full=self.pace.packets_full)
 
     # --- peers come and go ----------------------------------------------------------------------
 
     def _enter(self, link: Link, protocol: str) -> Session:
         self.set_link(link)
         self._number += 1
+        held = self.network.calls and self.config.is_virtual and protocol != "raw"
         session = Session(
             self,
             link,
@@ -220,7 +207,8 @@ class Connection:
             number=self._number,
             protocol=protocol,
             backlog=self.config.backlog_size,
-            held=self.network.calls and self.config.is_virtual and protocol != "raw",
+            held=held,
+            doubted=self.network.calls and not held,
             retains=self.network.retains,
             faults=Ability.BREAK in self._abilities,
             clock=self._loop.time,
@@ -230,8 +218,8 @@ class Connection:
         if not self._occupied:
             self.tenancy.begins()
         self._lingering.settle()
-        if self.packets is not None and not self.hub.peers:
-            self.hub.hear(self.packets.rest())  # gathered for one who lingers: it is too late
+        if not self.hub.peers and (rest := self.packets.rest()):
+            self.hub.hear(rest)  # gathered for one who lingers: it is too late
         self.hub.join(session, hears=link.hears)
         if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
@@ -277,6 +265,8 @@ class Connection:
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
+        if self.network.calls and session.refusal == reason:  # it was the peer who has ended
+            self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
         self._forget(session)
         if session.undelivered:
@@ -288,13 +278,14 @@ class Connection:
             self.hub.leave(session)
             self.inputs.left(session, connected=self._occupied)
             self.asking.left(session)
+            self.resets.left(session)
             self.pace.update()
             self.peer_watches()
-            if session.protocol != "raw":
+            if not session.wire.transparent:
                 self.tenancy.restore()
             if not self.hub.peers:
                 self._lingering.vacate()
-        if self.packets is not None and not self._occupied and (rest := self.packets.rest()):
+        if not self._occupied and (rest := self.packets.rest()):
             self._send(rest)
         self.network.left(session)
         if not self._occupied:
@@ -307,7 +298,7 @@ class Connection:
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
-        if self.packets is not None and self._occupied:
+        if self.packets.rules is not None and self._occupied:
             self.packets.feed(data)
         else:
             self._send(data)
@@ -325,25 +316,15 @@ class Connection:
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
-        match report:
-            case ModemChange(lines=lines):
-                self.log.info("lines=%s", lines)
-                self.inputs.application(lines, self.hub.peers)
-            case LineChange(settings=settings):
-                self.log.info("the application set %s", settings)
-                self.time_packets(settings)
-                self.asking.ask(self.hub.peers, SetLine.everything(settings))
-            case BreakChange(on=on):
-                self.log.info("the application %s a break", "begins" if on else "ends")
-                self.asking.ask(self.hub.peers, SetBreak(on))
-                if not on:
-                    return
-                report = LineFault(break_received=True)
-            case _:
-                self.log.info("%s", report)
-        if self.config.notify or not isinstance(report, LineChange | ModemChange):
-            for session in self.hub.peers:
-                session.report(report)
+        if isinstance(report, LineChange):
+            self.time_packets(report.settings)
+        if isinstance(report, ModemChange):
+            self.absence.told(report.lines)
+        news = self.asking.reported(report, self.hub.peers)
+        if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
+            return
+        for session in self.hub.peers:
+            session.report(news)
 
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
@@ -373,15 +354,18 @@ class Connection:
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
             self.news.port_open(self.port)
+            self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()
             self.peer_watches()
+        if not self.config.is_virtual:
+            self.absence.tell_lines()
+        self.absence.update()
 
     def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
-        if self.packets is not None:
-            self.packets.call_idle(self.config.packet_idle * settings.character_time)
+        self.packets.call_idle(self.config.packet_idle * settings.character_time)
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
@@ -395,6 +379,8 @@ class Connection:
         """Pass what a peer sent on to the port, if it may speak."""
         before = self.hub.listeners
         if self.hub.speak(session, len(data)):
+            if self.resets.holds:
+                self.resets.release()
             self.port.write(data)
             if self._full:
                 # A controlling peer that has written nothing yet is read although the port is
@@ -406,22 +392,9 @@ class Connection:
 
     def peer_request(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
-        self.port.submit(
-            request if self.permissions.allows(request) else _FENCE,
-            partial(self._answer, session, request),
-        )
-
-    def _answer(self, session: Session, request: Request, state: PortState) -> None:
-        if not isinstance(request, Query):
-            denied = "" if self.permissions.allows(request) else " (not allowed)"
-            self.log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
-        if isinstance(request, SetLine):
-            self.time_packets(self.settings)
-        if isinstance(request, SetModem) and self.permissions.allows(request):
-            self.inputs.driven(session, request)
-        if isinstance(request, Purge) and request.received and self.packets is not None:
-            self.packets.rest()
-        session.answered(request, state)
+        allowed = self.requests.permissions.allows(request)
+        if not (allowed and self.resets.takes(session, request)):
+            self.requests.carry_out(session, request)
 
     def peer_serves(self, session: Session) -> None:
         """Ask an access server for what the application has in force."""
@@ -430,6 +403,14 @@ class Connection:
     def peer_does_not_serve(self, session: Session) -> None:
         """Tell that the settings of the application go nowhere."""
         self.asking.does_not_serve(session)
+
+    def peer_offers_more(self, session: Session) -> None:
+        """Tell that what a raw server says are commands and no data."""
+        self.news.misunderstood(session.name)
+
+    def peer_settled(self, session: Session) -> None:
+        """Tell that a server which has refused us takes us now."""
+        self.news.taken(session.name)
 
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""

@@ -25,6 +25,7 @@ from portline.config.datagram import Accept, UdpConnection
 from portline.net.address import display
 from portline.net.endpoint import Counts, Endpoint
 from portline.net.udp import Settings
+from portline.service.demand import NOBODY_ASKS, Demand
 from portline.service.status import State
 
 if TYPE_CHECKING:
@@ -37,14 +38,13 @@ if TYPE_CHECKING:
     from portline.net.way import Host, Way
     from portline.service.session import Session
 
-__all__ = ["ANYBODY", "HANG_UP", "Datagrams"]
+__all__ = ["ANYBODY", "Datagrams"]
 
 ANYBODY: Final = "anybody"
 """The name of the peer for all whose datagrams are taken and who are not sent to."""
 
-HANG_UP: Final = 1.0
-"""Seconds that datagrams still go both ways after the application has closed the port: as for a
-client, programs open a port several times in a row."""
+PROTOCOL: Final = "udp"
+"""What is told of the peers: bytes as they are, in datagrams."""
 
 
 class Datagrams:
@@ -55,6 +55,7 @@ class Datagrams:
 
     lingers = False
     calls = False
+    attempting = False
     retains = False
     replaced = 0
 
@@ -73,8 +74,7 @@ class Datagrams:
         self._loop = loop
         self._enter = enter
         self._changed = changed
-        self._wanted = False
-        self._hanging_up: asyncio.TimerHandle | None = None
+        self._demand = Demand(loop, self._hang_up)
         self._forgetting: asyncio.TimerHandle | None = None
         self._hosts: dict[DatagramLink, tuple[Host, Session]] = {}
         self._learned: dict[DatagramLink, Session] = {}
@@ -84,6 +84,7 @@ class Datagrams:
     @property
     def counts(self) -> dict[str, int]:
         """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""
+        self.endpoint.count_overrun()
         return asdict(self.counted)
 
     @property
@@ -107,33 +108,28 @@ class Datagrams:
             return State.CONNECTED, "; ".join(troubles)
         if self.endpoint.ready and self._config.listen:
             return State.LISTENING, ""
-        if self._wanted:
+        if self._demand.there:
             return State.CONNECTING, ""
         if self._config.connect_when_open:
-            return State.WAITING, "no application has the virtual port open"
+            return State.WAITING, NOBODY_ASKS
         return State.STOPPED, ""
 
     def open(self, wanted: bool) -> None:
-        """Send and receive from now on; or no longer, HANG_UP seconds later."""
-        if self._hanging_up is not None:
-            self._hanging_up.cancel()
-            self._hanging_up = None
+        """Send and receive from now on; or no longer, a moment later."""
+        self._demand.want(wanted)
         if wanted:
-            self._wanted = True
             self.endpoint.open()
-        elif self._wanted:
-            self._hanging_up = self._loop.call_later(HANG_UP, self._hang_up)
 
     def accept(self) -> None:
         """Do nothing: nobody connects."""
 
     def close(self) -> None:
         """Receive no longer."""
-        for timer in (self._hanging_up, self._forgetting):
-            if timer is not None:
-                timer.cancel()
-        self._hanging_up = self._forgetting = None
-        self._wanted = False
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
+        self._demand.end()
+        self.endpoint.count_overrun()
         self.endpoint.close()
 
     def left(self, session: Session) -> None:
@@ -152,7 +148,7 @@ class Datagrams:
             self.endpoint.close()
             self._end("it is not sent to in that way any more")
             self.endpoint = self._made()
-            if self._wanted:
+            if self._demand.there:
                 self.endpoint.open()
         elif config.accept is not before.accept:
             for session in [*self._learned.values(), *self._of_anybody()]:
@@ -183,7 +179,7 @@ class Datagrams:
             host = endpoint.hosts.get(place)
             if host is not None and place not in there:
                 link = endpoint.link(host.address, host.way)
-                self._hosts[link] = (host, self._enter(link, "raw"))
+                self._hosts[link] = (host, self._enter(link, PROTOCOL))
 
     def _heard(self, data: bytes, source: tuple[Any, ...], way: Way) -> None:
         link = self._whose(source)
@@ -195,7 +191,7 @@ class Datagrams:
         elif link is None and self._config.accept is Accept.ANY:
             if self._anybody is None:
                 stranger = self.endpoint.link(None, None, ANYBODY)
-                self._anybody = (stranger, self._enter(stranger, "raw"))
+                self._anybody = (stranger, self._enter(stranger, PROTOCOL))
             link = self._anybody[0]
         if link is None:
             self.counted.strangers += 1
@@ -216,7 +212,7 @@ class Datagrams:
         if len(self._learned) >= self._config.max_learned:
             return None
         link = self.endpoint.link(source, way)
-        self._learned[link] = self._enter(link, "raw")
+        self._learned[link] = self._enter(link, PROTOCOL)
         self._forget()
         return link
 
@@ -230,13 +226,13 @@ class Datagrams:
         for link, session in tuple(self._learned.items()):
             if now - link.heard_at >= limit:
                 session.close(f"silent for {limit:g} s")
-        if self._learned and self._wanted:
+        if self._learned and self._demand.there:
             first = min(link.heard_at for link in self._learned)
             self._forgetting = self._loop.call_at(first + limit, self._forget)
 
     def _hang_up(self) -> None:
         self.close()
-        self._end("no application has the virtual port open")
+        self._end(NOBODY_ASKS)
 
     def _end(self, reason: str) -> None:
         for _, session in tuple(self._sessions()):

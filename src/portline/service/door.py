@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.hub.policy import Occupant, WhenFull, give_way
 from portline.net.address import host_of
+from portline.service.refusal import full, in_use
 
 if TYPE_CHECKING:
     import asyncio
@@ -206,13 +207,8 @@ class Door:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - age))
         why = self._why_nobody(host_of(link.name), inside)
         if protocol == "raw" and self.limit > 1:
-            return (
-                f"portline: {self.name} is full ({self.limit} connections, "
-                f"the oldest from {oldest.name} since {since}){why}; try again later"
-            )
-        return (
-            f"portline: {self.name} is in use by {oldest.name} since {since}{why}; try again later"
-        )
+            return full(self.name, self.limit, oldest.name, since, why)
+        return in_use(self.name, oldest.name, since, why)
 
     def _why_nobody(self, host: str, inside: Sequence[Session]) -> str:
         """Tell why nobody gives way, where that is not plain."""

@@ -6,19 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from portline.config.changes import changes
-from portline.errors import PortAbsent
-from portline.port.base import Ability
 from portline.service.adoption import adopt
 from portline.service.connection import Connection
 from portline.service.retirement import POLL, Retirement
-from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
+from portline.service.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
-    from portline.service.session import Session
+    from portline.service.status import ConnectionStatus
 
 __all__ = ["Gateway"]
 
@@ -26,8 +24,9 @@ __all__ = ["Gateway"]
 class Gateway:
     """All connections of a configuration.
 
-    Make it and use it in one running event loop: ``start()``, then ``await stop()``.  A connection
-    with a problem does not disturb the others; look at ``status()``.
+    Make it and use it in one running event loop (RuntimeError where none runs): ``start()``, then
+    ``await stop()``, each once.  A connection with a problem does not disturb the others and raises
+    nothing; look at ``status()``.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -50,7 +49,7 @@ class Gateway:
     async def stop(self) -> None:
         """Say goodbye to the peers, let the ports send what they have, and close everything.
 
-        Takes at most two times GOODBYE_LIMIT seconds; when cancelled, everything is closed at once.
+        Takes at most two times GOODBYE_LIMIT (0.5 s); when cancelled, everything is closed at once.
         """
         self._stopped = True
         self._retire(list(self.connections.values()))
@@ -112,81 +111,4 @@ class Gateway:
     def each_status(self) -> Iterator[ConnectionStatus]:
         """Yield what :meth:`status` returns, each made in its turn; all may change between two."""
         for connection in tuple(self.connections.values()):
-            yield _connection(connection, self._loop.time())
-
-
-def _connection(connection: Connection, now: float) -> ConnectionStatus:
-    hub = connection.hub
-    state, reason = _state(connection)
-    return ConnectionStatus(
-        name=connection.name,
-        config=connection.config,
-        state=state,
-        reason=reason,
-        places=connection.network.places,
-        port=_port(connection),
-        peers=tuple(_peer(session, now) for session in hub.peers),
-        heard=hub.heard,
-        spoken=hub.spoken,
-        kept=len(hub.keep),
-        keep_discarded=hub.keep.discarded,
-        unheard=hub.unheard,
-        unspoken=hub.unspoken,
-        dropped=connection.departures.dropped + sum(map(_dropped, hub.peers)),
-        turned_away=connection.network.turned_away,
-        replaced=connection.network.replaced,
-        counts=connection.network.counts,
-    )
-
-
-def _state(connection: Connection) -> tuple[State, str]:
-    if error := connection.network.error:
-        return State.ERROR, error
-    if connection.keeper.error is not None:
-        absent = isinstance(connection.keeper.error, PortAbsent)
-        return State.PORT_ABSENT if absent else State.ERROR, str(connection.keeper.error)
-    return connection.network.state
-
-
-def _port(connection: Connection) -> PortStatus:
-    port = connection.port
-    state, application = port.state, port.application
-    return PortStatus(
-        name=port.name,
-        path=port.path,
-        open=connection.keeper.open,
-        reason=str(connection.keeper.error or ""),
-        settings=connection.settings,
-        lines=state.lines,
-        dtr=state.dtr,
-        rts=state.rts,
-        in_use=None if application is None else application.there,
-        inputs=None if application is None else application.inputs,
-        waiting=port.queued,
-        refused=port.refused,
-        discarded=port.discarded,
-        backend=port.capabilities.backend,
-        adapter=port.capabilities.variant,
-        abilities=tuple(a.value for a in Ability if a in port.capabilities.abilities),
-    )
-
-
-def _peer(session: Session, now: float) -> PeerStatus:
-    return PeerStatus(
-        number=session.number,
-        address=session.name,
-        protocol=session.protocol,
-        connected_for=now - session.connected_at,
-        received=session.link.received,
-        sent=session.link.sent,
-        waiting=session.outbox.waiting + session.link.unsent,
-        dropped=_dropped(session),
-        malformed=session.wire.malformed,
-        signature=session.wire.peer_signature,
-        unanswered=session.wire.unanswered,
-        remote=session.remote.settings,
-    )
-
-
-def _dropped(session: Session) -> int:
-    return session.outbox.dropped + session.link.lost
+            yield survey(connection, self._loop.time())

@@ -8,6 +8,7 @@ Theory of operation
                       |  ^                                |
                       +--+ RETRY, for ever                +-- the reason stays readable
 
+While it is tried to open a real port, a new device ends the wait at once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError
+from portline.port.hotplug import Hotplug
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,11 +35,17 @@ class PortKeeper:
     """The wish that a port be open.
 
     Calls ``changed()`` after each change of ``open`` or ``error``.
-    An error is news only when its text differs from the last one.
+    An error is news only when its text differs from the last one.  ``plugs`` tells that the port
+    is a device, which may be plugged in.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, port: SerialPort, changed: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        port: SerialPort,
+        changed: Callable[[], None],
+        *,
+        plugs: bool = False,
     ) -> None:
         self.port = port
         self.open = False
@@ -47,6 +55,8 @@ class PortKeeper:
         self._loop = loop
         self._changed = changed
         self._wanted = False
+        self._plugs = plugs
+        self._hotplug: Hotplug | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def want(self, wanted: bool) -> None:
@@ -57,9 +67,7 @@ class PortKeeper:
         if wanted:
             self._try()
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._wait_no_more()
         self.error = None
         self.open = False
         self.port.close()
@@ -70,8 +78,26 @@ class PortKeeper:
         self.open = False
         self.error = error
         if self._wanted and self._timer is None:
-            self._timer = self._loop.call_later(RETRY, self._try)
+            self._wait()
         self._changed()
+
+    def _wait(self) -> None:
+        self._timer = self._loop.call_later(RETRY, self._try)
+        if self._plugs and self._hotplug is None:
+            self._hotplug = Hotplug(self._plugged, self._loop)
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._hotplug is not None:
+            self._hotplug.close()
+            self._hotplug = None
+
+    def _plugged(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._try()
 
     def _try(self) -> None:
         self._timer = None
@@ -80,8 +106,9 @@ class PortKeeper:
             self.port.open()
         except PortError as error:
             self.error = error
-            self._timer = self._loop.call_later(RETRY, self._try)
+            self._wait()
         else:
+            self._wait_no_more()
             self.error = None
             self.open = True
         if before != (self.open, str(self.error)):

@@ -116,8 +116,7 @@ class Lingering:
         if all(other.lent_after is None for other in self.accounts.values()):
             self._keep.settle()
         if account is None:
-            lost = session.link.lost if session.undelivered is None else 0
-            return session.outbox.dropped + lost
+            return session.dropped if session.undelivered is None else session.outbox.dropped
         return account.dropped + max(0, account.handed - account.got)
 
     def stop(self) -> None:

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Final
 
-__all__ = ["start_logging"]
+__all__ = ["LINES", "PERIOD", "start_logging"]
+
+LINES: Final = 20
+"""Events of one connection that are written in PERIOD; a person reads no faster.  Warnings and
+errors, which tell each trouble once, always are, and so is everything with ``-vv``."""
+
+PERIOD: Final = 1.0
+"""Seconds.  A peer may cause as many events as it likes, and none of them must fill a disk."""
 
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -34,9 +42,59 @@ class _Line(logging.Formatter):
         return text
 
 
+class _Bounded(logging.StreamHandler):  # type: ignore[type-arg]  # of any text stream
+    """Writes at most LINES events of each connection in PERIOD, and how many it left out."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._periods: dict[str, _Period] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, unless its connection has had its share."""
+        name = getattr(record, "connection", None)
+        if name is None or logging.getLogger().isEnabledFor(logging.DEBUG):
+            super().emit(record)
+            return
+        period = self._periods.get(name)
+        now = time.monotonic()
+        if period is None or now - period.begun >= PERIOD:
+            left_out = 0 if period is None else period.left_out
+            period = self._periods[name] = _Period(now)
+            if left_out:
+                super().emit(_left_out(record, left_out))
+        if record.levelno < logging.WARNING:
+            period.events += 1
+            if period.events > LINES:
+                period.left_out += 1
+                return
+        super().emit(record)
+
+
+class _Period:
+    """What one connection has had written since ``begun`` (monotonic seconds)."""
+
+    __slots__ = ("begun", "events", "left_out")
+
+    def __init__(self, begun: float) -> None:
+        self.begun = begun
+        self.events = 0
+        self.left_out = 0
+
+
+def _left_out(record: logging.LogRecord, count: int) -> logging.LogRecord:
+    """Return a record that tells of lines which were left out, before this one."""
+    text = f"{count} events left out (more than {LINES} in {PERIOD:g} s; -vv writes all)"
+    told = logging.LogRecord(record.name, logging.INFO, "", 0, text, None, None)
+    told.connection = getattr(record, "connection", "")
+    return told
+
+
 def start_logging(verbose: int) -> None:
-    """Write log lines to standard error: 0 warnings and errors, 1 events too, 2 everything."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Write log lines to standard error: 0 warnings and errors, 1 events too, 2 everything.
+
+    Of the events of one connection, at most LINES in PERIOD.
+    """
+    handler = _Bounded()
     handler.setFormatter(_Line())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,4 +1,4 @@
-"""Makes the parts of a connection from its configuration: the port, and a wire for each peer."""
+"""Makes the parts of a connection from its configuration: port, network side, a wire per peer."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import portline
+from portline.config.models import ClientConnection, UdpConnection
 from portline.frame.rules import Packetizer
 from portline.hub.policy import Permissions
 from portline.wire.base import RawWire
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Sequence
 
     from portline.config.models import ConnectionConfig
+    from portline.net.link import Link
     from portline.port.base import PortOwner, SerialPort
+    from portline.port.features import Features
+    from portline.service.network import NetworkSide
+    from portline.service.news import News
+    from portline.service.session import Session
     from portline.wire.base import Wire
 
-__all__ = ["make_packetizer", "make_permissions", "make_port", "make_wire"]
+__all__ = [
+    "make_features",
+    "make_network",
+    "make_packetizer",
+    "make_permissions",
+    "make_port",
+    "make_wire",
+]
 
 LOG: Final = logging.getLogger("portline.port")
 
@@ -43,16 +57,72 @@ def make_port(
         owner=owner,
         loop=loop,
         exclusive=config.exclusive,
+        features=make_features(config),
     )
+
+
+def make_network(
+    name: str,
+    config: ConnectionConfig,
+    *,
+    loop: asyncio.AbstractEventLoop,
+    peers: Callable[[], Sequence[Session]],
+    moved: Callable[[], int],
+    enter: Callable[[Link, str], Session],
+    news: News,
+    log: logging.LoggerAdapter[logging.Logger],
+) -> NetworkSide:
+    """Return the network side for this kind of connection, not yet open.
+
+    ``peers`` returns those who are in, ``moved`` how many bytes the device has taken; ``enter``
+    makes a peer of a link.
+    """
+    if isinstance(config, UdpConnection):
+        from portline.service.datagrams import Datagrams
+
+        return Datagrams(config, loop=loop, enter=enter, changed=news.endpoint_changed)
+    if isinstance(config, ClientConnection):
+        from portline.service.calling import Calling
+
+        return Calling(config, loop=loop, enter=enter, changed=news.dialer_changed)
+    from portline.service.reception import Reception
+
+    return Reception(
+        name,
+        config,
+        loop=loop,
+        peers=peers,
+        moved=moved,
+        log=log,
+        enter=enter,
+        changed=news.listener_changed,
+    )
+
+
+def make_features(config: ConnectionConfig) -> Features:
+    """Return what the driver of a real port is to do."""
+    from portline.port.features import Features
+    from portline.port.rs485 import Rs485, Rs485Mode
+
+    if config.rs485 is Rs485Mode.OFF:
+        return Features(low_latency=config.low_latency)
+    rs485 = Rs485(
+        mode=config.rs485,
+        rts_on_send=config.rs485_rts_on_send,
+        before=config.rs485_delay_before,
+        after=config.rs485_delay_after,
+        rx_during_tx=config.rs485_rx_during_tx,
+    )
+    return Features(rs485, low_latency=config.low_latency)
 
 
 def make_wire(protocol: str, name: str, config: ConnectionConfig) -> Wire:
     """Return the protocol for one new peer.
 
     The side with the real port is the access server; the one with the virtual port asks, and
-    serves a peer that asks too (two virtual ports are a null-modem cable).
+    serves a peer that asks too (two virtual ports are a null modem cable).
     """
-    if protocol == "raw":
+    if protocol != "rfc2217":  # raw, or datagrams
         return RawWire()
     from portline.wire.rfc2217 import Rfc2217Wire
 

@@ -31,6 +31,10 @@ class NetworkSide(Protocol):
     the application's settings before any data."""
 
     @property
+    def attempting(self) -> bool:
+        """Tell whether the first attempt to connect is under way."""
+
+    @property
     def retains(self) -> bool:
         """Tell whether the next peer gets what the last one did not: it is the same one again."""
 

@@ -9,6 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
+from portline.config.models import UdpConnection
 from portline.config.options import key_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["News"]
 
+_NUMBER: Final = re.compile(r"\d+")
+_OUTPUT_OPTIONS: Final = ("dtr_connected", "rts_connected", "dtr_disconnected", "rts_disconnected")
 _INPUT_OPTION: Final = re.compile(r"((cts|dsr|dcd|ri)_(dis)?connected|allow_(cts|dsr|dcd|ri))")
 
 
@@ -32,6 +35,10 @@ class News:
         self._log = log
         self._trouble: type[PortError] | None = None
         self._troubled: set[Listener] = set()
+        self._unreached: set[Dialer] = set()
+        self._refusals: dict[str, str] = {}  # of one connection's hosts
+        self._missing: list[str] = []
+        self._misunderstood: set[str] = set()  # of one connection's hosts
         self._endpoint_troubled = False
         self._discarded = 0
         self._not_kept = 0
@@ -46,6 +53,36 @@ class News:
                 "%s: only programs that `portline run` starts can read these lines; for others the "
                 "kernel has none at a pseudo terminal (ENOTTY)",
                 ", ".join(chosen),
+            )
+
+    def missing_lines(self, config: ConnectionConfig, port: SerialPort) -> None:
+        """Tell who wants to drive the lines of a device that has none; once for each wish."""
+        wishes = [] if port.has_lines else _outputs_driven(config)
+        if wishes and wishes != self._missing:
+            self._log.warning(
+                "%s: has no signal lines, so %s cannot be done; leave that out, or use an adapter "
+                "that has them",
+                port.path,
+                ", ".join(wishes),
+            )
+        self._missing = wishes
+
+    def unheard_groups(self, config: ConnectionConfig) -> None:
+        """Tell who listens at one address of this machine that groups are not heard there.
+
+        Linux gives a socket that is bound to an address what is sent to that address only
+        (ip(7), __udp_is_mcast_sock in net/ipv4/udp.c).
+        """
+        if not isinstance(config, UdpConnection):
+            return
+        hosts = [address for address in config.connect if address.means_many]
+        doors = [address for address in config.listen if address.is_one]
+        if hosts and doors and len(doors) == len(config.listen):
+            self._log.warning(
+                "listen: what is sent to %s is not heard at %s; to hear it, listen at *:%d",
+                ", ".join(address.host for address in hosts),
+                ", ".join(map(str, doors)),
+                hosts[0].port,
             )
 
     def port_trouble(self, error: PortError) -> None:
@@ -78,9 +115,39 @@ class News:
             self._log.log(level, "listening on %s", listener.address)
 
     def dialer_changed(self, dialer: Dialer) -> None:
-        """Tell that no host answers, and why; that one does is told with the peer."""
+        """Tell that no host answers, and why, and when one does."""
         if dialer.error is not None:
+            self._unreached.add(dialer)
             self._log.warning("%s; trying again", dialer.error)
+        elif dialer in self._unreached:
+            self._unreached.discard(dialer)
+            self._log.warning("%s: is connected", dialer.reached)
+
+    def refused(self, peer: str, refusal: str) -> None:
+        """Tell that a server has no place for us; the same words again are no news.
+
+        Nor are other numbers in them: many servers tell the time, or who is there since when.
+        """
+        words = _NUMBER.sub("0", refusal)
+        if self._refusals.get(peer) != words:
+            self._refusals[peer] = words
+            self._log.warning("%s: %s; trying again", peer, refusal)
+
+    def misunderstood(self, peer: str) -> None:
+        """Tell that a server speaks RFC 2217 and is called as a raw one; once for each."""
+        if peer not in self._misunderstood:
+            self._misunderstood.add(peer)
+            self._log.warning(
+                "%s: speaks RFC 2217, and is called as raw: its commands arrive as data; connect "
+                "to rfc2217://%s",
+                peer,
+                peer,
+            )
+
+    def taken(self, peer: str) -> None:
+        """Tell that a server takes us which did not."""
+        if self._refusals.pop(peer, None) is not None:
+            self._log.warning("%s: serves us now", peer)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Tell that datagrams cannot be received or sent somewhere, and when that is over."""
@@ -100,3 +167,22 @@ class News:
                 lost,
                 keep.limit,
             )
+
+    def ended(self, keep: Keep) -> None:
+        """Tell at the end what nobody will get any more."""
+        self.kept(keep)
+        if keep:
+            self._log.warning("%d bytes that were kept for the next peer are lost", len(keep))
+
+
+def _outputs_driven(config: ConnectionConfig) -> list[str]:
+    """Return the options that drive lines of a real port, as they are written."""
+    levels = {name: getattr(config, name) for name in _OUTPUT_OPTIONS}
+    wishes = [
+        f"{key_of(name)} = {level.value}"
+        for name, level in levels.items()
+        if level.driven is not None
+    ]
+    if getattr(config, "cross_lines", False):
+        wishes.append("cross-lines")
+    return [] if config.is_virtual else wishes

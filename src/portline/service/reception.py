@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from portline.config.server import ServerConnection
+from portline.service.demand import NOBODY_ASKS
 from portline.service.door import Door
 from portline.service.entrance import Entrance
 from portline.service.status import State
@@ -32,6 +33,7 @@ class Reception:
 
     lingers = True
     calls = False
+    attempting = False
     retains = False
     counts: Mapping[str, int] = MappingProxyType({})
 
@@ -93,7 +95,7 @@ class Reception:
         if any(listener.listening for listener in self.entrance.listeners):
             return State.LISTENING, ""
         if self._only_when_open and not self.entrance.wanted:
-            return State.WAITING, "no application has the virtual port open"
+            return State.WAITING, NOBODY_ASKS
         return State.STOPPED, ""
 
     def open(self, wanted: bool) -> None:

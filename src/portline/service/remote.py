@@ -18,7 +18,20 @@ from portline.wire.rfc2217_codes import settings_of
 if TYPE_CHECKING:
     from portline.line import Request, Told
 
-__all__ = ["RemotePort", "RemoteSetting"]
+__all__ = ["EVERY_FAULT", "EVERY_LINE", "NO_FAULT", "RemoteSetting", "RemoteState"]
+
+EVERY_LINE: Final = 0xFB
+"""The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
+
+Only the bit for RI's trailing edge is left out, which tells nothing that RI itself does not: 255
+would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
+
+NO_FAULT: Final = 0
+"""The line state mask for the virtual port that has no way to show an application what went wrong
+there, which most are."""
+
+EVERY_FAULT: Final = 0x1E
+"""The one for the others: overrun, parity, framing, break (RFC 2217 section 3)."""
 
 TOLERANCE: Final = 0.02
 """Part by which a baudrate may differ from what was asked: a UART's divider seldom meets it, and a
@@ -34,7 +47,7 @@ class RemoteSetting:
     in_force: object
 
 
-class RemotePort:
+class RemoteState:
     """What is known of the port of one access server."""
 
     def __init__(self) -> None:

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run"]
 
+FIRST_ATTEMPTS: Final = 1.0
+"""Seconds that first attempts to connect may take before it is told how things stand: a host that
+is there answers sooner, and people wait no longer for a first line."""
+
+FIRST_LOOK: Final = 0.02
+"""Seconds between two looks at them."""
+
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the service cleanly: a service manager's and Ctrl-C."""
 
@@ -68,6 +75,8 @@ def _trouble(status: ConnectionStatus) -> str:
             return " - waiting for an application to open it"
         case State.CONNECTING:
             return " - connecting"
+        case State.CONNECTED if status.config.kind == "client":
+            return " - connected"
         case _:
             return f" - {status.state.value}, trying again" if status.reason else ""
 
@@ -136,7 +145,8 @@ class Service:
     ) -> None:
         """Serve until ``end`` is called, a signal of ENDING comes, or the task is cancelled.
 
-        ``started`` is called once, when every connection has made its first attempt.  SIGHUP
+        ``started`` is called once, when every connection has made its first attempt, or
+        FIRST_ATTEMPTS after that has begun.  SIGHUP
         reloads where there is a file, unless it means that the terminal has gone; ``reloaded`` is
         told what changed then, and mistakes are logged.  ``companion`` makes what is there from
         before the start until everything has stopped.
@@ -158,6 +168,7 @@ class Service:
         _prepare(self.gateway.config)
         self.gateway.start()
         try:
+            await self._first_attempts()
             started(self.gateway)
             while not self._ended.is_set():
                 await self._asked.wait()
@@ -166,6 +177,17 @@ class Service:
                     await self._reload_and_tell(reloaded)
         finally:
             await self.gateway.stop()
+
+    async def _first_attempts(self) -> None:
+        """Wait until each host has been tried, a little while, or until all ends."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FIRST_ATTEMPTS
+        while loop.time() < until and any(
+            each.network.attempting for each in self.gateway.connections.values()
+        ):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), FIRST_LOOK)
+                return
 
     def _hung_up(self) -> None:
         if self._load is None or any(map(_is_gone, self._terminals)):

@@ -18,12 +18,13 @@ that asks without listening holds back only itself.
 from __future__ import annotations
 
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from portline.hub.outbox import WORDS_HIGH, Outbox
 from portline.line import (
     Flow,
     Gone,
+    Hold,
     Purge,
     Query,
     SendBreak,
@@ -33,49 +34,21 @@ from portline.line import (
     SetModem,
     Watch,
 )
-from portline.net.stream import FINISH_LIMIT, READ_SIZE
-from portline.service.remote import RemotePort
+from portline.net.stream import FINISH_LIMIT
+from portline.service.holding import Holding, refusal_of
+from portline.service.refusal import DOUBT, is_refusal, may_become_refusal, offers_rfc2217
+from portline.service.remote import EVERY_FAULT, EVERY_LINE, NO_FAULT, RemoteState
+from portline.service.turns import COMMANDS_READ, next_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.line import Event, PortState, Report, Request
     from portline.net.link import Link
+    from portline.service.owner import SessionOwner
     from portline.wire.base import Wire
 
-__all__ = ["Pause", "Session", "SessionOwner"]
-
-COMMANDS_READ: Final = 4 * 1024
-"""Bytes read in one turn from a peer that may send commands: some hundred of them, which take a few
-milliseconds.  It doubles with each turn that brought data, so that data comes at full speed."""
-
-MANY: Final = 64
-"""Events, or words of our own, in one turn that tell commands from data."""
-
-EVERY_LINE: Final = 0xFB
-"""The modem state mask for an access server (RFC 2217 section 3): every line, each change of one.
-
-Only the bit for RI's trailing edge is left out, which tells nothing that RI itself does not: 255
-would have to be doubled, and of a doubled 255 in a command sredird sends the rest to the device."""
-
-NO_FAULT: Final = 0
-"""The line state mask for the virtual port that has no way to show an application what went wrong
-there, which most are."""
-
-EVERY_FAULT: Final = 0x1E
-"""The one for the others: overrun, parity, framing, break (RFC 2217 section 3)."""
-
-HOLD_LIMIT: Final = 3.0
-"""Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
-
-EARLY_LIMIT: Final = 4 * 1024
-"""Bytes that a peer may say before it turns out to be an access server or none; more is data."""
-
-REFUSAL_SHOWN: Final = 200
-"""Characters that are shown of what a peer said instead of serving."""
-
-WORD: Final = 3
-"""Bytes of the shortest word that we say: IAC WONT and an option."""
+__all__ = ["Pause", "Session"]
 
 _NO_WATCH: Final = Watch(modem_lines=False, faults=False)
 
@@ -87,50 +60,17 @@ class Pause(Flag):
     WORDS_WAIT = auto()
 
 
-class SessionOwner(Protocol):
-    """The connection that a session belongs to."""
-
-    def peer_data(self, session: Session, data: bytes) -> None:
-        """Take what the peer wants to send to the port."""
-
-    def peer_request(self, session: Session, request: Request) -> None:
-        """Carry out a request and call ``session.answered`` once."""
-
-    def peer_report(self, session: Session, report: Report) -> None:
-        """Take what an access server at the other end tells."""
-
-    def peer_serves(self, session: Session) -> None:
-        """Note that the peer turns out to be an access server, which can be asked."""
-
-    def peer_does_not_serve(self, session: Session) -> None:
-        """Note that a peer which should be an access server is none."""
-
-    def peer_watches(self) -> None:
-        """Note that what the peers want to be told of has changed."""
-
-    def peer_behind(self, session: Session) -> None:
-        """Note that the outbox is full, at each chunk that goes beyond."""
-
-    def peer_caught_up(self, session: Session) -> None:
-        """Note that the outbox is empty again."""
-
-    def peer_finished(self, session: Session) -> None:
-        """Note that the peer will send nothing more."""
-
-    def peer_gone(self, session: Session, reason: str) -> None:
-        """Note that the link is closed."""
-
-
 class Session:
     """A connected peer.  ``number`` is unique within its connection, counted from 1.
 
     What is sent to one that ``retains`` is ``undelivered`` when it vanishes before it got it.
     An access server is to tell ``faults`` of its line where somebody can see them.
 
-    While it is ``held``, data waits in both directions: until the peer turns out to be an access
-    server, has been asked for the settings that the data is for and has told something of its port,
-    says that it is none, or HOLD_LIMIT is over.  To agree is not enough: ser2net does so before it
-    says in plain text that the port is in use.
+    Where it is to be ``held``, data waits at first, see :mod:`portline.service.holding`.
+
+    One that is not held may be ``doubted``: for DOUBT seconds, or until it has said something else,
+    it may say that it is full (:mod:`portline.service.refusal`), and has then taken nothing of what
+    it was sent.  Nothing waits for that but a text that begins like this one.
     """
 
     def __init__(
@@ -143,6 +83,7 @@ class Session:
         protocol: str,
         backlog: int,
         held: bool = False,
+        doubted: bool = False,
         retains: bool = False,
         faults: bool = False,
         clock: Callable[[], float],
@@ -155,31 +96,32 @@ class Session:
         self.active_at = self.connected_at
         """When data last moved in either direction (monotonic seconds).  Words do not count, be it
         negotiation or a request: a program that polls a line is not at work."""
-        self.outbox = Outbox(backlog)
-        self.remote = RemotePort()
+        self.outbox = Outbox(backlog, wire.data_size)
+        self.remote = RemoteState()
         """The port of a peer that is an access server."""
         self.watch = _NO_WATCH
         self.closed = False
         self._owner = owner
         self._clock = clock
         self._clear = not held
-        self._held = held
+        self._holding = Holding(self.connected_at) if held else None
+        self._doubted = doubted
         self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
-        self._early = b""
+        self._early = b""  # what a doubted peer has said
+        self._given = self._encoded = 0  # bytes of data, before and after the wire spelled them
         self._serves = False
-        self._told = False
         self.outbox.suspended = held
         self._retains = retains
         self._fault_mask = EVERY_FAULT if faults else NO_FAULT
         self.undelivered: bytes | None = None
         """Data that the peer did not get; None where nothing was retained, or nothing vanished."""
         if retains:
-            link.retain()
+            link.retain(doubtful=doubted)
         if not wire.transparent:
             link.read_size = COMMANDS_READ
 
@@ -193,6 +135,18 @@ class Session:
         """Bytes that were handed over for the peer and not dropped, since the start."""
         return self.link.sent + self.link.unsent + self.outbox.waiting
 
+    @property
+    def dropped(self) -> int:
+        """Bytes of data that were given up for the peer, since the start.
+
+        Of what was on its way to a peer of RFC 2217 when that vanished, which only the kernel had,
+        it is an estimate: as much of it is taken for doubled bytes as of all that it was sent.
+        """
+        lost = self.link.lost
+        return self.outbox.dropped + (
+            lost * self._given // self._encoded if self._encoded else lost
+        )
+
     def start(self) -> None:
         """Say the protocol's first words and begin to listen."""
         self._say(self.wire.start(self._clock()))
@@ -203,7 +157,9 @@ class Session:
     def deliver(self, data: bytes) -> None:
         """Send data of the port to the peer, now or when it can take it."""
         if not self.wire.transparent:
+            self._given += len(data)
             data = self.wire.encode(data)
+            self._encoded += len(data)
         if self._clear:
             self.active_at = self._clock()
             self._clear = self.link.write(data)
@@ -274,6 +230,8 @@ class Session:
         now = self._clock()
         wire = self.wire
         if wire.transparent:
+            if self._doubted and not (data := self._judged(data)):
+                return
             self.active_at = now
             self._owner.peer_data(self, data)
             return
@@ -283,11 +241,13 @@ class Session:
             said = wire.outgoing()
             if said:
                 self._collected.append(said)
-            self._size_reads(max(len(events), len(said) // WORD))
+            self.link.read_size = next_read(self.link.read_size, len(events), len(said))
             for event in events:
                 if self.closed:
                     return
-                if isinstance(event, bytes) and not self._held:
+                if isinstance(event, bytes) and self._holding is None:
+                    if self._doubted and not (event := self._judged(event)):
+                        continue
                     self.active_at = now
                     self._owner.peer_data(self, event)
                 else:
@@ -301,14 +261,9 @@ class Session:
             self._collected = None
             if words:
                 self._say(b"".join(words))
-        told = self._serves and self._told
-        if self._held and (told or wire.refuses or len(self._early) > EARLY_LIMIT):
-            self._release()
-
-    def _size_reads(self, events: int) -> None:
-        """Read less at once from a peer that sends mostly commands, so that others get a turn."""
-        size = self.link.read_size
-        self.link.read_size = COMMANDS_READ if events > MANY else min(2 * size, READ_SIZE)
+        holding = self._holding
+        if holding is not None and holding.settled(serves=self._serves, refuses=wire.refuses):
+            self._release(holding)
 
     def ask(self, request: Request, *, patience: float = 0.0) -> None:
         """Ask the peer, if it is an access server, to do what the request says.
@@ -322,8 +277,8 @@ class Session:
 
     def _take(self, event: Event) -> None:
         match event:
-            case bytes() if self._held:
-                self._early += event
+            case bytes() if self._holding is not None:
+                self._holding.early += event
             case bytes():
                 self.active_at = self._clock()
                 self._owner.peer_data(self, event)
@@ -335,48 +290,77 @@ class Session:
             case Gone():
                 self.close(event.reason)
             case (
-                SetLine() | SetModem() | SetBreak() | SendBreak() | Purge() | Query() | SetInputs()
+                SetLine()
+                | SetModem()
+                | SetBreak()
+                | SendBreak()
+                | Hold()
+                | Purge()
+                | Query()
+                | SetInputs()
             ):
                 self._owner.peer_request(self, event)
             case _:
-                self._told = True
+                if self._holding is not None:
+                    self._holding.told = True
                 self._owner.peer_report(self, event)
 
     def _suspend(self, suspended: bool) -> None:
         self._suspended = suspended
-        self.outbox.suspended = suspended or self._held
+        self.outbox.suspended = suspended or self._holding is not None
         if suspended:
             self._clear = False
-        elif not self.link.unsent and not self._held:
+        elif not self.link.unsent and self._holding is None:
             self.link_ready()
 
-    def _release(self) -> None:
+    def _release(self, holding: Holding) -> None:
         """Let data go that has waited for the settings to be asked for."""
-        self._held = False
-        if not self._serves:
+        if self.closed:
+            return
+        self._holding = None
+        if self._serves:
+            self._owner.peer_settled(self)
+        else:
             self._owner.peer_does_not_serve(self)
         self._suspend(self._suspended)
+        if holding.early:
+            self._take(holding.early)
+
+    def _judged(self, data: bytes) -> bytes:
+        """Return what the peer has said so far, b"" while that may be a refusal."""
+        self._early += data
+        if may_become_refusal(self._early):
+            return b""
+        if self.wire.transparent and offers_rfc2217(self._early):
+            self._owner.peer_offers_more(self)
+        return self._believed()
+
+    def _believed(self) -> bytes:
+        """Doubt the peer no longer; returns what it has said."""
+        self._doubted = False
+        self.link.trust()
         early, self._early = self._early, b""
-        if early:
-            self._take(early)
+        self._owner.peer_settled(self)
+        return early
+
+    def _conclude(self) -> None:
+        """Decide what a doubted peer has said, because it will say nothing more."""
+        if self._doubted and not is_refusal(self._early) and (data := self._believed()):
+            self._owner.peer_data(self, data)
 
     @property
     def refusal(self) -> str:
-        """What a peer said that did not serve; "" unless it said something while it was held.
-
-        A server that has no place says so in plain text and closes the connection.  No device said
-        that, so no application must read it.
-        """
-        text = self._early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
-        shown = "".join(each if each.isprintable() else "?" for each in text)
-        return shown and f'the peer does not serve us: "{shown}"'
+        """What a peer said instead of serving, for people; "" unless it ended before it served."""
+        return refusal_of(self._early) if self._holding is None else self._holding.refusal
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
+        self._conclude()
         self._owner.peer_finished(self)
 
     def link_lost(self, reason: str) -> None:
         """Note that the link is closed."""
+        self._conclude()
         self.closed = True
         self._clear = False
         self._give_up()
@@ -384,12 +368,16 @@ class Session:
 
     def _give_up(self) -> None:
         """Forget what waits, or have it ready for the next peer."""
+        link, refused = self.link, self._doubted and bool(self._early)
         if self._retains:
-            sent, got = self.link.unacknowledged()
+            sent, got = link.unacknowledged()
+            if refused:
+                got = 0  # it took nothing, whatever its machine has acknowledged
+                self.outbox.dropped += link.sent + link.unsent - len(sent)
             self.undelivered = self.wire.decoded(sent + self.outbox.data(), got)
             self.outbox.purge()
         else:
-            self.outbox.dropped += self.outbox.purge()
+            self.outbox.dropped += self.outbox.purge() + (link.acked if refused else 0)
 
     def tick(self, now: float) -> None:
         """Let time pass for the protocol, and note data that leaves bit by bit."""
@@ -401,8 +389,10 @@ class Session:
             for event in self.wire.tick(now):
                 self._take(event)
             self._say(self.wire.outgoing())
-        if self._held and now - self.connected_at >= HOLD_LIMIT:
-            self._release()
+        if self._holding is not None and self._holding.overdue(now):
+            self._release(self._holding)
+        if self._doubted and now - self.connected_at >= DOUBT and (data := self._believed()):
+            self._owner.peer_data(self, data)
 
     # --- pace and end ---------------------------------------------------------------------------
 
@@ -424,6 +414,7 @@ class Session:
         """End the session at once; what waits is lost."""
         if self.closed:
             return
+        self._conclude()
         self.closed = True
         self._clear = False
         self.link.abort()
@@ -434,9 +425,10 @@ class Session:
         """End the session from our side: what waits is sent first, within ``limit`` seconds."""
         if self.closed:
             return
+        self._conclude()
         self.closed = True
         self._clear = False
-        self.outbox.suspended = self._held = False
+        self.outbox.suspended = False
         while self.outbox:
             self.link.write(self.outbox.take(self.link.gather))
         self.link.finish(limit=limit)

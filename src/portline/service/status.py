@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
+    from portline.port.hardware import Hardware
     from portline.service.remote import RemoteSetting
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
@@ -57,7 +58,9 @@ class PortStatus:
 
     ``in_use`` tells whether an application has a virtual port open, ``inputs`` what it is to read
     from its signal lines; both are None for a real port.  ``lines`` is what the port itself reads:
-    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).
+    of a virtual one the application's DTR (as DSR and DCD) and RTS (as CTS).  A device without
+    signal lines does not have them (``has_lines``): ``dtr`` and ``rts`` are then what was asked.
+    ``hardware`` is what the driver of an open real port tells.
 
     Of a virtual port: ``backend`` is how it is made, ``adapter`` what it passes for, and
     ``abilities`` what its applications have beside data.
@@ -71,8 +74,10 @@ class PortStatus:
     lines: ModemLines
     dtr: bool
     rts: bool
+    has_lines: bool
     in_use: bool | None
     inputs: ModemLines | None
+    hardware: Hardware | None
     waiting: int
     refused: int
     discarded: int
@@ -91,9 +96,10 @@ class ConnectionStatus:
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
-    (peers that stayed behind, or went before they had acknowledged what was on its way; in bytes of
-    the protocol), ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way
-    to a newcomer.  ``counts`` are what only this kind of connection counts.
+    (peers that stayed behind, or went before they had acknowledged what was on its way),
+    ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way to a newcomer.
+    ``recognised`` reset sequences of peers were run here.  ``counts`` are what only this kind of
+    connection counts.
     """
 
     name: str
@@ -112,4 +118,5 @@ class ConnectionStatus:
     dropped: int
     turned_away: int
     replaced: int
+    recognised: int
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -79,6 +79,10 @@ class Wire(Protocol):
         """Return data of the port as it goes to the network."""
         ...
 
+    def data_size(self, encoded: bytes) -> int:
+        """Return how many bytes of data what :meth:`encode` has returned stands for."""
+        ...
+
     def decoded(self, sent: bytes, skip: int) -> bytes:
         """Return the data in what was said here, without that in its first ``skip`` bytes.
 
@@ -145,6 +149,10 @@ class RawWire:
     def encode(self, data: bytes) -> bytes:
         """Return the data as it is."""
         return data
+
+    def data_size(self, encoded: bytes) -> int:
+        """Return its length."""
+        return len(encoded)
 
     def decoded(self, sent: bytes, skip: int) -> bytes:
         """Return the data as it is."""

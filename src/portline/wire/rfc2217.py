@@ -191,6 +191,10 @@ class Rfc2217Wire:
         """Return data with IAC doubled."""
         return escape(data)
 
+    def data_size(self, encoded: bytes) -> int:
+        """Return its length with each doubled IAC counted once."""
+        return len(encoded) - encoded.count(IAC) // 2
+
     def decoded(self, sent: bytes, skip: int) -> bytes:
         """Return the data in what was said here, without that in its first ``skip`` bytes."""
         reader = TelnetReader()

@@ -9,6 +9,14 @@ all (ser2net where a setting failed, pyserial's example server queries and masks
 the answers to others.  So nothing here depends on an answer; what has not come after
 :data:`ANSWER_TIMEOUT` is given up and counted.
 
+An answer that comes later still must not be taken for that to a newer command.  So what was given
+up is remembered in ``_late``, and is older than all in ``_pending``; an answer belongs to the
+oldest of both.  Servers answer in order, so an answer to a newer command tells that the late ones
+before it will stay without.  A command like one that is late is sent behind a *fence*, a question
+for something else, by which it is known in time which of the two is answered.  Without one (nothing
+else is left) a command whose answer was given to a late one, and that gets none itself, is not
+remembered: one answer is missing for good, and the next is in step again.
+
 sredird answers DTR and RTS with its flow control, and zero where it has no value.  Such an answer
 retires the oldest command of SET-CONTROL that waits, and says nothing.
 
@@ -70,14 +78,20 @@ _CONTROL: Final = frozenset(
     (Item.FLOW_CONTROL, Item.INBOUND_FLOW, Item.BREAK, Item.DTR, Item.RTS),
 )
 
+_FENCES: Final = (Item.BAUDRATE, Item.DATA_BITS, Item.PARITY, Item.STOP_BITS, Item.FLOW_CONTROL)
+"""Questions that every server answers, if it answers any."""
+
 _CODES: Final[Mapping[object, int]] = {rate: code for code, rate in BAUDRATE_CODES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Pending:
     item: Item
     request: Request | None
     asked_at: float
+    fenced: bool = True
+    passed_over: bool = False
+    """An answer came that was given to one of the same item that is late."""
 
 
 class ComPortClient:
@@ -95,6 +109,7 @@ class ComPortClient:
         self._signature = signature_bytes(signature)
         self._signatures_left = SIGNATURES_TOLD
         self._pending: deque[_Pending] = deque()
+        self._late: deque[_Pending] = deque(maxlen=PENDING_LIMIT)
         self._coded = False
         """Whether the server has told a rate in one byte."""
 
@@ -125,10 +140,25 @@ class ComPortClient:
     def _send(
         self, item: Item, code: int, payload: bytes, request: Request | None, now: float
     ) -> bytes:
+        late = {each.item for each in self._late}
+        fence = self._fence(late, now) if item in late else b""
+        fenced = item not in late or any(each.item not in late for each in self._pending)
+        self._wait(_Pending(item, request, now, fenced))
+        return fence + command(code, payload)
+
+    def _fence(self, late: Set[Item], now: float) -> bytes:
+        """Return a question whose answer will be told from all that is late, if one is needed."""
+        waiting = {each.item for each in self._pending}
+        free = [item for item in _FENCES if item not in late]
+        if not free or waiting.intersection(free):
+            return b""
+        self._wait(_Pending(free[0], None, now))
+        return command(*QUERIES[free[0]])
+
+    def _wait(self, pending: _Pending) -> None:
         if len(self._pending) == PENDING_LIMIT:
             self._give_up()
-        self._pending.append(_Pending(item, request, now))
-        return command(code, payload)
+        self._pending.append(pending)
 
     def waits(self, request: Request) -> bool:
         """Tell whether an answer to this very request (not to one like it) may still come."""
@@ -149,6 +179,8 @@ class ComPortClient:
 
     def _give_up(self) -> Told:
         pending = self._pending.popleft()
+        if not pending.passed_over:
+            self._late.append(pending)
         self.unanswered += 1
         self.unanswered_items.add(pending.item)
         return Told(pending.item, None, pending.request)
@@ -225,7 +257,7 @@ class ComPortClient:
 
     def _take_control(self, byte: int) -> list[Event] | None:
         item, value = item_of(Code.SET_CONTROL, byte), value_of(Code.SET_CONTROL, byte)
-        waiting = {pending.item for pending in self._pending} & _CONTROL
+        waiting = {pending.item for pending in (*self._late, *self._pending)} & _CONTROL
         quirk = item is Item.FLOW_CONTROL and waiting and item not in waiting
         if value is not None and not quirk:
             return self._told(item, value)
@@ -233,13 +265,32 @@ class ComPortClient:
 
     # --- what waits for an answer ---------------------------------------------------------------
 
-    def _pop(self, items: Set[Item]) -> _Pending | None:
-        """Take the oldest that waits for one of the items."""
+    def _pop(self, items: Set[Item], *, unasked: bool = False) -> _Pending | None:
+        """Take the oldest that waits for one of the items, late or not.
+
+        What the server may also have told ``unasked`` tells nothing of those before it.
+        """
+        for late in self._late:
+            if late.item in items:
+                self._no_longer_late(late, alone=unasked)
+                newer = (pending for pending in self._pending if pending.item in items)
+                if (first := next(newer, None)) is not None:
+                    first.passed_over = not first.fenced
+                return late
         for position, pending in enumerate(self._pending):
             if pending.item in items:
                 del self._pending[position]
+                if not unasked:
+                    self._late.clear()
                 return pending
         return None
+
+    def _no_longer_late(self, late: _Pending, *, alone: bool) -> None:
+        if alone:
+            self._late.remove(late)
+            return
+        while self._late.popleft() is not late:
+            pass
 
     def _told(self, item: Item, value: object) -> list[Event]:
         pending = self._pop({item})
@@ -247,7 +298,7 @@ class ComPortClient:
 
     def _answer(self, item: Item, value: object) -> list[Event]:
         """Do as :meth:`_told` for what has an event of its own when it comes unasked."""
-        pending = self._pop({item})
+        pending = self._pop({item}, unasked=True)
         return [Told(item, value, pending.request)] if pending else []
 
     def _retire(self, items: Set[Item]) -> list[Event] | None:

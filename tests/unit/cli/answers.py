@@ -21,6 +21,7 @@ PORT: dict[str, Any] = {
     "lines": ModemLines(cts=True),
     "dtr": True,
     "rts": False,
+    "has_lines": True,
     "in_use": None,
     "waiting": 0,
     "refused": 0,

@@ -80,8 +80,23 @@ def test_what_to_try_marks_what_is_not_installed() -> None:
     assert lines[0] == f"  raw bytes:        nc {HOST} 1"
     assert lines[1] == f"  Telnet:           telnet {HOST} 2   (telnet: not installed here)"
     assert f" -m serial.tools.miniterm rfc2217://{HOST}:2 4800" in lines[2]
-    assert lines[3].endswith("tcp:127.0.0.1:1 &   (picocom: not installed here)")
-    assert lines[4].split() == ["picocom", "/tmp/ttyDemo"]
+    assert lines[3].endswith(" --virtual /tmp/ttyDemo &   (picocom: not installed here)")
+    assert f"portline attach rfc2217://{HOST}:2 " in lines[3]
+    assert lines[4].endswith("portline run -- picocom -b 4800 /tmp/ttyDemo")
+    assert lines[5].endswith("tcp:127.0.0.1:1 &   (picocom: not installed here)")
+    assert lines[6].split() == ["picocom", "/tmp/ttyDemo2"]
+
+
+@pytest.mark.parametrize(
+    ("there", "called"),
+    [(True, ".venv/bin/portline attach "), (False, ".venv/bin/python -m portline attach ")],
+)
+def test_what_to_try_calls_the_portline_that_says_so(
+    monkeypatch: pytest.MonkeyPatch, there: bool, called: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", os.path.join(os.getcwd(), ".venv/bin/python"))
+    monkeypatch.setattr(os, "access", lambda path, mode: there)
+    assert f" {called}" in things_to_try(1, 2)[3]
 
 
 def test_what_to_try_says_how_to_get_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:

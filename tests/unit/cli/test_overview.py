@@ -19,7 +19,7 @@ def counters() -> set[str]:
     }
 
 
-def test_a_real_port() -> None:
+def test_a_real_port_is_shown_with_its_settings_and_where_it_listens() -> None:
     assert overview(connection(), 80) == [
         "meter: listening",
         "  port      /dev/ttyUSB0, 115200-8N1 hardware, open",
@@ -42,7 +42,7 @@ def test_a_port_that_is_absent() -> None:
     assert not any(line.startswith("  lines") for line in lines)
 
 
-def test_a_virtual_port() -> None:
+def test_a_virtual_port_is_shown_with_what_its_application_has_set() -> None:
     settings = LineSettings(
         1200, 7, Parity.EVEN, flow_control=FlowControl.NONE, inbound_flow=FlowControl.HARDWARE
     )
@@ -81,8 +81,9 @@ def test_traffic_and_what_was_counted() -> None:
     made["port"]["discarded"] = 3
     assert overview(made, 80)[4:] == [
         "  traffic   12.0 kB from the port, 5 B to the port",
-        "  counted   1 B dropped for peers that read too slowly or went; 2 turned away;",
-        "            3 B for the port discarded (it was away, or purged)",
+        "  counted   1 B dropped for peers that read too slowly, went or were not there;",
+        "            2 turned away;",
+        "            3 B for the port discarded (it was away or not open, or purged)",
     ]
 
 
@@ -108,3 +109,11 @@ def test_names_move_no_cursor() -> None:
     text = "".join(overview(made, 80))
     assert text.isprintable()
     assert "Zähler \\x1b[2J" in text
+
+
+def test_a_device_without_signal_lines_is_told_to_have_none() -> None:
+    lines = overview(connection(port={"has_lines": False}), 80)
+    assert "  lines     none: the device has no signal lines" in lines
+    older = connection()
+    del older["port"]["has_lines"]
+    assert overview(older, 80) == overview(connection(), 80)

@@ -11,6 +11,7 @@ from portline.cli import ports as module
 from portline.cli.ports import ports
 from portline.port.holder import Holder
 from portline.port.inventory import FoundPort, Usb
+from portline.port.topology import Socket
 
 MACHINE = [
     FoundPort("/dev/ttyS0", driver="serial", console=True),
@@ -49,6 +50,23 @@ def test_the_table_ends_with_what_to_paste() -> None:
         "--listen 127.0.0.1:4002 --protocol rfc2217",
         "/dev/ttyACM0  cdc_acm                      usb:2341:0043:my board:00  free",
         "    portline share 'usb:2341:0043:my board:00' --listen 127.0.0.1:4003 --protocol rfc2217",
+    ]
+
+
+def test_two_of_a_kind_are_told_apart_by_their_place(machine: list[FoundPort]) -> None:
+    twin = Usb("1a86", "7523")
+    machine[:] = [
+        FoundPort(f"/dev/ttyUSB{n}", usb=twin, socket=Socket(f"1-{n}:1.0"), twin=True)
+        for n in (1, 2)
+    ]
+    lines = run().splitlines()
+    assert "path:1-1:1.0" in lines[1]
+    assert lines[4] == (
+        "    portline share path:1-2:1.0 --listen 127.0.0.1:4002 --protocol rfc2217"
+    )
+    assert [entry["place"] for entry in json.loads(run("--json"))] == [
+        "path:1-1:1.0",
+        "path:1-2:1.0",
     ]
 
 

@@ -26,6 +26,15 @@ def test_there_is_a_flag_for_every_option() -> None:
     assert fields == [f for f in options(ServerConnection) if f not in {"kind", "port"}]
 
 
+def test_help_says_how_values_are_typed_not_how_they_stand_in_a_file() -> None:
+    text = CliRunner().invoke(main, ["share", "--help"], terminal_width=200).output
+    typed = (
+        r"[a character code (13, 0x0d), or text with escapes ('\r\n', '\x03'); may be given several"
+    )
+    assert typed in " ".join(text.split())
+    assert "or a list of" not in text
+
+
 def test_help_shows_the_flags_by_group_with_range_and_default() -> None:
     text = CliRunner().invoke(main, ["share", "--help"], terminal_width=200).output
     titles = [line.rstrip(":") for line in text.splitlines() if line and line[0] != " "]

@@ -45,7 +45,11 @@ def test_what_was_given_is_run(runs: Runs) -> None:
 
 def test_mistakes_are_told_in_the_words_of_the_command_line() -> None:
     assert "a host is missing: write it first, like 192.0.2.7:5000" in said("--virtual v")
-    assert "--listen: known are the hosts that are written first" in said("--virtual v --listen 5")
+    told = said("--virtual v --listen 5")
+    assert (
+        "--listen: nobody's datagrams would be taken, because no host is named; write one" in told
+    )
+    assert 'HOST: "192.0.2.7" has no port in 1 to 65535' in said("192.0.2.7 --virtual v")
     assert "a port is missing: --virtual NAME makes one" in said("192.0.2.7:5000")
     told = said("192.0.2.7:5000 --virtual v --max-learned 2")
     assert "--max-learned: is about peers that are learned; give --accept learn too" in told

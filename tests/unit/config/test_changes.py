@@ -31,7 +31,7 @@ def test_connections_come_and_go() -> None:
     assert found.lines() == ["a: removed", "c: added"]
 
 
-def test_options_change() -> None:
+def test_options_that_differ_are_changed_and_the_connection_stays() -> None:
     found = changes(config(a={}, b={}), config(a={"baudrate": 1200, "listen": 4001}, b={}))
     assert found == Changes(changed=(Change("a", "a", ("listen", "baudrate")),))
     assert not found.changed[0].remakes

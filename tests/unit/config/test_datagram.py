@@ -44,8 +44,8 @@ def test_places_are_those_to_send_to_and_then_those_to_receive_on() -> None:
     ("options", "mistake"),
     [
         ({}, "needs a host to send to"),
-        ({"listen": 5000}, "listen: known are the hosts in connect, and there are none"),
-        ({"listen": 5000, "accept": "known"}, "accept: known are the hosts"),
+        ({"listen": 5000}, "listen: nobody's datagrams would be taken, because connect"),
+        ({"listen": 5000, "accept": "known"}, "accept: nobody's datagrams would be taken"),
         ({"connect": "rfc2217://h:1"}, "connect: rfc2217://h:1: there is no RFC 2217 in datagrams"),
         ({"connect": "h:1", "listen": "rfc2217://2"}, "listen: rfc2217://127.0.0.1:2: there is no"),
         ({"connect": "h:1", "max_learned": 2}, "max_learned: is about peers that are learned"),

@@ -19,6 +19,8 @@ REAL_RAW, REAL_RFC2217, VIRTUAL_RAW, VIRTUAL_RFC2217 = Combination
 TABLE = {
     (True, True, False, False): (
         "baudrate data-bits parity stop-bits flow-control exclusive open-when-connected "
+        "when-absent rs485 rs485-rts-on-send rs485-delay-before rs485-delay-after "
+        "rs485-rx-during-tx low-latency "
         "dtr-connected rts-connected dtr-disconnected rts-disconnected"
     ),
     (True, True, True, True): (
@@ -36,7 +38,7 @@ TABLE = {
         "ri-disconnected"
     ),
     (False, True, False, True): "notify allow-dtr allow-rts allow-break",
-    (False, True, False, False): "allow-settings cross-lines",
+    (False, True, False, False): "allow-settings cross-lines reset-sequences",
     (False, False, False, True): "answers allow-cts allow-dsr allow-dcd allow-ri",
 }
 
@@ -102,7 +104,7 @@ def test_an_exclusion_tells_where_why_and_what_to_do() -> None:
     )
 
 
-def test_combinations() -> None:
+def test_a_combination_knows_whether_its_port_is_virtual() -> None:
     assert Combination.of(virtual=True, protocol=Protocol.RFC2217) is VIRTUAL_RFC2217
     assert [item.is_virtual for item in Combination] == [False, False, True, True]
     assert key_of("max_connections") == "max-connections"

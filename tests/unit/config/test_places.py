@@ -18,6 +18,13 @@ ANYTHING = st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.list
         ("/dev/serial/by-id/usb-FTDI_A50-if00", "/dev/serial/by-id/usb-FTDI_A50-if00"),
         ("usb:0403:6001:A50285BI", "usb:0403:6001:A50285BI"),
         ("usb:10C4:EA60", "usb:10c4:ea60"),
+        ("usb:10C4:EA60::01", "usb:10c4:ea60::01"),
+        ("usb:303A:1001:34:85:18:8B:5C:04:00", "usb:303a:1001:34:85:18:8B:5C:04:00"),
+        ("usb:0403:6001:a/b c:", "usb:0403:6001:a/b c"),
+        ("/dev/ttyUSB*", "/dev/ttyUSB*"),
+        ("/dev/serial/by-id/*FTDI*", "/dev/serial/by-id/*FTDI*"),
+        ("path:1-1.4", "path:1-1.4"),
+        ("path:pci-0000:00:14.0-usb-0:1.4:1.0-port0", "path:pci-0000:00:14.0-usb-0:1.4:1.0-port0"),
     ],
 )
 def test_the_spellings_of_a_real_port(text: str, device: str) -> None:
@@ -26,10 +33,11 @@ def test_the_spellings_of_a_real_port(text: str, device: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", " ", "usb:403:6001", "usb:0403:6001:a/b", "dev/x y", "/dev/\n", 3, None]
+    "wrong",
+    ["", " ", "usb:403:6001", "usb:0403:6001x", "path:", "path:a b", "dev/x y", "/dev/\n", 3, None],
 )
 def test_what_is_no_real_port(wrong: object) -> None:
-    with pytest.raises(ValueError, match="must be a path like /dev/ttyUSB0, or a USB identity"):
+    with pytest.raises(ValueError, match=r"must be a path like /dev/ttyUSB0 .*, a USB identity"):
         Device().read(wrong)
 
 

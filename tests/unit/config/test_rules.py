@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from portline.config import rules
 from portline.config.rules import Fault, clashes, contradictions, folded, name_fault, unknown
-from portline.config.values import Protocol
+from portline.config.server import ServerConnection
+from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.hub.policy import WhenFull
 
 FIELDS = ("port", "max_connections", "listen")
@@ -128,6 +130,37 @@ def test_names_that_cannot_be_used(name: str) -> None:
     assert fault.isprintable()
 
 
+@pytest.mark.parametrize("on", ["on", "software", "On "])
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("flow_control", "hardware", "hardware needs RTS"),
+        ("rts_connected", "high", "RTS is what switches"),
+        ("cross_lines", True, "drives RTS"),
+        ("reset_sequences", "esp32", "need RTS"),
+        ("reset_sequences", "off", ""),
+        ("rts_disconnected", "low", "RTS is what switches"),
+        ("rts_disconnected", "leave", ""),
+        ("flow_control", "xon-xoff", ""),
+        ("rs485_delay_before", 0.01, ""),
+        ("dtr_connected", "high", ""),
+    ],
+)
+def test_rs485_has_rts_for_itself(on: str, option: str, value: object, fault: str) -> None:
+    table = {"port": "/dev/x", "protocol": "rfc2217", "rs485": on, option: value}
+    faults = contradictions(table)
+    assert [each.location for each in faults] == ([(option,)] if fault else [])
+    assert fault in texts(faults)
+
+
+def test_options_of_rs485_need_rs485() -> None:
+    table: dict[str, object] = {"port": "/dev/x", "rs485_delay_after": 0.01, "rs485": "off"}
+    (fault,) = contradictions(table)
+    assert fault.location == ("rs485_delay_after",)
+    assert 'write rs485 = "on" too' in fault.text
+    assert contradictions({**table, "rs485": "nonsense"}) == []
+
+
 def test_two_connections_cannot_have_the_same_port() -> None:
     found = clashes(
         {
@@ -151,6 +184,13 @@ def test_two_connections_cannot_listen_on_the_same_address() -> None:
         "choose another TCP port"
     )
     assert clashes({"a": {"listen": 0}, "b": {"listen": 0}}) == []
+
+
+def test_the_default_address_is_the_one_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ServerConnection.model_fields["listen"].default == (DEFAULT_LISTEN,)
+    elsewhere = Address("127.0.0.1", 4444)
+    monkeypatch.setattr(rules, "DEFAULT_LISTEN", elsewhere)  # where the one default is looked up
+    assert "127.0.0.1:4444 (the default)" in clashes({"a": {"listen": 4444}, "b": {}})[0].text
 
 
 def test_a_virtual_port_does_not_lie_over_the_port_of_another_connection(tmp_path: Path) -> None:

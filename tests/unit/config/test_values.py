@@ -53,18 +53,18 @@ def test_the_spellings_of_an_address(text: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("", "no TCP port"),
-        ("127.0.0.1", "no TCP port"),
-        ("127.0.0.1:", "no TCP port"),
-        ("127.0.0.1:65536", "no TCP port"),
-        ("host:-1", "no TCP port"),
+        ("", "has no port in"),
+        ("127.0.0.1", "has no port in"),
+        ("127.0.0.1:", "has no port in"),
+        ("127.0.0.1:65536", "has no port in"),
+        ("host:-1", "has no port in"),
         ("127.0.0.256:1", "no usable address"),
         ("[127.0.0.1]:1", "no usable address"),
         (":4001", "4001 for this machine only"),
         ("a b:1", "no usable address"),
         ("::1:4001", "in brackets"),
         ("telnet://127.0.0.1:1", "rfc2217://HOST:PORT"),
-        ("raw://rfc2217://1", "no TCP port"),
+        ("raw://rfc2217://1", "has no port in"),
     ],
 )
 def test_what_is_no_address(text: str, hint: str) -> None:

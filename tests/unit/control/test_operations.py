@@ -5,19 +5,19 @@ import os
 import pytest
 
 import portline
-from portline.control.operations import OPERATIONS, Reloaded, Status
-from portline.errors import UsageError
+from portline.control.operations import OPERATIONS, Pulsed, Reloaded, Status
+from portline.errors import PortError, UsageError
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
 
 def test_the_table_describes_itself() -> None:
-    assert list(OPERATIONS) == ["status", "reload"]
+    assert list(OPERATIONS) == ["status", "reload", "pulse"]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
-        assert operation.result in (Status, Reloaded)
-    assert [operation.changes for operation in OPERATIONS.values()] == [False, True]
+        assert operation.result in (Status, Reloaded, Pulsed)
+    assert [operation.changes for operation in OPERATIONS.values()] == [False, True, True]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:
@@ -29,6 +29,28 @@ def test_parameters_are_read_and_may_be_left_out() -> None:
             status.arguments({"names": wrong})
     with pytest.raises(UsageError, match="reload: no parameter 'x'; there are: none"):
         OPERATIONS["reload"].arguments({"x": 1})
+
+
+def test_a_pulse_needs_a_connection_and_a_sequence(run: Run) -> None:
+    operation = OPERATIONS["pulse"]
+    with pytest.raises(UsageError, match="pulse: needs the parameter 'sequence'"):
+        operation.arguments({"name": "meter"})
+    with pytest.raises(UsageError, match="name must be a text"):
+        operation.arguments({"name": " ", "sequence": "esp32"})
+    with pytest.raises(UsageError, match="sequence must be a text"):
+        operation.arguments({"name": "meter", "sequence": 1})
+    with pytest.raises(UsageError, match="is no step"):
+        operation.arguments({"name": "meter", "sequence": "dtr=5"})
+    arguments = operation.arguments({"name": "meter", "sequence": "esp32"})
+
+    async def scenario() -> None:
+        subject = host(gateway(meter={})).subject
+        with pytest.raises(PortError, match="is not open now"):
+            await operation.run(subject, **arguments)
+        with pytest.raises(UsageError, match="no connection 'x' here"):
+            await operation.run(subject, **{**arguments, "name": "x"})
+
+    run(scenario())
 
 
 def test_the_status_of_some_connections(run: Run) -> None:

@@ -61,7 +61,7 @@ def test_one_that_is_new_has_no_rate_and_one_that_begins_anew_none_below_zero() 
     assert rates.of("meter", 5, 1001) == (0.0, 2.0)
 
 
-def test_it_stops() -> None:
+def test_nothing_is_looked_at_after_a_stop() -> None:
     clock, _, rates = stage()
     rates.stop()
     rates.start()

@@ -148,9 +148,20 @@ def test_the_options_without_the_inapplicable_are_a_configuration(
     values, without = made["options"], made["not_applicable"]
     assert isinstance(values, dict)
     assert isinstance(without, dict)
-    rest = {k: v for k, v in values.items() if k not in without and v is not None}
+    assert [key for key in without if values[key] is not None] == []
+    rest = {k: v for k, v in values.items() if v is not None}
     del rest["idle-after"]  # applies with when-full = replace-idle only
+    for key in [key for key in rest if key.startswith("rs485-")]:
+        del rest[key]  # they apply with rs485 only
     assert ServerConnection.model_validate(rest) == config
+
+
+def test_a_limit_that_is_not_in_force_is_not_told() -> None:
+    for protocol, limit in (("raw", 8), ("rfc2217", None)):
+        config = ServerConnection.model_validate({"port": "/dev/x", "protocol": protocol})
+        values = snapshot(status(config), None)["options"]
+        assert isinstance(values, dict)
+        assert values["max-connections"] == limit
 
 
 def test_what_does_not_apply_is_told_with_where() -> None:

@@ -93,7 +93,7 @@ def test_settling_twice_or_telling_too_much_changes_nothing() -> None:
     assert (keep.empty(), keep.discarded) == (b"x", 0)
 
 
-def test_another_size() -> None:
+def test_a_smaller_size_discards_the_newest_and_counts_them() -> None:
     keep = Keep(5)
     keep.add(b"abcde")
     keep.resize(3, BufferOverflow.DROP_NEWEST)

@@ -111,9 +111,25 @@ def test_what_fits_nowhere_is_lost(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     async def scenario() -> None:
         with Near(("127.0.0.1", free_port())) as near:
             link, _ = near.link()
-            clogged(link, monkeypatch, OSError(errno.EMSGSIZE, "too long"))
+            refused = OSError(errno.EMSGSIZE, "too long")
+            clogged(link, monkeypatch, refused, refused)
             assert link.write(b"data")
             assert (link.sent, link.lost, link.trouble) == (0, 4, "too long")
+
+    run(scenario())
+
+
+def test_that_an_earlier_one_was_too_long_is_told_of_one_that_fits(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        far = Far()
+        with far.socket, Near(far.place) as near:
+            link, _ = near.link()
+            clogged(link, monkeypatch, OSError(errno.EMSGSIZE, "too long"))
+            assert link.write(b"data")
+            await far.hears(b"data")
+            assert (link.sent, link.lost) == (4, 0)
 
     run(scenario())
 

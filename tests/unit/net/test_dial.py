@@ -284,7 +284,7 @@ def test_a_socket_that_comes_after_the_close_is_closed(
         monkeypatch.setattr(module, "reach", reach)
         with Place(Server()) as place, other:
             place.dialer.open()
-            task = place.dialer._task
+            task = place.dialer._attempts._task
             assert task is not None
             task.add_done_callback(lambda task: None)
             await asyncio.sleep(0)  # the round has ended, and nobody has been told
@@ -304,7 +304,7 @@ def test_who_hears_that_it_is_well_again_may_close_it(run: Run) -> None:
             await until(lambda: place.news)
             place.dialer._changed = Dialer.close
             server.listen()
-            await until(lambda: not place.dialer._wanted)
+            await until(lambda: not place.dialer._attempts.wanted)
             assert place.links == []
 
     run(scenario())

@@ -103,6 +103,28 @@ def test_what_overran_is_counted(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     run(scenario())
 
 
+def test_what_overruns_while_nothing_is_read_is_counted_once(run: Run) -> None:
+    async def scenario() -> None:
+        far = Far()
+        with far.socket, Near(far.place, listen=[("127.0.0.1", 0)]) as near:
+            link, _ = near.link()
+            (way,) = near.endpoint.ways
+            link.pause()
+            for _ in range(3000):
+                far.socket.sendto(b"x", ("127.0.0.1", way.port))
+            near.endpoint.count_overrun()
+            lost = near.endpoint.counts.overrun
+            assert 0 < lost < 3000
+            near.endpoint.count_overrun()
+            link.resume()
+            await until(lambda: len(near.heard) == 3000 - lost)
+            far.socket.sendto(b"x", ("127.0.0.1", way.port))
+            await until(lambda: len(near.heard) == 3001 - lost)
+            assert near.endpoint.counts.overrun == lost
+
+    run(scenario())
+
+
 def test_every_address_means_ipv4_and_ipv6(run: Run) -> None:
     async def scenario() -> None:
         hosts = [("127.0.0.1", 9), ("::1", 9), ("239.255.11.7", 9)]
@@ -129,6 +151,32 @@ def test_who_is_woken_for_nothing_looks_for_errors(
             assert (near.endpoint.counts.returned, link.trouble) == (1, "No route to host")
             link.finish()
             assert link.closed
+
+    run(scenario())
+
+
+def test_it_hears_on_when_errors_found_no_room_beside_a_flood(run: Run) -> None:
+    """The kernel then tells that something went wrong, and of nothing what."""
+
+    async def scenario() -> None:
+        far = Far()
+        dead = ("127.0.0.1", free_port())
+        with far.socket, Near(dead, listen=[("127.0.0.1", 0)]) as near:
+            link, _ = near.link()
+            (way,) = near.endpoint.ways
+            port = way.port
+            for _ in range(3):
+                for _ in range(2000):  # more than its queue takes; the loop does not run meanwhile
+                    far.socket.sendto(b"!", ("127.0.0.1", port))
+                link.write(b"?")
+                before = len(near.heard)
+                await until(lambda before=before: len(near.heard) > before + 50)
+                link.write(b"?")
+                link.write(b"?")
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            far.socket.sendto(b"still there", ("127.0.0.1", port))
+            await until(lambda: near.heard[-1][0] == b"still there")
 
     run(scenario())
 

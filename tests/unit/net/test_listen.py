@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import portline.net.listen as module
+import portline.net.lookup as lookup
 from portline.net.listen import Listener
 from tests.waiting import until
 
@@ -115,7 +116,7 @@ def test_an_address_in_use_names_its_holder_and_is_tried_again(
         (OSError(errno.EACCES, "Permission denied"), "CAP_NET_BIND_SERVICE"),
         (OSError(errno.EADDRNOTAVAIL, "no"), "no such address"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
-        (socket.gaierror(-2, "Name or service not known"), "cannot be resolved"),
+        (socket.gaierror(-2, "Name or service not known"), "the host name is not known"),
     ],
 )
 def test_each_fault_of_an_address_says_what_to_do(
@@ -162,13 +163,17 @@ def test_a_host_name_is_looked_up_without_holding_the_loop(
 ) -> None:
     may_answer = threading.Event()
 
-    def slow(host: str, port: int) -> object:
+    ask = socket.getaddrinfo
+
+    def slow(host: str, port: int, **options: int) -> object:
+        if "flags" in options:  # is it a literal address?
+            return ask(host, port, **options)
         assert may_answer.wait(10)
-        return socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        return ask("127.0.0.1", port, **options)
 
     async def scenario() -> None:
         may_answer.clear()
-        monkeypatch.setattr(module, "_resolve", slow)
+        monkeypatch.setattr(lookup.socket, "getaddrinfo", slow)
         place = Place("somewhere.test")
         place.listener.open()
         assert not place.listener.listening
@@ -197,9 +202,20 @@ def test_a_name_that_does_not_exist_is_tried_again(
         place = Place("nowhere.invalid")
         place.listener.open()
         await until(lambda: place.listener.error)
-        assert "cannot be resolved" in str(place.listener.error)
+        assert "the host name is not known" in str(place.listener.error)
         await asyncio.sleep(0.05)
         assert place.news == 1
+        place.close()
+
+    run(scenario())
+
+
+def test_what_cannot_be_a_name_is_an_error_too(run: Run) -> None:
+    async def scenario() -> None:
+        place = Place("a" * 64 + ".test")
+        place.listener.open()
+        await until(lambda: place.listener.error)
+        assert "this cannot be the name of a host" in str(place.listener.error)
         place.close()
 
     run(scenario())

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import portline.net.lookup as module
+import portline.net.lookup as lookup_module
+import portline.net.resolver as module
 from portline.net.lookup import Lookups
+from portline.net.resolver import Resolver
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def lookups() -> Lookups:
-    return Lookups(asyncio.get_running_loop())
+    return Lookups(asyncio.get_running_loop(), Resolver())
 
 
 class NameServer:
@@ -91,18 +93,52 @@ def test_an_end_that_nobody_waits_for_is_no_trouble(
 
 def test_a_loop_that_has_closed_is_not_called(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     server = NameServer(monkeypatch)
+    resolver = Resolver()
 
     async def scenario() -> None:
+        names = Lookups(asyncio.get_running_loop(), resolver)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(lookups().addresses("slow.test", 4001), 0.01)
+            await asyncio.wait_for(names.addresses("slow.test", 4001), 0.01)
 
-    threads = threading.active_count()
     run(scenario())
     server.may_answer.set()
     for thread in threading.enumerate():
-        if thread.daemon and thread.name.endswith("(_look_up)"):
+        if thread.name == "portline look-up":
             thread.join(10)
-    assert threading.active_count() <= threads
+    assert resolver.running == 0
+
+
+def test_what_is_found_too_late_is_there_for_who_asks_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        server = NameServer(monkeypatch)
+        names = lookups()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(names.addresses("slow.test", 4001), 0.01)
+        server.may_answer.set()
+        await until(lambda: not names._under_way)
+        assert (await names.addresses("slow.test", 4001))[0][4] == ("127.0.0.1", 4001)
+        assert server.asked == 1
+        await names.addresses("slow.test", 4001)
+        assert server.asked == 2  # and for him alone
+
+    run(scenario())
+
+
+def test_what_was_found_long_ago_is_not_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr(lookup_module, "KEPT", -1.0)
+        server = NameServer(monkeypatch)
+        names = lookups()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(names.addresses("slow.test", 4001), 0.01)
+        server.may_answer.set()
+        await until(lambda: not names._under_way)
+        await names.addresses("slow.test", 4001)
+        assert server.asked == 2
+
+    run(scenario())
 
 
 def test_what_is_no_name_and_what_has_no_address(run: Run) -> None:

@@ -19,7 +19,7 @@ SOCKS5, HTTP = ProxyKind.SOCKS5, ProxyKind.HTTP
         ("socks5://a%40b:p%3A%2F%25@host:1", Proxy(SOCKS5, "host", 1, "a@b", "p:/%")),
     ],
 )
-def test_urls(text: str, proxy: Proxy) -> None:
+def test_the_url_of_a_proxy_is_understood(text: str, proxy: Proxy) -> None:
     assert Proxy.parse(text) == proxy
 
 

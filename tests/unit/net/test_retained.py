@@ -34,3 +34,17 @@ def test_a_look_is_due_each_time_so_much_was_written() -> None:
     assert retained.add(b"x")
     retained.forget(RETAIN_LOOK)
     assert retained.rest(2 * RETAIN_LOOK) == (b"", 0)
+
+
+def test_of_a_doubtful_peer_everything_is_retained_within_a_bound() -> None:
+    retained = Retained()
+    retained.whole = True
+    retained.add(b"ab")
+    retained.add(b"c")
+    assert retained.rest(2) == (b"abc", 2)
+    retained.whole = False
+    assert retained.rest(2) == (b"c", 0)
+    retained.whole = True
+    assert retained.add(bytes(RETAIN_LOOK))
+    retained.forget(3 + RETAIN_LOOK)
+    assert retained.rest(3 + RETAIN_LOOK) == (b"", 0)

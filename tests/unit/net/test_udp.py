@@ -155,3 +155,10 @@ def test_what_comes_back_is_known_by_its_source(family: socket.AddressFamily) ->
 def test_a_group_of_ipv6_can_be_joined() -> None:
     with udp.make(socket.AF_INET6, None, HERE) as member:
         udp.join(member, "ff02::1107", "lo")
+
+
+def test_a_kernel_that_does_not_tell_what_it_has_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        assert udp.dropped(sock) == 0
+        monkeypatch.setattr(udp, "_SO_MEMINFO", 9999)
+        assert udp.dropped(sock) == 0

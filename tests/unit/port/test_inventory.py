@@ -6,125 +6,100 @@ from pathlib import Path
 
 import pytest
 
-from portline.errors import PortAbsent, PortError
-from portline.port.inventory import FoundPort, Usb, found_ports, resolve
+from portline.port.inventory import FoundPort, Usb, found_ports, usb_ports
 from portline.port.mounts import MARK, Mount
-
-
-class Machine:
-    """A /sys and a /dev with a console, a ghost, an FTDI, a double adapter and a modem board."""
-
-    def __init__(self, root: Path) -> None:
-        self.sys, self.dev = root / "sys", root / "dev"
-        (self.dev / "serial/by-id").mkdir(parents=True)
-        (self.dev / "serial/by-path").mkdir()
-        self.entry("tty0")
-        self.uart("ttyS0", kind="4")
-        self.uart("ttyS1", kind="0")
-        self.uart("ttyS2", kind="4")
-        self.write("class/tty/console/active", "tty0 ttyS0")
-        first = self.adapter(
-            "1-1", "0403", "6001", serial="A1", product="FT232R", manufacturer="FTDI"
-        )
-        self.usb_port("ttyUSB10", first, "00", driver="ftdi_sio", by_id="usb-FTDI_A1-if00")
-        second = self.adapter("1-2", "0403", "6010", serial="B2")
-        self.usb_port("ttyUSB2", second, "00", driver="ftdi_sio")
-        self.usb_port("ttyUSB3", second, "01", driver="ftdi_sio", interface_name="Port B")
-        board = self.adapter("1-3", "2341", "0043")
-        self.usb_port("ttyACM0", board, "00", driver="cdc_acm")
-
-    def write(self, path: str, text: str) -> None:
-        file = self.sys / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
-
-    def entry(self, name: str, device: Path | None = None) -> None:
-        (self.dev / name).touch()
-        folder = self.sys / "class/tty" / name
-        folder.mkdir(parents=True)
-        if device is not None:
-            device.mkdir(parents=True, exist_ok=True)
-            (folder / "device").symlink_to(device)
-
-    def driver(self, device: Path, name: str) -> None:
-        target = self.sys / "drivers" / name
-        target.mkdir(parents=True, exist_ok=True)
-        (device / "driver").symlink_to(target)
-
-    def uart(self, name: str, kind: str) -> None:
-        chip = self.sys / "devices/pnp" / name
-        self.entry(name, chip / "ctrl" / "port")
-        self.driver(chip, "serial")
-        self.driver(chip / "ctrl/port", "port")
-        self.write(f"class/tty/{name}/type", kind)
-        (self.dev / f"serial/by-path/pnp-{name}").symlink_to(self.dev / name)
-
-    def adapter(self, place: str, vendor: str, product_id: str, **texts: str) -> Path:
-        folder = f"devices/usb1/{place}"
-        self.write(f"{folder}/idVendor", vendor)
-        self.write(f"{folder}/idProduct", product_id)
-        for name, text in texts.items():
-            self.write(f"{folder}/{name}", text)
-        return self.sys / folder
-
-    def usb_port(
-        self,
-        name: str,
-        adapter: Path,
-        interface: str,
-        *,
-        driver: str,
-        by_id: str = "",
-        interface_name: str = "",
-    ) -> None:
-        folder = adapter / f"{adapter.name}:1.{int(interface)}"
-        folder.mkdir()
-        (folder / "bInterfaceNumber").write_text(interface + "\n")
-        if interface_name:
-            (folder / "interface").write_text(interface_name + "\n")
-        self.entry(name, folder / name)
-        self.driver(folder / name, driver)
-        if by_id:
-            (self.dev / "serial/by-id" / by_id).symlink_to(self.dev / name)
-
-    def ports(self) -> dict[str, FoundPort]:
-        return {Path(port.path).name: port for port in found_ports(self.sys, self.dev)}
-
-    def resolve(self, identity: str) -> str:
-        return Path(resolve(identity, self.sys, self.dev)).name
+from portline.port.topology import Socket
+from tests.unit.port.machine import Machine
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+    """Return a machine with a console, a ghost, an FTDI, a double adapter and a modem board."""
+    made = Machine(tmp_path)
+    made.screen()
+    made.uart("ttyS0", console=True)
+    made.uart("ttyS1", chip=False)
+    made.uart("ttyS2")
+    first = made.adapter("1-1", "0403", "6001", serial="A1", product="FT232R", manufacturer="FTDI")
+    made.usb_serial("ttyUSB10", first, driver="ftdi_sio")
+    made.udev = False
+    double = made.adapter("1-2.3", "0403", "6010", serial="B2")
+    made.usb_serial("ttyUSB2", double, 0, driver="ftdi_sio")
+    made.usb_serial("ttyUSB3", double, 1, driver="ftdi_sio")
+    (double / "1-2.3:1.1" / "interface").write_text("Port B\n")
+    made.acm("ttyACM0", made.adapter("1-3", "2341", "0043"))
+    return made
+
+
+def ports(machine: Machine) -> dict[str, FoundPort]:
+    return {Path(port.path).name: port for port in found_ports(machine.sys, machine.dev)}
 
 
 def test_ghosts_and_screens_are_left_out_and_the_order_is_that_of_people(machine: Machine) -> None:
-    assert list(machine.ports()) == ["ttyACM0", "ttyS0", "ttyS2", "ttyUSB2", "ttyUSB3", "ttyUSB10"]
+    assert list(ports(machine)) == ["ttyACM0", "ttyS0", "ttyS2", "ttyUSB2", "ttyUSB3", "ttyUSB10"]
 
 
 def test_an_adapter_says_what_it_is(machine: Machine) -> None:
-    port = machine.ports()["ttyUSB10"]
+    port = ports(machine)["ttyUSB10"]
     assert port.usb == Usb("0403", "6001", "A1", "00", "FT232R", "FTDI")
     assert port.description == "FTDI FT232R"
     assert port.driver == "ftdi_sio"
-    assert port.lasting_name == port.by_id == str(machine.dev / "serial/by-id/usb-FTDI_A1-if00")
+    link = machine.dev / "serial/by-id/usb-FTDI_FT232R_A1-if00-port0"
+    assert port.lasting_name == port.by_id == str(link)
+    assert port.socket == Socket("1-1:1.0", "pci-0000:00:14.0-usb-0:1:1.0", "0")
+    assert port.by_path.endswith(f"/{port.socket.name.removeprefix('path:')}")
 
 
 def test_what_has_no_link_goes_by_its_identity(machine: Machine) -> None:
-    ports = machine.ports()
-    assert ports["ttyUSB3"].lasting_name == "usb:0403:6010:B2:01"
-    assert ports["ttyUSB3"].description == "Port B"
-    assert ports["ttyACM0"].lasting_name == "usb:2341:0043::00"
-    assert ports["ttyACM0"].description == "cdc_acm"
+    found = ports(machine)
+    assert found["ttyUSB3"].lasting_name == "usb:0403:6010:B2:01"
+    assert found["ttyUSB3"].description == "Port B"
+    assert found["ttyACM0"].lasting_name == "usb:2341:0043::00"
+    assert found["ttyACM0"].description == found["ttyACM0"].driver == "cdc_acm"
 
 
-def test_a_chip_goes_by_its_path(machine: Machine) -> None:
-    ports = machine.ports()
-    assert ports["ttyS2"].description == ports["ttyS2"].driver == "serial"
-    assert ports["ttyS2"].lasting_name == str(machine.dev / "serial/by-path/pnp-ttyS2")
-    assert ports["ttyS0"].console
-    assert "console" in ports["ttyS0"].description
+def test_a_chip_goes_by_its_name(machine: Machine) -> None:
+    found = ports(machine)
+    assert found["ttyS2"].description == found["ttyS2"].driver == "serial"
+    assert found["ttyS2"].lasting_name == str(machine.dev / "ttyS2")
+    assert (found["ttyS2"].usb, found["ttyS2"].socket) == (None, None)
+    assert found["ttyS0"].console
+    assert "console" in found["ttyS0"].description
+
+
+def test_two_of_a_kind_go_by_their_place(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    for number, place in enumerate(("1-4", "1-5")):
+        adapter = machine.adapter(place, "1a86", "7523", product="USB Serial")
+        machine.usb_serial(f"ttyUSB{number}", adapter, driver="ch341-uart")
+    names = [port.lasting_name for port in found_ports(machine.sys, machine.dev)]
+    by_path = machine.dev / "serial/by-path"
+    assert names == [f"{by_path}/pci-0000:00:14.0-usb-0:{n}:1.0-port0" for n in (4, 5)]
+    machine.unplug("ttyUSB1")
+    [alone] = found_ports(machine.sys, machine.dev)
+    assert not alone.twin
+    for link in by_path.glob("*"):
+        link.unlink()
+    machine.udev = False
+    adapter = machine.adapter("1-6", "1a86", "7523", product="USB Serial")
+    machine.usb_serial("ttyUSB1", adapter, driver="ch341-uart")
+    names = [port.lasting_name for port in found_ports(machine.sys, machine.dev)]
+    assert names == [f"path:pci-0000:00:14.0-usb-0:{n}:1.0-port0" for n in (4, 6)]
+
+
+def test_several_ports_of_one_interface_have_numbers(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, udev=False)
+    adapter = machine.adapter("1-1", "110a", "1410", serial="MX")
+    for number in range(4):
+        machine.usb_serial(f"ttyUSB{number}", adapter, driver="ti_usb_3410_5052", number=number)
+    found = ports(machine)
+    assert found["ttyUSB3"].lasting_name == "usb:110a:1410:MX:00.3"
+    assert not any(port.twin for port in found.values())
+
+
+def test_usb_ports_are_the_same_ones(machine: Machine) -> None:
+    found = [port for port in found_ports(machine.sys, machine.dev) if port.usb is not None]
+    assert usb_ports(machine.sys, machine.dev) == found
 
 
 def test_a_machine_without_anything(tmp_path: Path) -> None:
@@ -134,47 +109,9 @@ def test_a_machine_without_anything(tmp_path: Path) -> None:
     assert FoundPort("/dev/ttyX", usb=Usb("1", "2")).description == "USB serial port"
 
 
-@pytest.mark.parametrize(
-    ("identity", "name"),
-    [
-        ("usb:0403:6001", "ttyUSB10"),
-        ("usb:0403:6001:A1", "ttyUSB10"),
-        ("USB:0403:6001:a1:00", "ttyUSB10"),
-        ("usb:0403:6010:B2:01", "ttyUSB3"),
-        ("usb:0403:6010::00", "ttyUSB2"),
-        ("usb:2341:0043::00", "ttyACM0"),
-    ],
-)
-def test_identities(machine: Machine, identity: str, name: str) -> None:
-    assert machine.resolve(identity) == name
-
-
-def test_every_port_is_found_by_its_own_identity(machine: Machine) -> None:
-    for name, port in machine.ports().items():
-        if port.usb is not None:
-            assert machine.resolve(port.usb.identity) == name
-
-
-def test_an_absent_adapter(machine: Machine) -> None:
-    with pytest.raises(PortAbsent, match="plugged in"):
-        machine.resolve("usb:1a86:7523")
-
-
-def test_an_ambiguous_identity_names_everything_it_could_mean(machine: Machine) -> None:
-    with pytest.raises(PortError, match=r"ttyUSB2 .*B2:00.*ttyUSB3 .*B2:01"):
-        machine.resolve("usb:0403:6010:B2")
-
-
-@pytest.mark.parametrize("identity", ["usb:", "usb:0403", "usb::6001", "usb:0403:"])
-def test_half_an_identity(machine: Machine, identity: str) -> None:
-    with pytest.raises(PortError, match="not a USB identity"):
-        machine.resolve(identity)
-
-
 def test_a_device_under_a_virtual_port_is_listed_also_without_a_chip(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = Machine(tmp_path)
     roots = {"ttyS1": "/5", "ttyS2": "/6//deleted"}
 
     def covering(path: str) -> Mount | None:

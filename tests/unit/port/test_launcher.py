@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 
 LAUNCH = """
+import logging
 import sys
 from portline.errors import PortlineError
 from portline.port.launcher import launch, supervise
@@ -38,6 +39,8 @@ class Nowhere:
     def close(self):
         pass
 
+# asyncio tells of slow callbacks in developer mode, which a busy machine has.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 try:
     launched = launch(sys.argv[1:])
 except PortlineError as error:

@@ -24,11 +24,10 @@ from portline.port.lines_wire import (
     decode,
     encode,
 )
+from tests.unit.port.scenarios import Served, with_bench
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from tests.conftest import Run
 
 OPEN = PortState(LineSettings(115200), dtr=True, rts=True)
@@ -91,18 +90,9 @@ class Bench:
 
 
 @pytest.fixture
-def served(run: Run) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
-    def run_it(scenario: Callable[[Bench], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            bench = Bench()
-            try:
-                await scenario(bench)
-            finally:
-                bench.close()
-
-        run(whole())
-
-    return run_it
+def served(run: Run) -> Served[Bench]:
+    """Return what runs a scenario with a terminal that is served."""
+    return with_bench(run, Bench)
 
 
 # --- finding --------------------------------------------------------------------------------------

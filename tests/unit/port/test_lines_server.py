@@ -25,10 +25,11 @@ from portline.port.lines_wire import (
     decode,
     encode,
 )
+from tests.unit.port.scenarios import Served, with_bench
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from portline.port.terminal import Action
     from tests.conftest import Run
@@ -119,20 +120,9 @@ class Bench:
 
 
 @pytest.fixture
-def served(run: Run) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
+def served(run: Run) -> Served[Bench]:
     """Return what runs a scenario with a terminal that is served."""
-
-    def run_it(scenario: Callable[[Bench], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            bench = Bench()
-            try:
-                await scenario(bench)
-            finally:
-                bench.close()
-
-        run(whole())
-
-    return run_it
+    return with_bench(run, Bench)
 
 
 def test_a_supervisor_hears_the_state_at_first_and_when_it_changes(served: Any) -> None:

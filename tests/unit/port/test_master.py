@@ -49,7 +49,7 @@ def test_a_group_gets_access() -> None:
     made.close()
 
 
-def test_who_is_there(master: Master) -> None:
+def test_a_look_tells_whether_an_application_is_there_and_has_written(master: Master) -> None:
     assert master.look() == (False, False)
     slave = os.open(master.terminal, FLAGS)
     assert master.look() == (True, False)

@@ -25,7 +25,7 @@ def uart(monkeypatch: pytest.MonkeyPatch) -> Iterator[Uart]:
     os.close(slave)
 
 
-def test_bits() -> None:
+def test_lines_and_outputs_are_read_from_the_bits_of_the_kernel() -> None:
     assert modem.lines_of(0x020) == ModemLines(cts=True)
     assert modem.lines_of(0x1C0) == ModemLines(dsr=True, dcd=True, ri=True)
     assert modem.outputs_of(0x002) == (True, False)

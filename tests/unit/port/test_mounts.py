@@ -21,7 +21,7 @@ def test_a_live_port_of_portline() -> None:
     assert (mount.terminal, mount.ours, mount.dead) == ("/dev/pts/5", True, False)
 
 
-def test_a_dead_one() -> None:
+def test_a_port_of_a_portline_that_has_gone_is_dead() -> None:
     mount = Mount.parse(OURS.replace("/5 ", "/5//deleted "))
     assert (mount.terminal, mount.ours, mount.dead) == ("/dev/pts/5", True, True)
 

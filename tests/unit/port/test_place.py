@@ -230,6 +230,19 @@ def test_no_folder_given_asks_for_one(tmp_path: Path, monkeypatch: pytest.Monkey
     assert Place("x", {}, None).path() == f"{tmp_path}/x"
 
 
+def test_a_link_that_somebody_takes_away_is_told(tmp_path: Path) -> None:
+    place = Place(f"{tmp_path}/plc", {}, None)
+    path, terminal = place.path(), str(tmp_path / "terminal")
+    Path(terminal).touch()
+    place.put(path, terminal)
+    assert place.fault(path, terminal) is None
+    os.unlink(path)
+    told = place.fault(path, terminal)
+    assert str(told).startswith(f"{path}: does not lead to the virtual port any more")
+    os.symlink("/dev/null", path)
+    assert place.fault(path, terminal) is not None
+
+
 def test_an_adapter_is_known_by_its_maker(tmp_path: Path) -> None:
     for name, maker in (("ttyUSB0", "Portline"), ("ttyUSB1", "Prolific")):
         device = tmp_path / f"devices/usb1/{name}"

@@ -190,7 +190,7 @@ def test_a_bad_address_is_one(thread: FilteredThread, pipe: tuple[int, int], add
     assert result.result(PATIENCE) == 0
 
 
-def test_memory_ends_somewhere(
+def test_memory_that_ends_too_early_is_a_bad_address(
     thread: FilteredThread, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = thread.ioctl(pipe[0], TIOCMSET, bytearray(8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,7 +28,9 @@ from portline.line import (
 )
 from portline.port import reader, tty
 from portline.port import serial as module
+from portline.port.features import Features
 from portline.port.reader import FULL_READ
+from portline.port.rs485 import Rs485
 from portline.port.serial import PosixPort
 from portline.port.termios2 import VMIN, read_attributes, write_attributes
 from tests.ports import SETTINGS, DeviceBench, Uart, turns, until
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from tests.conftest import Run
 
 
-def port_with(bench: DeviceBench, settings: LineSettings = SETTINGS, **options: bool) -> PosixPort:
+def port_with(bench: DeviceBench, settings: LineSettings = SETTINGS, **options: Any) -> PosixPort:
     bench.port = PosixPort(
         str(bench.link),
         settings,
@@ -454,6 +456,98 @@ def test_closing_leaves_the_outputs_as_they_were_asked_for_last(
         assert uart.took() == ["TIOCMBIC"]
         assert uart.lines == 0x004
         assert (bench.port.state.dtr, bench.port.state.rts) == (False, True)
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_device_tells_whether_it_has_lines(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(monkeypatch: pytest.MonkeyPatch, *, lines: bool) -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench)
+        assert port.has_lines  # until it is known better
+        if lines:
+            await chip(bench, monkeypatch)
+        else:
+            await bench.open()
+        assert port.has_lines is lines
+        port.close()
+        assert port.has_lines is lines
+        bench.close()
+
+    run(scenario(monkeypatch, lines=False))
+    with monkeypatch.context() as patched:
+        run(scenario(patched, lines=True))
+
+
+# --- features of the driver -----------------------------------------------------------------------
+
+
+def test_rts_goes_up_and_down_around_what_is_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        bench.port = port_with(bench, features=Features(Rs485()))
+        uart = await chip(bench, monkeypatch)
+        uart.transmitter_empty = True
+        assert uart.took() == ["TIOCMBIC"]
+        assert not bench.port.state.rts
+        assert bench.port.hardware is not None
+        assert bench.port.hardware.features == ("RS-485 (software)",)
+        uart.took()
+        bench.port.write(b"question")
+        uart.transmitter_empty = False
+        assert uart.took() == ["TIOCMBIS"]
+        await bench.far.expect(b"question")
+        await turns()
+        assert bench.port.state.rts
+        uart.transmitter_empty = True
+        await until(lambda: not bench.port.state.rts)
+        await bench.far.write(b"answer")
+        await until(lambda: bench.owner.received == b"answer")
+        # RTS is not the peer's, DTR is.
+        states: list[PortState] = []
+        bench.port.submit(SetModem(dtr=False, rts=True), states.append)
+        assert (states[0].dtr, states[0].rts, bench.port.refused) == (False, False, 1)
+        bench.port.write(b"x")
+        bench.close()
+        assert uart.lines & 0x006 == 0
+        assert bench.port.hardware is None
+
+    run(scenario())
+
+
+def test_a_delay_before_the_first_bit(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        bench.port = port_with(bench, features=Features(Rs485(before=0.03)))
+        uart = await chip(bench, monkeypatch)
+        uart.transmitter_empty = True
+        bench.port.write(b"que")
+        bench.port.write(b"stion")
+        assert bench.port.state.rts
+        assert bench.far.read() == b""
+        await bench.far.expect(b"question")
+        await until(lambda: not bench.port.state.rts)
+        bench.close()
+
+    run(scenario())
+
+
+def test_a_feature_that_is_refused_leaves_the_port_closed(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(SettingRefused, match="no low latency"):
+            port_with(bench, features=Features(low_latency=True)).open()
+        with pytest.raises(SettingRefused, match="nor has the port an RTS"):
+            port_with(bench, features=Features(Rs485())).open()
+        assert len(os.listdir("/proc/self/fd")) == before
         bench.close()
 
     run(scenario())

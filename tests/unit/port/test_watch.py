@@ -13,12 +13,12 @@ from portline.port import watch as module
 from portline.port.marks import Marks
 from portline.port.termios2 import INPCK, PARMRK, read_attributes
 from portline.port.tty import Tty
-from portline.port.watch import MODEM_POLL, Watch
+from portline.port.watch import FOLLOW_UP, MODEM_POLL, SAFETY_POLL, Watch
 from tests.ports import SlowLoop, Uart
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Bench:
@@ -46,8 +46,22 @@ class Bench:
         return read_attributes(self.slave).iflag & (PARMRK | INPCK) == PARMRK | INPCK
 
 
+class Waiter:
+    """A thread that waits, played by the test."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+        self.waits = True
+        self.stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Return a bench where no thread can wait; ``threads`` is for those where one can."""
+    monkeypatch.setattr(module, "waiter", lambda fd, loop, changed: None)
     made = Bench()
     yield made
     os.close(made.master)
@@ -57,6 +71,68 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture
 def uart(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Uart:
     return Uart(bench.slave, monkeypatch)
+
+
+@pytest.fixture
+def threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Waiter]:
+    made: list[Waiter] = []
+
+    def waiter(fd: int, loop: object, changed: Callable[[], None]) -> Waiter:
+        assert fd == bench.slave
+        made.append(Waiter(changed))
+        return made[-1]
+
+    monkeypatch.setattr(module, "waiter", waiter)
+    return made
+
+
+def test_a_thread_that_waits_is_believed_and_not_quite(
+    bench: Bench, uart: Uart, threads: list[Waiter]
+) -> None:
+    watch = bench.start()
+    watch.set(modem_lines=True, faults=False)
+    assert watch.waits
+    assert bench.loop.waiting == pytest.approx([SAFETY_POLL])
+    uart.lines |= 0x20
+    threads[0].changed()
+    assert bench.reports == [ModemChange(ModemLines(cts=True))]
+    uart.lines |= 0x40  # between two waits, so that nothing tells
+    bench.loop.pass_time(FOLLOW_UP)
+    assert bench.reports[1:] == [ModemChange(ModemLines(cts=True, dcd=True))]
+    uart.lines = 0  # and with a driver that does not wake it
+    bench.loop.pass_time(SAFETY_POLL)
+    assert bench.reports[2:] == [ModemChange(ModemLines())]
+    threads[0].changed()
+    watch.set(modem_lines=False, faults=False)
+    assert (threads[0].stopped, watch.waits, bench.loop.waiting) == (True, False, [])
+
+
+def test_a_driver_that_does_not_let_wait_is_polled(
+    bench: Bench, uart: Uart, threads: list[Waiter]
+) -> None:
+    watch = bench.start()
+    watch.set(modem_lines=True, faults=False)
+    threads[0].waits = False
+    threads[0].changed()
+    assert bench.loop.waiting == pytest.approx([FOLLOW_UP, MODEM_POLL])
+    uart.lines |= 0x20
+    bench.loop.pass_time(MODEM_POLL)
+    assert bench.reports == [ModemChange(ModemLines(cts=True))]
+    watch.stop()
+    assert threads[0].stopped
+
+
+def test_counters_are_looked_at_as_often_as_ever(
+    bench: Bench, uart: Uart, threads: list[Waiter]
+) -> None:
+    watch = bench.start()
+    watch.set(modem_lines=True, faults=False)
+    watch.set(modem_lines=True, faults=True)
+    assert bench.loop.waiting == pytest.approx([MODEM_POLL])
+    assert len(threads) == 1
+    watch.set(modem_lines=True, faults=False)
+    assert bench.loop.waiting == pytest.approx([SAFETY_POLL])
+    watch.stop()
 
 
 def test_nobody_wants_to_know(bench: Bench, uart: Uart) -> None:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -142,7 +143,9 @@ def test_it_can_be_opened_and_closed_again_and_again() -> None:
         ),
     ],
 )
-def test_urls(url: str, place: Place, options: tuple[object, ...]) -> None:
+def test_a_url_says_the_place_and_its_options(
+    url: str, place: Place, options: tuple[object, ...]
+) -> None:
     found, keywords = parse(url)
     assert (found, tuple(keywords[name] for name in ("proxy", "limit", "strict"))) == (
         place,
@@ -330,7 +333,7 @@ def test_settings_change_while_it_is_open() -> None:
         assert port.get_settings()["baudrate"] == 300
 
 
-def test_lines() -> None:
+def test_lines_and_breaks_go_to_the_server_and_its_lines_come_here() -> None:
     with opened() as (port, server):
         assert (port.cts, port.dsr, port.ri, port.cd) == (True, False, False, False)
         server.do(server.played.tell, ModemChange(ModemLines(dsr=True, ri=True, dcd=True)))
@@ -378,3 +381,37 @@ def test_ctrl_c_while_it_opens_leaves_nothing_behind(monkeypatch: pytest.MonkeyP
         with pytest.raises(KeyboardInterrupt):
             serial.serial_for_url(server.url)
     assert not [each for each in threading.enumerate() if each.name.startswith("portline ")]
+
+
+def test_threads_that_close_read_and_set_at_once_all_come_back() -> None:
+    for _ in range(10):
+        with opened(timeout=None) as (port, _):
+            ends: list[BaseException | bytes | int] = []
+            begin = threading.Barrier(7)
+
+            def work(
+                what: Any, begin: threading.Barrier, ends: list[BaseException | bytes | int]
+            ) -> None:
+                begin.wait(PATIENCE)
+                try:
+                    ends.append(what() or b"")
+                except BaseException as error:
+                    ends.append(error)
+
+            def change(port: Any = port) -> None:
+                for rate in range(300, 400):
+                    port.baudrate = rate
+
+            works = [port.close] * 3 + [port.read, partial(port.write, bytes(100)), change]
+            others = [
+                threading.Thread(target=work, args=(each, begin, ends), daemon=True)
+                for each in works
+            ]
+            for each in others:
+                each.start()
+            begin.wait(PATIENCE)
+            for each in others:
+                each.join(PATIENCE)
+                assert not each.is_alive()
+            assert len(ends) == len(works)
+            assert all(isinstance(end, int | bytes | serial.SerialException) for end in ends), ends

@@ -84,7 +84,7 @@ def test_an_answer_to_a_query_is_no_news() -> None:
     assert made.state.settings.baudrate == 300
 
 
-def test_flow() -> None:
+def test_a_server_may_suspend_and_resume() -> None:
     made = cable()
     made.feed(says(8), 0.0)
     assert made.suspended

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 import portline
-from portline.errors import NetworkError, UsageError
+from portline.errors import NetworkError, SettingRefused, UsageError
+from portline.net.backoff import Backoff
 from portline.net.proxy import Proxy
+from portline.remote import opening as module
 from portline.remote.opening import open as open_port
 from tests.proxies import SocksProxy
 from tests.unit.remote.played import Played
+from tests.waiting import until
 
 if TYPE_CHECKING:
+    from portline.remote.port import RemotePort
     from tests.conftest import Run
 
 
@@ -28,6 +34,48 @@ def test_it_can_be_awaited_and_entered(run: Run) -> None:
             async with portline.open(server.url) as port:
                 assert not port.ended
             assert port.ended
+
+    run(scenario())
+
+
+def test_it_can_be_had_again_and_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "Backoff", lambda: Backoff(0.01, 0.02))
+
+    async def scenario() -> None:
+        ports: list[RemotePort] = []
+        async with Played() as server:
+            async for port in portline.open(server.url, baudrate=1200):
+                assert all(each.ended for each in ports)
+                ports.append(port)
+                assert port.settings.baudrate == 1200
+                if len(ports) == 1:
+                    server.link.abort()
+                    with suppress(NetworkError):
+                        assert await port.read() == b""
+                    server.farewell = b"no place"
+                    asyncio.get_running_loop().call_later(0.3, setattr, server, "farewell", None)
+                    continue
+                server.say(b"hello")
+                assert await port.read() == b"hello"
+                if len(ports) == 3:
+                    break
+        await until(lambda: all(each.ended for each in ports))
+
+    run(scenario())
+    ours = [record for record in caplog.records if record.name == "portline.remote"]
+    refused, again = (record.getMessage() for record in ours)
+    assert refused.endswith("the server closed the connection; saying: no place; trying again")
+    assert again.endswith(": is open again")
+
+
+def test_what_another_attempt_does_not_mend_is_raised(run: Run) -> None:
+    async def scenario() -> None:
+        async with Played(obeys=lambda request: False) as server:
+            ports = aiter(portline.open(server.url, baudrate=1200, strict=True))
+            with pytest.raises(SettingRefused):
+                await anext(ports)
 
     run(scenario())
 

@@ -7,7 +7,7 @@ from portline.line import FlowControl, Parity, SetLine, StopBits
 from portline.remote.place import Place, wanted
 
 
-def test_urls() -> None:
+def test_a_url_is_read_and_written() -> None:
     assert Place.parse("rfc2217://host:4001") == Place("rfc2217", "host", 4001)
     assert str(Place.parse("raw://[::1]:4001/")) == "raw://[::1]:4001"
 

@@ -57,6 +57,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "keepalive": 20,
     "keepalive_retry": 5,
     "inactivity": 60,
+    "when_absent": "disconnect",
     "max_connections": 2,
     "when_full": "replace-idle",
     "idle_after": 5,
@@ -68,6 +69,7 @@ OTHER_VALUES: Mapping[str, object] = {
     "allow_settings": False,
     "answers": "strict",
     "cross_lines": True,
+    "reset_sequences": "esp32",
     "buffer_size": 100,
     "backlog_size": 100_000,
     "buffer_overflow": "drop-oldest",
@@ -103,10 +105,10 @@ def rules_of(connection: Connection) -> dict[str, object]:
             getattr(connection.network.door, name)
             for name in ("name", "limit", "when_full", "idle_after")
         ],
-        "permissions": connection.permissions,
+        "permissions": connection.requests.permissions,
         "overflow": connection.pace.overflow,
         "sweep": (connection.sweep.silence, connection.sweep.inactivity),
-        "packets": packets and vars(packets.rules),
+        "packets": packets.rules and vars(packets.rules),
         "inputs": connection.inputs.rules,
         "settings": connection.port.state.settings,
         "tenancy": connection.tenancy._config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -100,6 +101,15 @@ async def read(call: socket.socket, size: int) -> bytes:
     return got
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the connection has warned of; asyncio complains of slow machines, too."""
+    return [
+        each.getMessage()
+        for each in caplog.records
+        if each.levelname == "WARNING" and each.name == "portline.connection"
+    ]
+
+
 def stage_of(stage: Play, *hosts: Host, **options: object) -> Stage:
     places = [host.address for host in hosts]
     quick = {"retry": 0.05, "retry_max": 0.05}
@@ -157,6 +167,93 @@ def test_the_first_that_answers_is_taken_and_the_reason_for_none_is_told(
 
     run(main())
     assert sum("trying again" in each.getMessage() for each in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "local", [{"virtual": "v"}, {"port": "/dev/x"}, {"port": "/dev/x", "protocol": "rfc2217"}]
+)
+def test_a_server_of_ours_that_is_full_is_no_device(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture, local: dict[str, str]
+) -> None:
+    async def main() -> None:
+        protocol = local.get("protocol", "raw")
+        limit = {"max_connections": 1} if protocol == "raw" else {}
+        async with Stage(protocol=protocol, **limit) as server, AsyncExitStack() as stack:
+            first = await server.peer()
+            address = f"127.0.0.1:{server.tcp_port()}"
+            table = local | {"connect": address, "retry": 0.05, "retry_max": 0.05}
+            client = await stack.enter_async_context(stage(kind="client", **table))
+            client.connection.port_data(b"precious")
+            await until(lambda: "is in use by" in client.connection.network.state[1])
+            await until(lambda: server.connection.network.turned_away >= 3)
+            first.close()
+            await until(lambda: server.port.written == b"precious")
+            server.connection.port_data(b"answer")
+            await until(lambda: client.port.written == b"answer")
+            assert client.connection.departures.dropped == 0
+
+    run(main())
+    told = warnings(caplog)
+    assert len(told) == 2
+    assert 'the peer does not serve us: "portline: meter is in use by' in told[0]
+    assert told[1].endswith(": serves us now")
+
+
+def test_who_calls_an_access_server_as_raw_is_told_once(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host()
+        async with stage_of(stage, host) as play:
+            for count in (1, 2):
+                Server(await host.call(count)).starts()
+                await until(lambda: b"\xff\xfd\x2c" in play.port.written)
+                play.port.written = b""
+                host.calls[-1].close()
+        host.close()
+
+    run(main())
+    (told,) = warnings(caplog)
+    assert (
+        ": speaks RFC 2217, and is called as raw: its commands arrive as data; connect to" in told
+    )
+
+
+def test_who_hangs_up_is_not_refused(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host()
+        async with stage_of(stage, host, protocol="rfc2217") as play:
+            call = await host.call()
+            call.send(b"hello")
+            await until(lambda: bool(play.sessions) and play.sessions[0].refusal != "")
+        host.close()
+
+    run(main())
+    assert warnings(caplog) == []
+
+
+def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host(there=False)
+        async with stage_of(stage, host) as play:
+            await until(lambda: "refused" in play.connection.network.state[1])
+            host.returns()
+            (await host.call()).close()
+            await host.call(2)
+            await until(lambda: state(play) is State.CONNECTED)
+        host.close()
+
+    run(main())
+    told = warnings(caplog)
+    assert [each.partition(": ")[2] for each in told] == [
+        "connection refused, nothing listens there; start the server or check the port; "
+        "trying again",
+        "is connected",
+    ]
 
 
 def test_all_hosts_may_be_peers_at_once(run: Run, stage: Play) -> None:
@@ -233,7 +330,7 @@ def test_the_port_may_be_held_instead_of_dropping(run: Run, stage: Play) -> None
 def test_hosts_are_called_only_while_an_application_is_there(
     run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portline.service.calling.HANG_UP", 0.0)
+    monkeypatch.setattr("portline.service.demand.HANG_UP", 0.0)
 
     async def main() -> None:
         host = Host()
@@ -343,7 +440,7 @@ def test_data_goes_to_a_host_that_is_no_access_server_after_it_has_said_so(
 def test_a_silent_host_gets_the_data_after_a_while(
     run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portline.service.session.HOLD_LIMIT", 0.0)
+    monkeypatch.setattr("portline.service.holding.HOLD_LIMIT", 0.0)
 
     async def main() -> None:
         host = Host()

@@ -119,6 +119,17 @@ def test_what_was_kept_waits_for_somebody_who_may_hear_it(run: Run, stage: Play)
     run(scenario())
 
 
+def test_what_is_kept_for_nobody_is_told_at_the_end(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with stage(buffer_size=4) as meter:
+            meter.connection.port_data(b"early")
+        assert "4 bytes that were kept for the next peer are lost" in caplog.text
+
+    run(scenario())
+
+
 def test_by_default_nothing_is_kept(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage() as meter:

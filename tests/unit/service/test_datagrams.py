@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from portline.config.models import GatewayConfig, UdpConnection
 from portline.line import PortState
 from portline.net.endpoint import Endpoint
-from portline.service import adoption, datagrams
+from portline.service import adoption
 from portline.service import connection as module
 from portline.service.connection import Connection
 from portline.service.datagrams import ANYBODY, Datagrams
@@ -131,6 +131,7 @@ def test_every_host_is_sent_to_and_heard(run: Run) -> None:
             meter.says(other, b"hello")
             await meter.gets(b"hello")
             assert [peer.received for peer in meter.status.peers] == [0, 5]
+            assert {peer.protocol for peer in meter.status.peers} == {"udp"}
             assert meter.status.places == (
                 f"to {one.place} (udp)",
                 f"to {other.place} (udp)",
@@ -319,7 +320,7 @@ def test_a_port_that_is_taken_is_an_error_with_a_reason(
 
 
 def test_peers_wait_for_the_application(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datagrams, "HANG_UP", 0.01)
+    monkeypatch.setattr("portline.service.demand.HANG_UP", 0.01)
 
     async def scenario() -> None:
         far = Far()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from portline.hub.drain import HAND_LOOK, STALL_LIMIT, Answering
 from portline.line import Item, LineSettings, PortState, Query, Request, Told
 from portline.service.draining import Draining
-from portline.service.remote import RemotePort
+from portline.service.remote import RemoteState
 from portline.service.session import Session
 from tests.conftest import Run
 from tests.unit.service.conftest import Play
@@ -23,7 +23,7 @@ class Peer:
 
     def __init__(self, *, asking: bool = False) -> None:
         self.closed = False
-        self.remote = RemotePort()
+        self.remote = RemoteState()
         self.asking = asking
         self.link = self.outbox = self.wire = self
         self.size = self.unsent = self.handed = self.acked = 0

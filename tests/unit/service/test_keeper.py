@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -84,3 +85,34 @@ def test_who_wants_no_more_is_not_kept_trying(wish: Wish) -> None:
     assert (wish.keeper.error, wish.loop.waiting) == (None, [])
     wish.keeper.lost(ABSENT)
     assert wish.loop.waiting == []
+
+
+def test_a_device_that_is_plugged_in_ends_the_wait(
+    wish: Wish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ear:
+        def __init__(self, plugged: Callable[[], None], loop: object) -> None:
+            self.plugged = plugged
+            ears.append(self)
+
+        def close(self) -> None:
+            ears.remove(self)
+
+    ears: list[Ear] = []
+    monkeypatch.setattr("portline.service.keeper.Hotplug", Ear)
+    wish.keeper._plugs = True
+    wish.keeper.want(True)
+    assert ears == []
+    wish.port.failure = ABSENT
+    wish.keeper.lost(ABSENT)
+    assert len(ears) == 1
+    ears[0].plugged()
+    assert wish.loop.waiting == [RETRY]
+    wish.port.failure = None
+    wish.news()
+    ears[0].plugged()
+    assert wish.news() == ["open: None"]
+    assert (ears, wish.loop.waiting) == ([], [])
+    wish.keeper.lost(ABSENT)
+    wish.keeper.want(False)
+    assert (ears, wish.loop.waiting) == ([], [])

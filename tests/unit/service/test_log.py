@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from portline.service.log import start_logging
+from portline.service.log import LINES, PERIOD, start_logging
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,37 @@ def test_asyncios_own_affairs_are_shown_only_when_everything_is(
         start_logging(verbose)
         logging.getLogger("asyncio").warning("Executing took 0.2 seconds")
     assert written(capsys) == ["warning asyncio: Executing took 0.2 seconds"]
+
+
+def test_events_of_a_connection_are_bounded_and_what_is_left_out_is_counted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 50.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    start_logging(1)
+    log = logging.getLogger("portline.connection")
+    meter, other = ({"connection": name} for name in ("meter", "other"))
+    for number in range(1000):
+        log.info("event %d", number, extra=meter)
+    log.warning("trouble", extra=meter)
+    log.info("hello", extra=other)
+    log.info("no connection's")
+    lines = written(capsys)
+    assert lines[:LINES] == [f"info meter: event {number}" for number in range(LINES)]
+    assert lines[LINES:] == [
+        "warning meter: trouble",
+        "info other: hello",
+        "info portline.connection: no connection's",
+    ]
+    now += PERIOD
+    log.info("another", extra=meter)
+    first, last = written(capsys)
+    assert first.startswith(f"info meter: {1000 - LINES} events left out (")
+    assert last == "info meter: another"
+
+
+def test_everything_is_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging(2)
+    for number in range(1000):
+        logging.getLogger("x").info("event %d", number, extra={"connection": "meter"})
+    assert len(written(capsys)) == 1000

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
 
 import portline
-from portline.config.models import ServerConnection
+from portline.config.models import (
+    ClientConnection,
+    ConnectionConfig,
+    ServerConnection,
+    UdpConnection,
+)
 from portline.errors import PortAbsent, PortError
 from portline.line import Item, LineSettings, Parity, Query, Told
 from portline.port.pty import PtyPort
 from portline.port.serial import PosixPort
-from portline.service.making import make_port, make_wire
+from portline.service.calling import Calling
+from portline.service.datagrams import Datagrams
+from portline.service.making import make_network, make_port, make_wire
+from portline.service.news import News
+from portline.service.reception import Reception
 from portline.wire.base import RawWire
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.conftest import Run
@@ -98,3 +108,33 @@ def test_a_real_port_serves_and_a_virtual_one_asks() -> None:
     pair.settle()
     signature = f"Portline {portline.__version__} meter"
     assert [event for event in pair.client.events if isinstance(event, Told)][-1].value == signature
+
+
+@pytest.mark.parametrize(
+    ("model", "table", "kind"),
+    [
+        (ServerConnection, {"listen": "127.0.0.1:0"}, Reception),
+        (ClientConnection, {"connect": ["127.0.0.1:4001"]}, Calling),
+        (UdpConnection, {"connect": ["127.0.0.1:5000"]}, Datagrams),
+    ],
+)
+def test_each_kind_of_connection_has_its_network_side(
+    run: Run, model: type[ConnectionConfig], table: dict[str, object], kind: type[object]
+) -> None:
+    async def scenario() -> None:
+        config = model.model_validate({"port": "/dev/ttyUSB0"} | table)
+        log = logging.LoggerAdapter(logging.getLogger("portline.connection"), {})
+        made = make_network(
+            "meter",
+            config,
+            loop=asyncio.get_running_loop(),
+            peers=tuple,
+            moved=lambda: 0,
+            enter=lambda link, protocol: pytest.fail("nobody has connected"),
+            news=News(log),
+            log=log,
+        )
+        assert isinstance(made, kind)
+        made.close()
+
+    run(scenario())

@@ -53,3 +53,24 @@ def test_another_idle_time_holds_for_what_is_gathered_too() -> None:
     assert (sent, clock.waiting) == ([], [0.5])
     flow.call_idle(0.5)
     assert (sent, clock.waiting) == ([b"ab"], [])
+
+
+def test_other_rules_send_what_is_gathered_and_none_gather_nothing() -> None:
+    clock = Clock()
+    sent: list[bytes] = []
+    flow = PacketFlow(
+        Packetizer(wait=0.5),
+        loop=cast("Any", clock),
+        send=sent.append,
+        full=lambda full: None,
+    )
+    flow.feed(b"ab")
+    flow.gather_by(Packetizer(block=2))
+    assert sent == [b"ab"]
+    flow.feed(b"abc")
+    assert sent == [b"ab", b"ab"]
+    flow.gather_by(None)
+    assert sent == [b"ab", b"ab", b"c"]
+    flow.call_idle(0.5)
+    assert flow.rest() == b""
+    assert not flow.coming

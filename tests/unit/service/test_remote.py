@@ -4,13 +4,13 @@ import pytest
 
 from portline.hub.drain import Answering
 from portline.line import FlowControl, Item, Parity, Query, SetLine, SetModem, Told
-from portline.service.remote import RemotePort, RemoteSetting
+from portline.service.remote import RemoteSetting, RemoteState
 
 FAST = SetLine(baudrate=115200, parity=Parity.EVEN)
 
 
 def test_what_was_asked_stands_beside_what_is_in_force() -> None:
-    port = RemotePort()
+    port = RemoteState()
     port.asks(FAST)
     port.asks(SetModem(dtr=True))
     port.asks(Query(Item.SIGNATURE))
@@ -41,11 +41,11 @@ def test_what_was_asked_stands_beside_what_is_in_force() -> None:
     ],
 )
 def test_a_difference_is_named(told: Told, wrong: str) -> None:
-    assert RemotePort().told(told) == wrong
+    assert RemoteState().told(told) == wrong
 
 
 def test_a_transmitter_that_says_it_is_empty_is_remembered() -> None:
-    port = RemotePort()
+    port = RemoteState()
     for value, answering in ((0, Answering.UNKNOWN), (0x60, Answering.EMPTY), (0, Answering.EMPTY)):
         assert port.told(Told(Item.LINE_STATE, value, Query(Item.LINE_STATE))) == ""
         assert port.transmitter.answering is answering
@@ -53,7 +53,7 @@ def test_a_transmitter_that_says_it_is_empty_is_remembered() -> None:
 
 
 def test_a_difference_is_told_once_and_again_after_it_was_gone() -> None:
-    port = RemotePort()
+    port = RemoteState()
     slow, fast = Told(Item.BAUDRATE, 9600, FAST), Told(Item.BAUDRATE, 115200, FAST)
     assert [bool(port.told(each)) for each in (slow, slow, fast, slow)] == [
         True,
@@ -68,7 +68,7 @@ DTR = SetModem(dtr=True)
 
 
 def test_silence_about_dtr_is_no_news_of_a_server_without_a_signature():
-    port = RemotePort()
+    port = RemoteState()
     port.asks(DTR)
     assert port.told(Told(Item.SIGNATURE, None, WHO)) == ""
     assert port.told(Told(Item.DTR, None, DTR)) == ""
@@ -76,14 +76,14 @@ def test_silence_about_dtr_is_no_news_of_a_server_without_a_signature():
 
 
 def test_silence_about_a_rate_is_news_all_the_same():
-    port = RemotePort()
+    port = RemoteState()
     rate = SetLine(baudrate=9600)
     port.told(Told(Item.SIGNATURE, None, WHO))
     assert port.told(Told(Item.BAUDRATE, None, rate)) == "baudrate was asked for and not answered"
 
 
 def test_silence_about_dtr_is_news_of_a_server_that_answers_it_otherwise():
-    port = RemotePort()
+    port = RemoteState()
     port.told(Told(Item.SIGNATURE, "ser2net", WHO))
     assert port.told(Told(Item.DTR, None, DTR)) == "dtr was asked for and not answered"
     assert port.told(Told(Item.DTR, None, DTR)) == ""

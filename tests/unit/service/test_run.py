@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from portline.service import run as module
 from portline.service.gateway import Gateway
 from portline.service.run import Service, announcement, new_event_loop
 from tests.conftest import Run
+from tests.proxies import silent_address
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +88,54 @@ def test_where_datagrams_go_is_announced(run: Run, tmp_path: Path) -> None:
         await gateway.stop()
 
     run(scenario())
+
+
+@pytest.mark.parametrize("there", [True, False, None])
+def test_a_client_is_announced_when_its_host_has_been_tried(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool | None
+) -> None:
+    monkeypatch.setattr(module, "FIRST_ATTEMPTS", 600.0 if there is not None else 0.1)
+
+    async def scenario(port: int) -> None:
+        table = {"kind": "client", "virtual": str(tmp_path / "v"), "connect": f"127.0.0.1:{port}"}
+        config = GatewayConfig.model_validate({"connections": {"far": table}})
+        lines: list[str] = []
+
+        def started(gateway: Gateway) -> None:
+            lines.extend(announcement(gateway))
+            interrupt(signal.SIGTERM)
+
+        await Service(config).run(started=started)
+        state = "connected" if there else "connecting"
+        assert lines == [f"far: {tmp_path / 'v'} to 127.0.0.1:{port} (raw) - {state}"]
+
+    if there is None:
+        with silent_address() as port:
+            run(scenario(port))
+        return
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if there:
+            run(scenario(port))
+    if not there:
+        run(scenario(port))
+
+
+def test_who_ends_at_once_does_not_wait_for_first_attempts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_ATTEMPTS", 600.0)
+    table = {"kind": "client", "virtual": str(tmp_path / "v"), "connect-timeout": "5min"}
+
+    async def scenario(port: int) -> None:
+        table["connect"] = f"127.0.0.1:{port}"
+        service = Service(GatewayConfig.model_validate({"connections": {"far": table}}))
+        asyncio.get_running_loop().call_later(0.1, service.end)
+        async with asyncio.timeout(60):
+            await service.run()
+
+    with silent_address() as port:
+        run(scenario(port))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -23,9 +23,14 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.service.session import EARLY_LIMIT, Session
+from portline.net.stream import READ_SIZE
+from portline.service.holding import EARLY_LIMIT
+from portline.service.refusal import DOUBT, in_use
+from portline.service.session import Session
+from portline.service.turns import COMMANDS_LEAST, COMMANDS_READ, MANY
 from portline.wire.base import RawWire, Wire
 from portline.wire.rfc2217 import Rfc2217Wire
+from portline.wire.rfc2217_codes import ANSWER, Code, command
 from tests.memory import MemoryLink
 
 
@@ -57,6 +62,9 @@ class Words:
 
     def encode(self, data: bytes) -> bytes:
         return b"(" + data + b")"
+
+    def data_size(self, encoded: bytes) -> int:
+        return len(encoded) - len(b"()")
 
     def answer(self, request: Request, state: PortState) -> bytes:
         return b"<%d>" % state.settings.baudrate
@@ -97,6 +105,12 @@ class Owner:
     def peer_does_not_serve(self, session: Session) -> None:
         self.log.append("does not serve")
 
+    def peer_offers_more(self, session: Session) -> None:
+        self.log.append("offers more")
+
+    def peer_settled(self, session: Session) -> None:
+        self.log.append("settled")
+
     def peer_watches(self) -> None:
         self.log.append("watches")
 
@@ -118,6 +132,8 @@ def make(
     room: int = 1 << 30,
     backlog: int = 1 << 20,
     held: bool = False,
+    doubted: bool = False,
+    retains: bool = False,
     faults: bool = False,
 ) -> tuple[Session, MemoryLink, Owner]:
     owner, link = Owner(), MemoryLink(room)
@@ -129,6 +145,8 @@ def make(
         protocol="raw" if wire is None else "words",
         backlog=backlog,
         held=held,
+        doubted=doubted,
+        retains=retains,
         faults=faults,
         clock=lambda: 5.0,
     )
@@ -238,7 +256,7 @@ def test_a_full_port_pauses_the_peer() -> None:
     assert not link.paused
 
 
-def test_watch_and_gone() -> None:
+def test_a_peer_says_what_it_watches_and_that_it_goes() -> None:
     session, link, owner = make(Words())
     session.link_data(b"wgx")
     assert session.watch == Watch(modem_lines=True, faults=False)
@@ -421,7 +439,7 @@ def test_what_a_server_says_before_it_serves_is_data_after_all() -> None:
     assert owner.log == ["serves"]
     assert b"to the device" not in link.sent_bytes
     session.link_data(b"\xff\xfa\x2c\x6b\x00\xff\xf0")
-    assert owner.log == ["serves", str(ModemChange(ModemLines())), "early still"]
+    assert owner.log == ["serves", str(ModemChange(ModemLines())), "settled", "early still"]
     assert link.sent_bytes.endswith(b"to the device")
     session.link_data(b"later")
     assert owner.log[-1] == "later"
@@ -434,3 +452,107 @@ def test_who_says_more_than_a_refusal_sends_data() -> None:
     assert owner.log == []
     session.link_data(b"y")
     assert owner.log == ["does not serve", "x" * EARLY_LIMIT + "y"]
+
+
+# --- a raw server that was called, and may be full -----------------------------------------------
+
+FULL = in_use("meter", "192.0.2.1:5", "2026-11-27 09:00:00", "").encode() + b"\r\n"
+
+
+def test_what_a_full_server_says_is_not_data() -> None:
+    session, _, owner = make(doubted=True)
+    for byte in FULL:
+        session.link_data(bytes((byte,)))
+    session.link_eof()
+    assert owner.log == ["finished"]
+    assert session.refusal == f'the peer does not serve us: "{FULL.decode().strip()}"'
+    session.abort(session.refusal)
+    assert owner.log[1:] == [f"gone: {session.refusal}"]
+
+
+def test_a_refused_session_has_delivered_nothing() -> None:
+    session, _, _ = make(doubted=True, retains=True)
+    session.deliver(b"precious")
+    session.link_data(FULL)
+    session.link_lost("reset")
+    assert (session.undelivered, session.outbox.dropped) == (b"precious", 0)
+
+
+def test_what_cannot_be_sent_to_another_is_counted() -> None:
+    session, _, _ = make(doubted=True)
+    session.deliver(b"precious")
+    session.link_data(FULL)
+    session.link_lost("reset")
+    assert (session.undelivered, session.outbox.dropped) == (None, 8)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"x", b"$GPGGA", b"portline is a word", b"portline: 23.5 C\n", FULL + b"x", FULL * 2, b"\n"],
+)
+def test_what_a_device_says_passes_at_once(said: bytes) -> None:
+    session, _, owner = make(doubted=True, retains=True)
+    session.deliver(b"asked")
+    session.link_data(said)
+    assert owner.log == ["settled", said.decode()]
+    session.link_data(b"portline: ")
+    session.link_lost("reset")
+    assert owner.log[2:] == ["portline: ", "gone: reset"]
+    assert session.undelivered == b""
+
+
+def test_the_beginning_of_a_refusal_is_data_when_nothing_follows() -> None:
+    for ends in (True, False):
+        session, _, owner = make(doubted=True)
+        session.link_data(FULL[:9])
+        assert owner.log == []
+        session.link_eof() if ends else session.close("bye")
+        assert owner.log[:2] == ["settled", FULL[:9].decode()]
+        assert session.refusal == ""
+
+
+def test_who_says_that_it_is_full_and_stays_is_not_full() -> None:
+    session, _, owner = make(doubted=True)
+    session.link_data(FULL)
+    session.tick(5.0 + DOUBT - 0.1)
+    assert owner.log == []
+    session.tick(5.0 + DOUBT)
+    assert owner.log == ["settled", FULL.decode()]
+    session.link_eof()
+    assert (owner.log[2:], session.refusal) == (["finished"], "")
+
+
+def test_nobody_else_is_doubted() -> None:
+    session, _, owner = make()
+    session.link_data(FULL)
+    assert owner.log == [FULL.decode()]
+
+
+def test_what_is_dropped_counts_as_the_port_gave_it() -> None:
+    wire = Rfc2217Wire(serves=True, asks=False)
+    session, link, _ = make(wire, room=1000)
+    session.outbox.limit = 100
+    session.deliver(b"\xff" * 1000)  # twice that on the wire
+    for _ in range(3):
+        session.deliver(b"\xffa\xffb")
+    session.outbox.shrink()
+    assert session.dropped == 8
+    link.lost = link.unsent
+    assert 490 <= session.dropped - 8 <= 1000 - 480
+
+
+def test_the_more_a_peer_tells_the_less_is_read_at_once() -> None:
+    """A turn of the loop must not be long for the others; data comes at full speed again."""
+    wire = Rfc2217Wire(serves=False, asks=True)
+    session, link, _ = make(wire)
+    told = command(Code.NOTIFY_MODEMSTATE + ANSWER, b"\x10") * (MANY + 1)
+    sizes = []
+    for _ in range(5):
+        session.link_data(told)
+        sizes.append(link.read_size)
+    assert sizes == [2048, 1024, COMMANDS_LEAST, COMMANDS_LEAST, COMMANDS_LEAST]
+    for _ in range(8):
+        session.link_data(b"data")
+    assert link.read_size == READ_SIZE
+    session.link_data(told)
+    assert link.read_size == COMMANDS_READ

@@ -224,12 +224,85 @@ def test_it_knows_which_of_two_equal_requests_waits(client):
 
 
 def test_what_waits_is_bounded(client):
-    for _ in range(PENDING_LIMIT + 3):
-        client.ask(Query(Item.DTR), 0.0)
-    assert client.unanswered == 3
-    assert sum(told(client, 5, 9)[0].request is not None for _ in range(PENDING_LIMIT + 3)) == (
-        PENDING_LIMIT
-    )
+    asked = [Query(Item.DTR) for _ in range(2 * PENDING_LIMIT + 3)]
+    for query in asked:
+        client.ask(query, 0.0)
+    assert client.unanswered >= PENDING_LIMIT + 3
+    answers = [told(client, 5, 9)[0].request for _ in range(len(asked) + 1)]
+    assert 0 < sum(request is not None for request in answers) <= 2 * PENDING_LIMIT
+    assert answers[-1] is None
+
+
+# --- answers that come late -----------------------------------------------------------------------
+
+
+def given_up(client, request, now=0.0):
+    """Ask, and have the server be silent for too long."""
+    client.ask(request, now)
+    client.tick(now + ANSWER_TIMEOUT)
+    assert not client.waits(request)
+
+
+def test_a_late_answer_is_not_taken_for_that_to_a_newer_question(client):
+    first, second = Query(Item.LINE_STATE), Query(Item.LINE_STATE)
+    given_up(client, first)
+    client.ask(second, 600.0)
+    assert told(client, Code.NOTIFY_LINESTATE, 0x60)[-1].request is first
+    assert client.waits(second)
+    told(client, Code.SET_BAUDRATE, 0, 0, 0x25, 0x80)  # the fence
+    assert told(client, Code.NOTIFY_LINESTATE, 0)[-1].request is second
+
+
+def test_a_fence_tells_that_a_late_answer_will_not_come(client):
+    first, second = Query(Item.LINE_STATE), Query(Item.LINE_STATE)
+    given_up(client, first)
+    said = client.ask(second, 4.0)
+    assert said == command(Code.SET_BAUDRATE, bytes(4)) + command(Code.NOTIFY_LINESTATE, b"\0")
+    told(client, Code.SET_BAUDRATE, 0, 0, 0x25, 0x80)
+    assert told(client, Code.NOTIFY_LINESTATE, 0x60)[-1].request is second
+    assert client.ask(Query(Item.LINE_STATE), 5.0) == command(Code.NOTIFY_LINESTATE, b"\0")
+
+
+def test_one_fence_is_enough_for_several_questions(client):
+    given_up(client, Query(Item.LINE_STATE))
+    client.ask(Query(Item.LINE_STATE), 4.0)
+    assert client.ask(Query(Item.LINE_STATE), 4.0) == command(Code.NOTIFY_LINESTATE, b"\0")
+    assert client.ask(SetLine(baudrate=300), 4.0) == command(Code.SET_BAUDRATE, b"\0\0\1\x2c")
+
+
+def test_a_server_that_is_always_slow_is_understood(client):
+    asked = [Query(Item.LINE_STATE) for _ in range(20)]
+    for position, query in enumerate(asked):
+        now = position * (ANSWER_TIMEOUT + 1)
+        client.tick(now)
+        if position:
+            answer = told(client, Code.NOTIFY_LINESTATE, 0x60)
+            assert answer[-1].request is asked[position - 1]
+            if position > 1:
+                told(client, Code.SET_BAUDRATE, 0, 0, 0x25, 0x80)
+        client.ask(query, now)
+
+
+def test_a_server_that_has_lost_everything_is_in_step_again(client):
+    every = SetLine.everything(LineSettings())
+    answers = [(1, 0, 0, 0x25, 0x80), (2, 8), (3, 1), (4, 1), (5, 1)]
+    given_up(client, every)
+    for start in (4.0, 8.0):
+        again = SetLine.everything(LineSettings())
+        client.ask(again, start)
+        heard = [told(client, *answer)[0].request for answer in answers]
+        client.tick(start + ANSWER_TIMEOUT)
+    assert all(request is again for request in heard)
+    assert client.deadline() is None
+
+
+def test_what_a_server_tells_by_itself_says_nothing_of_what_is_late(client):
+    late = Query(Item.LINE_STATE)
+    given_up(client, late)
+    client.ask(Query(Item.MODEM_LINES), 4.0)
+    told(client, Code.NOTIFY_MODEMSTATE, 0xB0)
+    told(client, Code.NOTIFY_MODEMSTATE, 0x30)
+    assert told(client, Code.NOTIFY_LINESTATE, 0x60)[-1].request is late
 
 
 # --- signature ----------------------------------------------------------------------------------

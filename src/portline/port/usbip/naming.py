@@ -16,6 +16,7 @@ from portline.port.overlap import Overlap
 from portline.port.place import Place, marked
 
 if TYPE_CHECKING:
+    from portline.errors import PortError
     from portline.port.usbip.vhci import Controller
 
 __all__ = ["Naming"]
@@ -66,6 +67,12 @@ class Naming:
         self.node, self.path = node, self._wanted
         TERMINALS[self._spelled(node)] = self.path
         return True
+
+    def fault(self) -> PortError | None:
+        """Tell why applications do not find the port, though it is there."""
+        if self.path is None or self.node is None:
+            return None
+        return self._place.fault(self.path, self._spelled(self.node))
 
     def forget(self, *, leave: bool = False) -> None:
         """Take the name away, or ``leave`` it for another process; never raises."""

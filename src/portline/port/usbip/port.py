@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Final
 from portline.errors import PortError, UsageError
 from portline.line import (
     FlowControl,
+    Hold,
     LineChange,
     LineFault,
     LineSettings,
@@ -106,7 +107,9 @@ class UsbipPort:
         taken_over: Handover | None = None,
     ) -> None:
         self.name = name
+        self.has_lines = True
         self.application = Application(LineSettings(), self._application_changed)
+        self.hardware = None
         self.refused = 0
         self.discarded = 0
         self.drains = False
@@ -154,6 +157,11 @@ class UsbipPort:
     def queued(self) -> int:
         """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
         return 0 if self._wiring is None else self._wiring.outlet.queued
+
+    @property
+    def trouble(self) -> PortError | None:
+        """Why applications do not find the port, though it is there."""
+        return self._naming.fault()
 
     def open(self) -> None:
         """Plug the adapter in; the name appears when the kernel has made the terminal."""
@@ -421,7 +429,7 @@ class UsbipPort:
             case Purge(received):
                 if received and self._wiring is not None:
                     self._wiring.intake.drop()
-            case Query():
+            case Query() | Hold():
                 pass
         return 0.0
 

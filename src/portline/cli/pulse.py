@@ -1,0 +1,133 @@
+"""``portline pulse``: reset a board by DTR and RTS, through whoever has its port."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from portline.cli.app import verbose_option
+from portline.cli.layout import clean
+from portline.cli.processes import ask_all, nobody, socket_option
+from portline.errors import PortError, PortlineError, UsageError
+from portline.hub.pulses import NAMED
+from portline.hub.pulses import pulse as sequence_of
+from portline.line import Hold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from portline.hub.pulses import Pulse
+
+__all__ = ["pulse"]
+
+DEVICE: Final = ("/", "usb:", "path:")
+"""How the name of a device begins; a connection's name has no slash."""
+
+_WIDTH: Final = max(map(len, NAMED))
+_TABLE: Final = "\n".join(
+    f"{name:{_WIDTH}}  {each.about}\n{'':{_WIDTH}}  {each.text}" for name, each in NAMED.items()
+)
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nSequences:\n{_TABLE}",
+)
+@click.argument("name")
+@click.argument("sequence", nargs=-1, required=True)
+@socket_option
+@verbose_option
+def pulse(name: str, sequence: tuple[str, ...], socket: Path | None) -> int:
+    """Move DTR and RTS of a port in a sequence, with exact timing.
+
+    NAME is a connection of a running Portline, or a device: a path, or usb:... or path:...; one
+    that a running Portline has is pulsed by it.  SEQUENCE is one of those below, or steps, where
+    what has a comma between it moves at once:
+
+    \b
+    portline pulse meter esp32
+    portline pulse /dev/ttyUSB0 dtr=0 rts=1 wait=0.1 dtr=1,rts=0 wait=0.05 dtr=0
+    """
+    try:
+        steps = sequence_of(" ".join(sequence))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    is_device = name.startswith(DEVICE)
+    for path, connection in _connections(name, is_device, socket):
+        for answer in ask_all("pulse", path, name=connection, sequence=steps.text):
+            if answer.error is not None:
+                raise answer.error
+            click.echo(f"{clean(connection)}: {steps.text}")
+        return 0
+    if not is_device:
+        raise nobody(f"connection {name!r}")
+    where = _pulsed(name, steps)
+    click.echo(f"{where}: {steps.text}")
+    return 0
+
+
+def _connections(name: str, is_device: bool, socket: Path | None) -> list[tuple[Path, str]]:
+    """Return the connections that a name means, each with the socket of its process."""
+    found = []
+    for answer in ask_all("status", socket):
+        if answer.error is not None:
+            if socket is not None:
+                raise answer.error
+            continue
+        found += [
+            (answer.path, connection["name"])
+            for connection in answer.result["connections"]
+            if (_means(name, connection) if is_device else connection["name"] == name)
+        ]
+    if len(found) > 1:
+        sockets = ", ".join(clean(str(path)) for path, _ in found)
+        raise UsageError(
+            f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
+        )
+    return found
+
+
+def _means(device: str, connection: dict[str, Any]) -> bool:
+    """Return whether a connection has the device open that a name means."""
+    from portline.port.naming import resolve
+
+    port = connection.get("port")
+    path = port.get("path") if isinstance(port, dict) else None
+    if not isinstance(path, str):
+        return False
+    try:
+        return os.path.realpath(resolve(device)) == os.path.realpath(path)
+    except PortError:
+        return False
+
+
+def _pulsed(name: str, steps: Pulse) -> str:
+    """Open a device, move its lines, and return its path; they stay as they are then."""
+    from portline.port.node import close_node, open_node
+    from portline.port.termios2 import CLOCAL, HUPCL, read_attributes, write_attributes
+    from portline.port.tty import Tty
+
+    fd, path = open_node(name)
+    try:
+        from dataclasses import replace
+
+        before = read_attributes(fd)
+        write_attributes(fd, replace(before, cflag=(before.cflag | CLOCAL) & ~HUPCL))
+        tty = Tty(fd)
+        if not tty.has_lines:
+            raise PortError(name, "the port has no DTR and RTS")
+        for step in steps.steps:
+            if isinstance(step, Hold):
+                time.sleep(step.duration)
+            else:
+                tty.drive(step)
+        if tty.refused:
+            raise PortError(name, "the driver has refused to move DTR or RTS")
+    except OSError as error:
+        raise PortlineError(f"{name}: the device went away: {error.strerror}") from error
+    finally:
+        close_node(fd)
+    return path
