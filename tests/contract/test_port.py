@@ -28,6 +28,8 @@ from portline.line import (
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
 from portline.port.serial import PosixPort
+from tests.cuse_kernel import CuseBench, StrictCuseBench
+from tests.cuse_lab import KernelCuseBench
 from tests.lab.uart import UartBench
 from tests.ports import Bench as HostBench
 from tests.ports import DeviceBench, StrictBench, VirtualBench, turns, until
@@ -51,6 +53,8 @@ BENCHES = {
     "pl2303": UsbBench,
     "ftdi": FtdiBench,
     "cdc-acm": AcmBench,
+    "cuse": CuseBench,
+    "cuse-strict": StrictCuseBench,
 }
 
 LAB_BENCHES = {
@@ -59,6 +63,7 @@ LAB_BENCHES = {
     "kernel-strict": KernelStrictBench,
     "kernel-ftdi": KernelFtdiBench,
     "kernel-cdc-acm": KernelAcmBench,
+    "kernel-cuse": KernelCuseBench,
 }
 
 

@@ -57,8 +57,9 @@ class PortOptions(BaseModel):
             Group.NETWORK,
             Choice({item.value: item for item in Backend}),
             "How the virtual port is made: usbip is a USB serial adapter in software, with "
-            "everything that a real one has (root, vhci_hcd); pty is a pseudo terminal; auto takes "
-            "the best that is possible without loading any module",
+            "everything that a real one has (root, vhci_hcd); cuse is a device of its own (root, "
+            "cuse); pty is a pseudo terminal; auto takes the best that is possible without loading "
+            "any module",
             "who has loaded the modules means to use them",
         ),
     ] = Backend.AUTO

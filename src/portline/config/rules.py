@@ -117,8 +117,9 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
     faults += _rs485_contradictions(table)
-    if "adapter" in table and _read(_BACKENDS, table.get("backend", Backend.AUTO)) is Backend.PTY:
-        text = "is about the backend usbip, and a pty passes for none; leave one of them out"
+    backend = _read(_BACKENDS, table.get("backend", Backend.AUTO))
+    if "adapter" in table and backend in (Backend.PTY, Backend.CUSE):
+        text = f"is about the backend usbip, and {backend.value} has none; leave one of them out"
         faults.append(Fault(("adapter",), text))
     if table.get("kind") == "client":
         faults += _client_contradictions(table)

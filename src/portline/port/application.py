@@ -48,6 +48,8 @@ class Application:
         """Its DTR and RTS, crossed over."""
         self.there = False
         """Whether it has the port open."""
+        self.keeps_outputs = False
+        """Whether DTR and RTS stay when it closes the port (HUPCL is off)."""
         self._changed = changed
         self._hung_up = False
         self._break = False
@@ -62,7 +64,8 @@ class Application:
         """Note that it has closed the port."""
         self.there = False
         self.hold_break(False)
-        self.drive(dtr=False, rts=False)
+        if not self.keeps_outputs:
+            self.drive(dtr=False, rts=False)
 
     def renewed(self) -> None:
         """Note that the next one finds another terminal, whose rate is not 0."""

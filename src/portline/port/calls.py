@@ -86,6 +86,7 @@ __all__ = [
     "ReadCounts",
     "ReadLines",
     "ReadSettings",
+    "Traffic",
     "WriteSettings",
     "counts_block",
     "is_plain",
@@ -206,6 +207,17 @@ class LineCounts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How many characters and faults of them a port has seen."""
+
+    received: int = 0
+    sent: int = 0
+    framing: int = 0
+    parity: int = 0
+    breaks: int = 0
+
+
 def meaning(request: int, argument: int, data: bytes = b"") -> Meaning | None:
     """Return what an ``ioctl`` asks; None for a request that is not in REQUESTS.
 
@@ -229,10 +241,12 @@ def lines_word(state: PortState) -> bytes:
     return WORD.pack(sum(bit for bit, on in levels.items() if on))
 
 
-def counts_block(counts: LineCounts) -> bytes:
+def counts_block(counts: LineCounts, traffic: Traffic | None = None) -> bytes:
     """Return what TIOCGICOUNT fills in; nobody counts the characters and faults of a pty."""
     moves = (counts.cts, counts.dsr, counts.ri, counts.dcd)
-    return COUNTERS.pack(*(_wrapped(count) for count in moves), *(0,) * 16)
+    t = traffic or Traffic()
+    rest = (t.received, t.sent, t.framing, 0, t.parity, t.breaks, 0)
+    return COUNTERS.pack(*map(_wrapped, (*moves, *rest)), *(0,) * 9)
 
 
 def settings_block(kept: bytes, settings: LineSettings, size: int) -> bytes:

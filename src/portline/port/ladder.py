@@ -11,6 +11,8 @@ changed to remove it, since a module that an administrator has not loaded was no
 backend     takes                           the application has
 ==========  ==============================  =====================================================
 usbip       root; vhci_hcd and a driver     a true terminal of the kernel, with everything
+cuse        root; the module cuse           a device of its own with every setting and line and
+                                            the kernel's line discipline, but no job control, no PPP
 pty         nothing                         a pseudo terminal: data and speed for every program,
                                             the rest for those that `portline run` starts
 ==========  ==============================  =====================================================
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from portline.port.base import PortOwner, SerialPort
 
-__all__ = ["LADDER", "PTY", "Adapter", "Backend", "Choice", "Rung", "Wish", "choose"]
+__all__ = ["CUSE", "LADDER", "PTY", "Adapter", "Backend", "Choice", "Rung", "Wish", "choose"]
 
 
 class Backend(Enum):
@@ -41,6 +43,7 @@ class Backend(Enum):
     AUTO = "auto"
     PTY = "pty"
     USBIP = "usbip"
+    CUSE = "cuse"
 
 
 class Adapter(Enum):
@@ -136,6 +139,25 @@ def _make_pty(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> 
     return PtyPort(wish.name, owner=owner, loop=loop, overlap=wish.overlap, strict=wish.strict)
 
 
+def _cuse_capabilities(_adapter: Adapter) -> Capabilities:
+    return CUSE
+
+
+CUSE: Final = Capabilities(Backend.CUSE.value, frozenset(Ability))
+
+
+def _cuse_obstacle(_adapter: Adapter) -> str:
+    from portline.port.cuse.channel import obstacle
+
+    return obstacle()
+
+
+def _make_cuse(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> SerialPort:
+    from portline.port.cuse.port import CusePort
+
+    return CusePort(wish.name, owner=owner, loop=loop, overlap=wish.overlap, strict=wish.strict)
+
+
 def _make_usbip(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> SerialPort:
     from portline.port.usbip.port import UsbipPort
 
@@ -157,6 +179,13 @@ LADDER: Final = (
         _usbip_capabilities,
         _usbip_obstacle,
         _make_usbip,
+    ),
+    Rung(
+        Backend.CUSE,
+        "a device in user space, with the kernel's line discipline behind it",
+        _cuse_capabilities,
+        _cuse_obstacle,
+        _make_cuse,
     ),
     Rung(Backend.PTY, "a pseudo terminal", _pty_capabilities, _no_obstacle, _make_pty),
 )

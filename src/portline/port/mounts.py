@@ -59,8 +59,9 @@ _MOUNT_ATTR: Final = struct.Struct("=QQQQ")
 """``struct mount_attr``: what to set, what to clear, propagation, user namespace."""
 
 _TERMINAL: Final = re.compile(r"/(\d+)(//deleted)?")
-_ADAPTER: Final = re.compile(r"/(tty(?:USB|ACM)\d+)(//deleted)?")
-"""What backends show: a pseudo terminal, and that of a USB adapter made in software."""
+_ADAPTER: Final = re.compile(r"/(tty(?:USB|ACM)\d+|portline/tty\d+)(//deleted)?")
+"""What backends show: a pseudo terminal; that of a USB adapter made in software, or a device of
+ours."""
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 _SELF: Final = Path("/proc/self")

@@ -50,6 +50,9 @@ PTY_MAJORS: Final = range(136, 144)
 ABSENT: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR)
 """What the kernel says of a device that is not there, or just going."""
 
+ANSWERED_HERE: Final[set[int]] = set()
+"""Numbers of devices whose calls this process answers: it would wait for itself, and for ever."""
+
 SHARE: Final = "set exclusive = false (--no-exclusive)"
 
 SYSTEM_GROUPS: Final = ("root", "disk", "kmem", "adm", "sudo", "wheel")
@@ -124,14 +127,16 @@ def is_pty(fd: int) -> bool:
 def _check_kind(name: str, path: str) -> None:
     """Raise unless there is a character device, without opening anything."""
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except PermissionError as error:
         raise PortDenied(
             name, f"this user may not look into its folder; see `namei -l {path}`"
         ) from error
     except OSError as error:
         raise PortAbsent(name, _absent(path)) from error
-    if not stat.S_ISCHR(mode):
+    if found.st_rdev in ANSWERED_HERE:
+        raise PortBusy(name, "is a virtual port of this program; share it from another one")
+    if not stat.S_ISCHR(found.st_mode):
         raise PortError(name, "is not a serial port; `portline ports` lists them")
 
 

@@ -43,8 +43,9 @@ __all__ = ["FOLDER", "MAKER", "Place", "folder_for", "leads_to", "make_private",
 DEV: Final = Path("/dev")
 PTS: Final = "/dev/pts/"
 
-ADAPTER: Final = re.compile(r"/dev/\./(tty(?:USB|ACM)\d+)")
-"""Where a link leads to the terminal of a USB adapter made in software, see :func:`marked`."""
+ADAPTER: Final = re.compile(r"/dev/(?:\./(tty(?:USB|ACM)\d+)|portline/tty\d+)")
+"""Where a link leads to the terminal of a USB adapter made in software, see :func:`marked`, or to a
+device of ours (:mod:`portline.port.cuse.name`)."""
 
 MAKER: Final = "Portline"
 """How such an adapter calls its manufacturer."""
@@ -162,7 +163,7 @@ class Place:
             return True
         if (target.startswith(PTS) or adapter) and not os.path.exists(path):
             return True
-        if adapter and not _is_software(adapter[1]):
+        if adapter and adapter[1] and not _is_software(adapter[1]):
             return True
         if target.startswith(PTS) and _was_given_away(path, target):
             return True

@@ -119,6 +119,7 @@ def test_a_virtual_port_that_is_an_adapter_is_not_offered(machine: list[FoundPor
 def test_how_virtual_ports_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = "the kernel's module vhci_hcd is not loaded; `sudo modprobe vhci_hcd`"
     monkeypatch.setattr("portline.port.usbip.vhci.obstacle", lambda _chip: missing)
+    monkeypatch.setattr("portline.port.cuse.channel.obstacle", lambda: "not for this user")
     lines = run("--virtual").splitlines()
     assert lines[0].startswith("--backend usbip --adapter pl2303: a USB serial adapter")
     assert lines[1].startswith("    every program has: data, any baudrate, parity,")
@@ -132,6 +133,7 @@ def test_how_virtual_ports_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
         ("usbip", "pl2303", False),
         ("usbip", "ftdi", False),
         ("usbip", "cdc-acm", False),
+        ("cuse", "", False),
         ("pty", "", True),
     ]
     monkeypatch.setattr("portline.port.usbip.vhci.obstacle", lambda _chip: "")

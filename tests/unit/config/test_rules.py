@@ -57,11 +57,12 @@ def test_a_port_is_needed_and_one_is_enough() -> None:
     assert "exclude each other" in texts(contradictions({"port": "/dev/x", "virtual": "x"}))
 
 
-@pytest.mark.parametrize("backend", ["auto", "usbip", "PTY", None, "nonsense"])
+@pytest.mark.parametrize("backend", ["auto", "usbip", "PTY", "cuse", None, "nonsense"])
 def test_an_adapter_goes_with_usb_ports(backend: str | None) -> None:
     table = {"virtual": "x", "adapter": "ftdi"} | ({} if backend is None else {"backend": backend})
     said = texts(contradictions(table))
-    assert ("a pty passes for none" in said) is (backend == "PTY")
+    assert ("pty has none" in said) is (backend == "PTY")
+    assert ("cuse has none" in said) is (backend == "cuse")
 
 
 @pytest.mark.parametrize("option", ["backend", "adapter"])

@@ -31,11 +31,15 @@ def test_auto_takes_the_best_that_is_possible(possible: dict[Backend, str]) -> N
 def test_auto_tells_what_it_passed_over(possible: dict[Backend, str]) -> None:
     possible[Backend.USBIP] = "the module is missing; load it"
     choice = choose(Backend.AUTO, Adapter.PL2303)
-    assert choice.rung.backend is Backend.PTY
+    assert choice.rung.backend is Backend.CUSE
     assert choice.why == "not usbip: the module is missing; load it"
+    possible[Backend.CUSE] = "not for this user"
+    choice = choose(Backend.AUTO, Adapter.PL2303)
+    assert choice.rung.backend is Backend.PTY
+    assert choice.why == "not usbip: the module is missing; load it; not cuse: not for this user"
 
 
-@pytest.mark.parametrize("backend", [Backend.USBIP, Backend.PTY])
+@pytest.mark.parametrize("backend", [Backend.USBIP, Backend.CUSE, Backend.PTY])
 def test_what_is_asked_for_is_taken_whatever_is_in_the_way(
     possible: dict[Backend, str], backend: Backend
 ) -> None:

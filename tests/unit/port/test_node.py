@@ -53,6 +53,14 @@ def fail_to_open(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     monkeypatch.setattr(os, "open", fail)
 
 
+def test_a_device_that_this_process_answers_for_is_never_opened(
+    terminal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "ANSWERED_HERE", {os.stat(terminal).st_rdev})
+    with pytest.raises(PortBusy, match="virtual port of this program"):
+        open_node(terminal)
+
+
 def test_a_path_and_a_link(terminal: str, tmp_path: Path) -> None:
     assert opened(terminal) == terminal
     link = tmp_path / "by-id"
