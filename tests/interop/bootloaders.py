@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import ClassVar
 
 __all__ = ["Esp32", "Stk500"]
 
@@ -14,7 +15,7 @@ class Esp32:
     It has the registers that tell the chip, and a flash.  ``play`` takes what comes.
     """
 
-    REGISTERS = {
+    REGISTERS: ClassVar = {
         0x40001000: 0x00F01D83,  # CHIP_DETECT_MAGIC
         0x3FF5A004: 0x12345678,  # the efuses with the MAC address
         0x3FF5A008: 0x0000ABCD,
@@ -61,7 +62,7 @@ class Esp32:
             case self.MD5:
                 length = struct.unpack_from("<I", body, 4)[0]
                 result = hashlib.md5(self.flash[word : word + length]).hexdigest().encode()
-        return self._reply(code, value, result + bytes((status, 5 * status, 0, 0)))
+        return self._reply(code, value, result + bytes((status, 5 * status)))
 
     @staticmethod
     def _reply(code: int, value: int, body: bytes) -> bytes:
@@ -72,7 +73,7 @@ class Esp32:
 class Stk500:
     """An Arduino's bootloader: STK500 version 1 (Atmel AVR061), an ATmega328P."""
 
-    LENGTHS = {0x41: 3, 0x42: 22, 0x45: 7, 0x55: 4, 0x56: 6, 0x74: 5}
+    LENGTHS: ClassVar = {0x41: 3, 0x42: 22, 0x45: 7, 0x55: 4, 0x56: 6, 0x74: 5}
     """How long the commands with arguments are, with the end; the others have two bytes."""
 
     def __init__(self) -> None:
