@@ -43,7 +43,7 @@ class Client(Server):
         self.path = path
         self.asked_for_settings = protocol == "rfc2217"
         here = ["--port" if real else "--virtual", str(path)]
-        words = ["attach", *hosts, *here, "--protocol", protocol, "-v", *options]
+        words = ["attach", *hosts, *here, "--protocol", protocol, "-vv", *options]
         super().__init__("", protocol, port=0, log=log, wait=False, words=words, prefix=prefix)
         self._wait(path.exists, "it makes no port")
 

@@ -250,7 +250,10 @@ def test_ports_says_what_lies_over_a_device(
     namespace: Namespace, overlap: Callable[..., Server], tmp_path: Path
 ) -> None:
     sysfs = tmp_path / "sys"
-    (sysfs / "class/tty/ttyS1/device").mkdir(parents=True)
+    chip = sysfs / "devices/platform/serial8250/tty/ttyS1"
+    chip.mkdir(parents=True)
+    (sysfs / "class/tty").mkdir(parents=True)
+    (sysfs / "class/tty/ttyS1").symlink_to("../../devices/platform/serial8250/tty/ttyS1")
     program = f"""
         from pathlib import Path
         from portline.cli import ports
