@@ -95,11 +95,29 @@ def test_a_rate_of_no_table_is_granted(run: Run, chip: int) -> None:
     async def scenario() -> None:
         bench = UartBench()
         await bench.open()
-        for rate in (12345, 31250, 74880, 100):
+        for rate in (12700, 28750, 7100, 100):
             bench.port.submit(SetLine(baudrate=rate))
             assert bench.port.state.settings.baudrate == rate
             assert read_attributes(chip).ospeed == pytest.approx(rate, rel=0.02)
         assert bench.port.refused == 0
+        bench.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("rate", "real"), [(12345, 12800), (31250, 28800), (74880, 57600)])
+def test_a_rate_that_the_divisor_misses_is_refused(
+    run: Run, chip: int, rate: int, real: int
+) -> None:
+    async def scenario() -> None:
+        bench = UartBench()
+        with pytest.raises(SettingRefused, match=f"baudrate = {rate}; it offers .* {real}$"):
+            bench.make(settings=LineSettings(rate)).open()
+        await bench.open()
+        bench.port.submit(SetLine(baudrate=rate))
+        assert bench.port.state.settings.baudrate == real
+        assert read_attributes(chip).ospeed == pytest.approx(rate, rel=0.001)  # so the driver says
+        assert bench.port.refused == 1
         bench.close()
 
     run(scenario())

@@ -11,7 +11,7 @@ so who waits for a port should look again.  That is why a library that reads the
 A plug is a burst of messages, one for each interface; who looks between two of them finds half of a
 double adapter.  So the look comes when there was silence: :data:`SETTLE` seconds after udev's
 message, or the kernel's where there is no udev; :data:`UDEV_TIME` seconds after the kernel's where
-udev is still at work.
+udev is still at work.  Where there is no silence it comes :data:`NOISE_LIMIT` after the first one.
 
 A container with a network of its own may hear nothing.  Nothing tells that it does not, and so
 everybody who waits goes on looking from time to time; this only makes it quick.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["LOOKS", "SETTLE", "UDEV_TIME", "Hotplug", "announces_tty"]
+__all__ = ["LOOKS", "NOISE_LIMIT", "SETTLE", "UDEV_TIME", "Hotplug", "announces_tty"]
 
 NETLINK_KOBJECT_UEVENT: Final = 15
 GROUPS: Final = 1 | 2
@@ -48,6 +48,10 @@ MESSAGES: Final = 256
 
 SETTLE: Final = 0.05
 """Seconds of silence before a look: the interfaces of one adapter come within a few ms."""
+
+NOISE_LIMIT: Final = 1.0
+"""Seconds after which a look comes without silence: an adapter with a loose contact comes and goes
+many times a second, and nobody who waits for another one may wait for its end."""
 
 UDEV_TIME: Final = 0.5
 """Seconds that udev has for its rules; its own message mostly comes earlier, and then counts."""
@@ -88,6 +92,7 @@ class _Ear:
         self._loop = loop
         self._all: dict[Hotplug, None] = {}  # in the order of their coming
         self._due: list[Hotplug] = []
+        self._latest: float | None = None  # when the next look comes, whatever is heard meanwhile
         self._timer: asyncio.TimerHandle | None = None
         self._socket = self._opened()
 
@@ -138,11 +143,17 @@ class _Ear:
             self._look_in(quiet)
 
     def _look_in(self, seconds: float) -> None:
+        now = self._loop.time()
+        if self._latest is None:
+            self._latest = now + NOISE_LIMIT
+        if self._due:
+            return  # those who are next look first; then it begins anew
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._begin)
+        self._timer = self._loop.call_later(min(seconds, self._latest - now), self._begin)
 
     def _begin(self) -> None:
+        self._latest = None
         self._due = list(self._all)
         self._look()
 
@@ -152,8 +163,12 @@ class _Ear:
         for hotplug in batch:
             if hotplug in self._all:
                 hotplug.plugged()
-        if self._due and self._all:
+        if not self._all:
+            self._due = []
+        elif self._due:
             self._timer = self._loop.call_later(0, self._look)
+        elif self._latest is not None:
+            self._look_in(SETTLE)  # what was heard while they looked
 
 
 _EARS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Ear]] = WeakKeyDictionary()

@@ -11,7 +11,7 @@ step       waits for                                  then
 =========  =========================================  ===================================
 write      the descriptor (``loop.add_writer``)       the next entry
 drain      the transmitter (``loop.call_later``)      the request is carried out
-hold       the end of a break (``loop.call_later``)   the break is ended and answered
+hold       the end of a break or of a pause            a break is ended; it is answered
 =========  =========================================  ===================================
 
 *Draining.*  Before a request that changes how bits look, the line's ``unsent`` must be 0 and its
@@ -84,8 +84,9 @@ class Line(Protocol):
     def carry_out(self, request: Request) -> float:
         """Do what is asked as far as possible; never raises for what a driver refuses.
 
-        Returns the seconds for which everything behind it has to wait: a break's duration or 0.
-        ``SetBreak(on=False)`` is asked for after them.
+        Returns the seconds for which everything behind it has to wait: those of a break or a Hold,
+        or 0.
+        ``SetBreak(on=False)`` is asked for after a break's.
         """
 
     def unsent(self) -> int:
@@ -323,7 +324,7 @@ class Outlet:
         hold = self._line.carry_out(request)
         if hold > 0 and not self._closed:
             self._holding = True
-            self._timer = self._loop.call_later(hold, self._end_hold, done)
+            self._timer = self._loop.call_later(hold, self._end_hold, request, done)
             return False
         return self._answer(done)
 
@@ -335,9 +336,10 @@ class Outlet:
         done(self._line.state)
         return not self._closed
 
-    def _end_hold(self, done: Done) -> None:
+    def _end_hold(self, request: Request, done: Done) -> None:
         self._holding = False
-        self._line.carry_out(SetBreak(on=False))
+        if isinstance(request, SendBreak):  # a Hold leaves alone a break that somebody has begun
+            self._line.carry_out(SetBreak(on=False))
         self._answer(done)
         self._run()
 

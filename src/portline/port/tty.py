@@ -17,6 +17,7 @@ from typing import Final
 
 from portline.errors import SettingRefused
 from portline.line import DATA_BITS, LineSettings, ModemLines, Parity, SetModem
+from portline.port.divisor import real_rate
 from portline.port.modem import drive, has_none, lines_of, outputs_of, read_lines
 from portline.port.node import is_pty
 from portline.port.termios2 import (
@@ -106,6 +107,7 @@ class Tty:
                 # Some adapters disturb the line on every change, also on one that is none.
                 write_attributes(self.fd, wanted)
             found = decode(read_attributes(self.fd))
+            found = replace(found, baudrate=real_rate(self.fd, found.baudrate))
         except OSError:
             self.refused += 1
             return differences(asked, self.settings)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from portline.port import hotplug as module
-from portline.port.hotplug import LOOKS, MESSAGE_SIZE, SETTLE, UDEV_TIME, Hotplug, announces_tty
+from portline.port.hotplug import (
+    LOOKS,
+    MESSAGE_SIZE,
+    NOISE_LIMIT,
+    SETTLE,
+    UDEV_TIME,
+    Hotplug,
+    announces_tty,
+)
 from tests.ports import SlowLoop
 
 if TYPE_CHECKING:
@@ -135,6 +143,39 @@ def test_many_get_their_looks_in_turns(bench: Bench) -> None:
     bench.say(kernel())
     bench.loop.pass_time(SETTLE)
     assert bench.looks == list(range(count))
+    for hotplug in waiting:
+        hotplug.close()
+
+
+def test_noise_without_end_puts_no_look_off_for_good(bench: Bench) -> None:
+    hotplug = bench.wait()
+    steps = round(5 * NOISE_LIMIT / SETTLE)  # 2.5 times the limit, never SETTLE of silence
+    for _ in range(steps):
+        bench.say(kernel(), kernel())
+        bench.loop.pass_time(SETTLE / 2)
+    assert len(bench.looks) == 2
+    hotplug.close()
+
+
+def test_news_between_the_turns_of_many_begin_no_round_before_all_have_looked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 3 * LOOKS
+    waiting = [bench.wait(number) for number in range(count)]
+    later = bench.loop.call_later
+
+    def call_later(delay: float, *rest: Any) -> asyncio.TimerHandle:
+        if delay == 0 and len(bench.looks) < 2 * count:
+            bench.loop.call_soon(bench.say, kernel())
+            bench.loop.turn()
+        return later(delay, *rest)
+
+    monkeypatch.setattr(bench.loop, "call_later", call_later)
+    bench.say(kernel())
+    bench.loop.pass_time(SETTLE)
+    assert bench.looks == list(range(count))
+    bench.loop.pass_time(SETTLE)
+    assert bench.looks == [*range(count), *range(count)]
     for hotplug in waiting:
         hotplug.close()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from portline.line import (
+    Hold,
     Item,
     LineSettings,
     PortState,
@@ -46,7 +47,7 @@ class FakeLine:
 
     def carry_out(self, request: Request) -> float:
         self.happened.append(request)
-        return request.duration if isinstance(request, SendBreak) else 0.0
+        return request.duration if isinstance(request, SendBreak | Hold) else 0.0
 
     def unsent(self) -> int:
         return self.in_kernel
@@ -108,6 +109,19 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     yield made
     os.close(made.reader)
     os.close(made.writer)
+
+
+def test_a_pause_ends_no_break(bench: Bench) -> None:
+    bench.submit(SetBreak(on=True), Hold(0.2), SetModem(dtr=False), SendBreak(0.1))
+    bench.loop.pass_time(1)
+    assert bench.line.happened == [
+        SetBreak(on=True),
+        Hold(0.2),
+        SetModem(dtr=False),
+        SendBreak(0.1),
+        SetBreak(on=False),
+    ]
+    assert len(bench.answers) == 4
 
 
 def test_data_goes_straight_to_the_descriptor(bench: Bench) -> None:
