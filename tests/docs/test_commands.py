@@ -163,6 +163,22 @@ def repair(place: Place, command: Command, words: list[str]) -> None:
         assert place.run("repair", *words) == "Nothing to repair.\n"
 
 
+def doctor(place: Place, command: Command, words: list[str]) -> None:
+    """Run it; what it finds, and so its exit code, is this machine's."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "portline", "doctor", *words],
+        cwd=place.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert not ended.stderr
+    assert ("wrong" in ended.stdout.replace("Nothing is wrong.", "")) == (ended.returncode == 1)
+    assert "--backend pty" in ended.stdout
+
+
 def beside(place: Place, command: Command, words: list[str]) -> None:
     """Run it beside the service with the configuration of the page."""
     path = configured(place, command)
@@ -242,6 +258,7 @@ SUBCOMMANDS: Final = {
     "run": run,
     "demo": demo,
     "repair": repair,
+    "doctor": doctor,
     "status": status,
     "reload": reload,
 }

@@ -39,6 +39,10 @@ COMMANDS: Final = {
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
+    "doctor": (
+        "portline.cli.doctor:doctor",
+        "Say what is wrong on this machine, and what mends it.",
+    ),
     "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
     "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),

@@ -16,14 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortDenied, PortError
-from portline.port.mounts import mounts
+from portline.port.mounts import covering, mounts
 from portline.port.overlap import DENIED, uncover
 from portline.port.place import DEV, FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Repairs", "link_folders", "repair_links", "repair_overlaps"]
+__all__ = [
+    "Repairs",
+    "link_folders",
+    "repair_links",
+    "repair_overlaps",
+    "stale_links",
+    "stale_overlaps",
+]
 
 _TERMINAL: Final = re.compile(r"/dev/(pts/\d+|\./tty(USB|ACM)\d+)")
 
@@ -36,14 +43,21 @@ class Repairs:
     failed: tuple[PortError, ...] = ()
 
 
+def stale_overlaps() -> list[str]:
+    """Return the devices over which the port of a killed Portline lies, on top; changes nothing."""
+    tops = {path: covering(path) for path in _points()}
+    return [path for path, top in tops.items() if top is not None and top.ours and top.dead]
+
+
+def stale_links(folders: Sequence[Path]) -> list[str]:
+    """Return the links that :func:`repair_links` would remove; changes nothing."""
+    return [str(path) for folder in folders for path in _stale(folder)]
+
+
 def repair_overlaps() -> Repairs:
     """Give their names back to devices over which the port of a killed Portline lies."""
-    try:
-        points = {mount.point for mount in mounts() if mount.ours and mount.dead}
-    except OSError:
-        return Repairs()
     done, failed = [], []
-    for path in sorted(points):
+    for path in _points():
         try:
             # Not what lies in a part of the tree that nobody can reach.
             if uncover(path):
@@ -76,6 +90,14 @@ def repair_links(folders: Sequence[Path]) -> Repairs:
             with suppress(OSError):
                 folder.rmdir()  # only when it is empty
     return Repairs(tuple(done), tuple(failed))
+
+
+def _points() -> list[str]:
+    """Return where a port of a killed Portline lies, on top or below another."""
+    try:
+        return sorted({mount.point for mount in mounts() if mount.ours and mount.dead})
+    except OSError:
+        return []
 
 
 def _stale(folder: Path) -> list[Path]:

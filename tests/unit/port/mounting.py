@@ -25,6 +25,7 @@ class Kernel:
         for name in ("attach", "covering", "detach"):
             monkeypatch.setattr(f"portline.port.overlap.{name}", getattr(self, name))
         monkeypatch.setattr("portline.port.repair.mounts", self.mounts)
+        monkeypatch.setattr("portline.port.repair.covering", self.covering)
 
     def add(self, path: str, root: str, options: frozenset[str] = MARK, at: int = 9999) -> None:
         """Mount something."""

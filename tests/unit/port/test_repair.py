@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from portline.errors import PortDenied, PortError
-from portline.port.repair import Repairs, link_folders, repair_links, repair_overlaps
+from portline.port.repair import (
+    Repairs,
+    link_folders,
+    repair_links,
+    repair_overlaps,
+    stale_links,
+    stale_overlaps,
+)
 from tests.unit.port.mounting import Kernel
 
 GONE = "/dev/pts/999999"
@@ -113,3 +120,16 @@ def test_where_links_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert link_folders(tmp_path) == [Path("/dev"), tmp_path / "portline-0"]
+
+
+def test_what_would_be_repaired_is_told_and_left(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.add("/dev/ttyS2", "/5//deleted")
+    kernel.add("/dev/ttyS1", "/6//deleted")
+    kernel.add("/dev/ttyS1", "/7")
+    kernel.add("/dev/ttyS4", "/8//deleted", options=frozenset({"rw"}))
+    (tmp_path / "gone").symlink_to(GONE)
+    (tmp_path / "other").symlink_to("/nowhere")
+    assert stale_overlaps() == ["/dev/ttyS2"]
+    assert stale_links([tmp_path]) == [str(tmp_path / "gone")]
+    assert len(kernel.table) == 4
+    assert os.path.lexists(tmp_path / "gone")
