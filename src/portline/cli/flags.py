@@ -167,7 +167,7 @@ def described(
 def _default_name(table: dict[str, Any]) -> str:
     """Return a name made of the port's: ``ttyUSB0``."""
     last = str(table.get("virtual") or table.get("port") or "").rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9._-]", "-", last)[:64].strip(".") or "port"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", last)[:64].strip(".-") or "port"
 
 
 def _in_flags(fault: Fault, arguments: Mapping[str, str], words: Mapping[str, str]) -> str:

@@ -33,7 +33,8 @@ _USB: Final = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})((?::.{0,132})?)
 """A serial number has up to 126 characters, colons among them, and ``:00.15`` may follow; which
 part is which is seen when the name is compared with the adapters that are there."""
 
-_TOPOLOGY: Final = re.compile(r"path:([^\s/]{1,200})")
+_TOPOLOGY: Final = re.compile(r"path:(?=[^\s/]*\d)(?=[^\s/]*-)[^\s/]{1,200}")
+"""A socket has a number, and a - behind its bus: 1-1.4, or pci-0000:00:14.0-usb-0:1.4:1.0."""
 
 
 _INTERFACE: Final = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")

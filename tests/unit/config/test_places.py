@@ -34,7 +34,19 @@ def test_the_spellings_of_a_real_port(text: str, device: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", " ", "usb:403:6001", "usb:0403:6001x", "path:", "path:a b", "dev/x y", "/dev/\n", 3, None],
+    [
+        "",
+        " ",
+        "usb:403:6001",
+        "usb:0403:6001x",
+        "path:",
+        "path:a b",
+        "path:abc",
+        "dev/x y",
+        "/dev/\n",
+        3,
+        None,
+    ],
 )
 def test_what_is_no_real_port(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"must be a path like /dev/ttyUSB0 .*, a USB identity"):
