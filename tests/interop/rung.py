@@ -55,8 +55,6 @@ class Rung:
         self.received = bytearray()
         self.driven: list[tuple[bool, bool]] = []
         """DTR and RTS, each time that one of them moved."""
-        self.plug = False
-        """Whether RTS is joined to CTS, and DTR to DSR and DCD."""
         self._play: Play | None = None
 
     @property
@@ -76,13 +74,13 @@ class Rung:
         raise NotImplementedError
 
     @contextlib.contextmanager
-    def playing(self, play: Play, *, plug: bool = False) -> Iterator[None]:
+    def playing(self, play: Play) -> Iterator[None]:
         """Answer all that comes with what ``play`` returns for it."""
-        self._play, self.plug = play, plug
+        self._play = play
         try:
             yield
         finally:
-            self._play, self.plug = None, False
+            self._play = None
 
     def until(self, condition: Callable[[], object], what: str = "it did not happen") -> None:
         deadline = time.monotonic() + PATIENCE
@@ -104,8 +102,6 @@ class Rung:
     def _drove(self, dtr: bool, rts: bool) -> None:
         if not self.driven or self.driven[-1] != (dtr, rts):
             self.driven.append((dtr, rts))
-            if self.plug:
-                self.lines(cts=rts, dsr=dtr, dcd=dtr)
 
     def __repr__(self) -> str:
         return f"<{self.settings} driven={self.driven} received={bytes(self.received[-200:])!r}>"
