@@ -134,7 +134,7 @@ def _pack(image: Image) -> None:
     """Make the initial file system."""
     tree = image.initramfs.with_name("initramfs")
     shutil.rmtree(tree, ignore_errors=True)
-    for name in ("bin", "dev", "host", "modules", "over", "proc", "root", "sys"):
+    for name in ("bin", "dev", "host", "modules", "over", "proc", "newroot", "sys"):
         (tree / name).mkdir(parents=True)
     shutil.copy(_static_busybox(), tree / "bin" / "busybox")
     for applet in APPLETS:

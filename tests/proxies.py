@@ -49,7 +49,7 @@ class _Proxy:
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of proxy speaks its own protocol
 
     async def _join(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, answer: bytes

@@ -198,7 +198,7 @@ class Driver:
                 self.arrived(results[number].data)
 
     def noticed(self, data: bytes) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # for the drivers that have an interrupt endpoint
 
     def arrived(self, data: bytes) -> None:
         self.received += data

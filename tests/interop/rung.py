@@ -59,19 +59,19 @@ class Rung:
 
     @property
     def settings(self) -> LineSettings:
-        raise NotImplementedError
+        raise NotImplementedError  # what differs between the rungs
 
     @property
     def breaks(self) -> int:
         """How many breaks have begun."""
-        raise NotImplementedError
+        raise NotImplementedError  # what differs between the rungs
 
     def send(self, data: bytes) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # what differs between the rungs
 
     def lines(self, *, cts: bool = False, dsr: bool = False, dcd: bool = False) -> None:
         """Drive the lines that the program reads."""
-        raise NotImplementedError
+        raise NotImplementedError  # what differs between the rungs
 
     @contextlib.contextmanager
     def playing(self, play: Play) -> Iterator[None]:

@@ -103,6 +103,7 @@ class Chip(ABC):
 
     def notice(self, lines: ModemLines, fault: LineFault) -> bytes:
         """Return what the interrupt endpoint tells; only where there is one."""
+        # A chip without that endpoint is never asked: its descriptors have none to be polled.
         raise NotImplementedError
 
     # --- what requests mean ---------------------------------------------------------------------
