@@ -321,7 +321,7 @@ class StrictCuseBench(CuseBench):
         from dataclasses import replace
 
         from portline.line import BAUDRATE_MAX
-        from portline.port.termios2 import Attributes, encode, pack, unpack
+        from portline.port.tty.termios2 import Attributes, encode, pack, unpack
 
         far = await super().application()
         assert isinstance(far, Application)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portline.line import LineSettings, ModemLines, PortState, SetBreak, SetLine, SetModem
-from portline.port.calls import REQUESTS, LineCounts
-from portline.port.seccomp import MACHINES, Listener, assemble, install, machine
+from portline.port.programs.calls import REQUESTS, LineCounts
+from portline.port.programs.seccomp import MACHINES, Listener, assemble, install, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from portline.port.terminal import Action
+    from portline.port.programs.terminal import Action
 
 __all__ = ["FilteredThread", "StandIn", "StandIns", "filtered_thread", "unavailable"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from portline.line import BAUDRATE_MAX, LineSettings, ModemChange, ModemLines, Report
-from portline.port.pty import PtyPort
-from portline.port.serial import PosixPort
-from portline.port.termios2 import encode, read_attributes, write_attributes
+from portline.port.pty.port import PtyPort
+from portline.port.tty.port import PosixPort
+from portline.port.tty.termios2 import encode, read_attributes, write_attributes
 from tests.waiting import SLOWNESS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from portline.line import BAUDRATE_MAX, LineSettings
-from portline.port.termios2 import encode, read_attributes, write_attributes
+from portline.port.tty.termios2 import encode, read_attributes, write_attributes
 from portline.port.usbip.port import UsbipPort
 from tests.ports import FLAGS, PATIENCE, SETTINGS, FarEnd, VirtualRecorder, until
 

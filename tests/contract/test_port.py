@@ -27,7 +27,7 @@ from portline.line import (
     SetModem,
 )
 from portline.port.base import QUEUE_HIGH, QUEUE_LOW, READ_LIMIT, REQUEST_COST
-from portline.port.serial import PosixPort
+from portline.port.tty.port import PosixPort
 from tests.cuse_kernel import CuseBench, StrictCuseBench
 from tests.cuse_lab import KernelCuseBench
 from tests.lab.uart import UartBench

@@ -195,7 +195,7 @@ def test_at_no_time_is_the_device_reached_while_terminals_are_exchanged(
     told = inside(
         namespace,
         """
-        from portline.port import mounts, overlap
+        from portline.port.names import mounts, overlap
         spot = overlap.Overlap("/dev/ttyS1", {})
         pairs = [os.openpty() for _ in range(4)]
         names = [os.ttyname(slave) for _, slave in pairs]
@@ -230,7 +230,7 @@ def test_a_mount_on_top_of_ours_is_not_taken_for_it(namespace: Namespace) -> Non
         namespace,
         """
         import subprocess
-        from portline.port import mounts
+        from portline.port.names import mounts
         master, slave = os.openpty()
         mounts.attach(os.ttyname(slave), "/dev/ttyS1")
         ours = mounts.covering("/dev/ttyS1")
@@ -257,7 +257,7 @@ def test_ports_says_what_lies_over_a_device(
     program = f"""
         from pathlib import Path
         from portline.cli import ports
-        from portline.port.inventory import found_ports
+        from portline.port.inventory.ports import found_ports
         ports.found_ports = lambda: found_ports(Path("{sysfs}"))
         ports.ports([], standalone_mode=False)
         """

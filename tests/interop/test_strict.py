@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portline.line import LineSettings, StopBits
-from portline.port.termios2 import encode, read_attributes, write_attributes
+from portline.port.tty.termios2 import encode, read_attributes, write_attributes
 from tests.interop.device import PATIENCE
 from tests.interop.server import Server
 

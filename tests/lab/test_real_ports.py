@@ -18,12 +18,12 @@ from portline.config.models import ServerConnection
 from portline.errors import SettingRefused
 from portline.hub.pulses import pulse
 from portline.line import Hold, LineFault, LineSettings, ModemChange, PortState, SetLine, SetModem
-from portline.port.features import Features
-from portline.port.hotplug import Hotplug
-from portline.port.inventory import found_ports
-from portline.port.naming import resolve
-from portline.port.rs485 import Rs485
-from portline.port.serial import PosixPort
+from portline.port.inventory.hotplug import Hotplug
+from portline.port.inventory.naming import resolve
+from portline.port.inventory.ports import found_ports
+from portline.port.tty.features import Features
+from portline.port.tty.port import PosixPort
+from portline.port.tty.rs485 import Rs485
 from portline.service.connection import Connection
 from portline.service.reception import Reception
 from tests.conftest import Run

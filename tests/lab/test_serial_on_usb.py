@@ -22,7 +22,7 @@ from portline.line import (
     SetModem,
     StopBits,
 )
-from portline.port.serial import PosixPort
+from portline.port.tty.port import PosixPort
 from tests.ports import Recorder, until
 from tests.usb_double import UsbDouble
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portline.line import LineSettings, Parity, StopBits
-from portline.port.termios2 import decode, read_attributes
+from portline.port.tty.termios2 import decode, read_attributes
 from tests.interop.device import PATIENCE
 from tests.interop.server import Service, free_port, listening
 from tests.interop.telnet_client import TelnetClient, baudrate, command, escape

@@ -28,10 +28,10 @@ from portline.line import (
     SetModem,
     StopBits,
 )
-from portline.port.inventory import found_ports
-from portline.port.modem import read_counters
-from portline.port.serial import PosixPort
-from portline.port.termios2 import decode, read_attributes
+from portline.port.inventory.ports import found_ports
+from portline.port.tty.modem import read_counters
+from portline.port.tty.port import PosixPort
+from portline.port.tty.termios2 import decode, read_attributes
 from tests.lab.uart import Monitor, UartBench, clean_wire, modem_bits, set_modem_bits
 from tests.ports import FLAGS, SETTINGS, Recorder, until
 

@@ -28,7 +28,7 @@ from portline.line import (  # noqa: E402  # where pyserial is missing nothing e
     Parity,
     StopBits,
 )
-from portline.port.repair import repair_overlaps  # noqa: E402
+from portline.port.names.repair import repair_overlaps  # noqa: E402
 from tests.usb_double import UsbDouble  # noqa: E402
 from tests.waiting import LIMIT  # noqa: E402
 

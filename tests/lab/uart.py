@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from portline.port.serial import PosixPort
-from portline.port.termios2 import encode, read_attributes, write_attributes
+from portline.port.tty.port import PosixPort
+from portline.port.tty.termios2 import encode, read_attributes, write_attributes
 from tests.ports import FLAGS, PATIENCE, SETTINGS, FarEnd, Recorder
 
 if TYPE_CHECKING:

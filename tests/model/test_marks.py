@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.line import LineFault
-from portline.port.marks import Marks
+from portline.port.tty.marks import Marks
 
 Heard = bytes | tuple[str, int]
 

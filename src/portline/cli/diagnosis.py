@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Final
 
 from portline.control.place import Places, owner_alone
 from portline.errors import PortlineError
-from portline.port import seccomp
-from portline.port.holder import PROC, holders
-from portline.port.inventory import DEV, SYS, found_ports
+from portline.port.inventory.holder import PROC, holders
+from portline.port.inventory.ports import DEV, SYS, found_ports
 from portline.port.ladder import LADDER, Adapter, Rung
-from portline.port.place import MAKER
-from portline.port.repair import link_folders, stale_links, stale_overlaps
+from portline.port.names.place import MAKER
+from portline.port.names.repair import link_folders, stale_links, stale_overlaps
+from portline.port.programs import seccomp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from portline.port.inventory import FoundPort
+    from portline.port.inventory.ports import FoundPort
 
 __all__ = ["CHECKS", "Finding", "Machine", "Weight", "diagnose"]
 

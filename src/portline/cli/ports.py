@@ -11,14 +11,14 @@ import click
 
 from portline.config.values import DEFAULT_LISTEN, Address
 from portline.port.base import Ability
-from portline.port.holder import holders, terminal_holder
-from portline.port.inventory import found_ports
+from portline.port.inventory.holder import holders, terminal_holder
+from portline.port.inventory.ports import found_ports
 from portline.port.ladder import LADDER, Adapter, Backend, choose
-from portline.port.place import MAKER
+from portline.port.names.place import MAKER
 
 if TYPE_CHECKING:
-    from portline.port.holder import Holder
-    from portline.port.inventory import FoundPort
+    from portline.port.inventory.holder import Holder
+    from portline.port.inventory.ports import FoundPort
 
 __all__ = ["ports"]
 

@@ -92,7 +92,7 @@ def _connections(name: str, is_device: bool, socket: Path | None) -> list[tuple[
 
 def _means(device: str, connection: dict[str, Any]) -> bool:
     """Return whether a connection has the device open that a name means."""
-    from portline.port.naming import resolve
+    from portline.port.inventory.naming import resolve
 
     port = connection.get("port")
     path = port.get("path") if isinstance(port, dict) else None
@@ -106,9 +106,9 @@ def _means(device: str, connection: dict[str, Any]) -> bool:
 
 def _pulsed(name: str, steps: Pulse) -> str:
     """Open a device, move its lines, and return its path; they stay as they are then."""
-    from portline.port.node import close_node, open_node
-    from portline.port.termios2 import CLOCAL, HUPCL, read_attributes, write_attributes
-    from portline.port.tty import Tty
+    from portline.port.tty.device import Tty
+    from portline.port.tty.node import close_node, open_node
+    from portline.port.tty.termios2 import CLOCAL, HUPCL, read_attributes, write_attributes
 
     fd, path = open_node(name)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from portline.port.repair import link_folders, repair_links, repair_overlaps
+from portline.port.names.repair import link_folders, repair_links, repair_overlaps
 
 __all__ = ["repair"]
 

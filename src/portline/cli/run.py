@@ -42,8 +42,8 @@ def run(ctx: click.Context, /, ports: tuple[str, ...], command: tuple[str, ...])
     portline run --port /tmp/meter=192.0.2.7:4001 -- python3 program.py /tmp/meter
     """
     from portline.cli.cables import Cables, cable, joined
-    from portline.port.launcher import NotStarted, launch, supervise
-    from portline.port.lines_client import ServedTerminals
+    from portline.port.programs.launcher import NotStarted, launch, supervise
+    from portline.port.programs.lines_client import ServedTerminals
     from portline.service.log import start_logging
 
     start_logging(verbosity(ctx))
@@ -72,7 +72,7 @@ def _halves(port: str) -> tuple[str, str]:
 
 def _path(name: str) -> str:
     """Return where a virtual port is; refuses one that is not there."""
-    from portline.port.place import folder_for
+    from portline.port.names.place import folder_for
 
     path = os.path.abspath(name) if "/" in name else str(folder_for(name) / name)
     try:

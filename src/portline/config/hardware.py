@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from portline.config.kinds import Choice, Switch
 from portline.config.measures import Duration
 from portline.config.options import Group, Option
-from portline.port.rs485 import DELAY_MAX, Rs485Mode
+from portline.port.tty.rs485 import DELAY_MAX, Rs485Mode
 
 __all__ = ["HardwareOptions"]
 

@@ -45,7 +45,7 @@ _INTERFACE: Final = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 class Device:
     """A real serial port: an absolute path, also with ``*``, or ``usb:...``, or ``path:...``.
 
-    What such a name means is told in :mod:`portline.port.naming`.
+    What such a name means is told in :mod:`portline.port.inventory.naming`.
     """
 
     @property

@@ -20,7 +20,7 @@ from portline.config.wording import nearest, quoted
 from portline.hub.lines import Level
 from portline.hub.policy import WhenFull
 from portline.port.ladder import Backend
-from portline.port.rs485 import Rs485Mode
+from portline.port.tty.rs485 import Rs485Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from portline.errors import PortlineError
-from portline.port.place import FOLDER, make_private
+from portline.port.names.place import FOLDER, make_private
 
 __all__ = ["Places", "owner_alone", "pid_of", "remove_stale"]
 

@@ -6,7 +6,7 @@ The kernel has no signal lines for a pseudo terminal, but opening a serial port 
 closing it drops them, and so does a rate of 0 ("hang up", which keeps the rate before it) until
 another one is set (tty_port.c, serial_core.c ``uart_set_termios``).  So much is known of every
 application.  One that ``portline run`` has started tells the rest: see
-:mod:`portline.port.lines_server`.
+:mod:`portline.port.programs.lines_server`.
 
 What it drives is reported crossed over, as the far end of a null modem cable reads it.
 """

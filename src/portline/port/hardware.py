@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from portline.port.modem import COUNTERS, TIOCGICOUNT
+from portline.port.tty.modem import COUNTERS, TIOCGICOUNT
 
 __all__ = ["DriverCounters", "Hardware", "hardware_of"]
 

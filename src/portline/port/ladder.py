@@ -134,7 +134,7 @@ def _usbip_obstacle(adapter: Adapter) -> str:
 
 
 def _make_pty(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> SerialPort:
-    from portline.port.pty import PtyPort
+    from portline.port.pty.port import PtyPort
 
     return PtyPort(wish.name, owner=owner, loop=loop, overlap=wish.overlap, strict=wish.strict)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError
-from portline.port.hotplug import Hotplug
+from portline.port.inventory.hotplug import Hotplug
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.net.link import Link
     from portline.port.base import PortOwner, SerialPort
-    from portline.port.features import Features
+    from portline.port.tty.features import Features
     from portline.service.network import NetworkSide
     from portline.service.news import News
     from portline.service.session import Session
@@ -48,7 +48,7 @@ def make_port(
         port = choice.rung.make(wish, owner, loop)
         LOG.info("%s: backend %s (%s)", config.virtual, choice.rung.backend.value, choice.why)
         return port
-    from portline.port.serial import PosixPort
+    from portline.port.tty.port import PosixPort
 
     assert config.port is not None
     return PosixPort(
@@ -101,8 +101,8 @@ def make_network(
 
 def make_features(config: ConnectionConfig) -> Features:
     """Return what the driver of a real port is to do."""
-    from portline.port.features import Features
-    from portline.port.rs485 import Rs485, Rs485Mode
+    from portline.port.tty.features import Features
+    from portline.port.tty.rs485 import Rs485, Rs485Mode
 
     if config.rs485 is Rs485Mode.OFF:
         return Features(low_latency=config.low_latency)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from portline.port.overlap import is_private
-from portline.port.repair import repair_overlaps
+from portline.port.names.overlap import is_private
+from portline.port.names.repair import repair_overlaps
 
 if TYPE_CHECKING:
     from portline.config.models import GatewayConfig

@@ -18,7 +18,7 @@ from portline.config.models import UdpConnection
 from portline.errors import PortError, UsageError
 from portline.hub.recogniser import BOARDS, Recogniser
 from portline.line import Item, Purge, Query, SetModem
-from portline.port.rs485 import Rs485Mode
+from portline.port.tty.rs485 import Rs485Mode
 
 if TYPE_CHECKING:
     import asyncio

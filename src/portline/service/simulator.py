@@ -24,7 +24,7 @@ import termios
 import tty
 from typing import Final
 
-from portline.port.termios2 import decode, read_attributes
+from portline.port.tty.termios2 import decode, read_attributes
 from portline.service.instrument import Instrument
 
 __all__ = ["Simulator"]

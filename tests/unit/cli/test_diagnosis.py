@@ -11,7 +11,7 @@ import pytest
 
 from portline.cli import diagnosis as module
 from portline.cli.diagnosis import Finding, Machine, Weight, diagnose
-from portline.port.holder import Holder
+from portline.port.inventory.holder import Holder
 from portline.port.ladder import LADDER, Adapter, Backend
 from tests.unit.port.machine import Machine as Files
 

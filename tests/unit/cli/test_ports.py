@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from portline.cli import ports as module
 from portline.cli.ports import ports
-from portline.port.holder import Holder
-from portline.port.inventory import FoundPort, Usb
-from portline.port.topology import Socket
+from portline.port.inventory.holder import Holder
+from portline.port.inventory.ports import FoundPort, Usb
+from portline.port.inventory.topology import Socket
 
 MACHINE = [
     FoundPort("/dev/ttyS0", driver="serial", console=True),

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from portline.cli import repair as module
 from portline.cli.app import main
 from portline.errors import PortDenied
-from portline.port.repair import Repairs
+from portline.port.names.repair import Repairs
 
 
 def run(monkeypatch: pytest.MonkeyPatch, overlaps: Repairs, links: Repairs) -> Result:

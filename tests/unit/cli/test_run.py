@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from portline.cli.run import run
-from portline.port import launcher
-from portline.port.launcher import NotStarted
-from portline.port.lines_client import ServedTerminals
+from portline.port.programs import launcher
+from portline.port.programs.launcher import NotStarted
+from portline.port.programs.lines_client import ServedTerminals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def test_everything_after_the_program_is_the_programs(
 def test_ports_are_named_as_they_were_made(
     runs: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portline.port.place.folder_for", lambda name: tmp_path)
+    monkeypatch.setattr("portline.port.names.place.folder_for", lambda name: tmp_path)
     monkeypatch.chdir(tmp_path)
     master, slave = os.openpty()
     (tmp_path / "ttyV0").symlink_to(os.ttyname(slave))

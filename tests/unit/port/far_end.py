@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portline.line import LineSettings, ModemLines
-from portline.port.termios2 import encode, read_attributes, write_attributes
+from portline.port.tty.termios2 import encode, read_attributes, write_attributes
 from tests.ports import FarEnd
 
 UP = ModemLines(cts=True, dsr=True, dcd=True)

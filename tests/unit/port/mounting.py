@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from portline.port.mounts import MARK, Mount
+from portline.port.names.mounts import MARK, Mount
 
 if TYPE_CHECKING:
     import pytest
@@ -23,9 +23,9 @@ class Kernel:
         self.calls: list[str] = []
         self._numbers = iter(range(100, 1000))
         for name in ("attach", "covering", "detach"):
-            monkeypatch.setattr(f"portline.port.overlap.{name}", getattr(self, name))
-        monkeypatch.setattr("portline.port.repair.mounts", self.mounts)
-        monkeypatch.setattr("portline.port.repair.covering", self.covering)
+            monkeypatch.setattr(f"portline.port.names.overlap.{name}", getattr(self, name))
+        monkeypatch.setattr("portline.port.names.repair.mounts", self.mounts)
+        monkeypatch.setattr("portline.port.names.repair.covering", self.covering)
 
     def add(self, path: str, root: str, options: frozenset[str] = MARK, at: int = 9999) -> None:
         """Mount something."""
@@ -42,7 +42,7 @@ class Kernel:
         """Return what is mounted over a path, lowest first."""
         return [mount.root for mount in self.table if mount.point == path]
 
-    # --- what portline.port.mounts does ---------------------------------------------------------
+    # --- what portline.port.names.mounts does -----------------------------------------------------
 
     def mounts(self) -> list[Mount]:
         self._may("mounts")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from portline.config.models import ServerConnection
-from portline.port import serial, tty
-from portline.port.termios2 import HUPCL, read_attributes
+from portline.port.tty import device as tty
+from portline.port.tty import port as serial
+from portline.port.tty.termios2 import HUPCL, read_attributes
 from portline.service.connection import Connection
 from tests.peers import Peer
 from tests.ports import DeviceBench, Uart

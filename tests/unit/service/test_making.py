@@ -15,8 +15,8 @@ from portline.config.models import (
 )
 from portline.errors import PortAbsent, PortError
 from portline.line import Item, LineSettings, Parity, Query, Told
-from portline.port.pty import PtyPort
-from portline.port.serial import PosixPort
+from portline.port.pty.port import PtyPort
+from portline.port.tty.port import PosixPort
 from portline.service.calling import Calling
 from portline.service.datagrams import Datagrams
 from portline.service.making import make_network, make_port, make_wire

@@ -6,7 +6,7 @@ import pytest
 
 from portline.config.models import GatewayConfig
 from portline.errors import PortDenied
-from portline.port.repair import Repairs
+from portline.port.names.repair import Repairs
 from portline.service import recovery
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from portline.config.models import ServerConnection
 from portline.line import LineSettings, PortState, SetLine, SetModem
-from portline.port.naming import resolve
-from portline.port.termios2 import decode, read_attributes
+from portline.port.inventory.naming import resolve
+from portline.port.tty.termios2 import decode, read_attributes
 from portline.service.connection import Connection
 from portline.service.reception import Reception
 from tests.peers import Peer
@@ -71,7 +71,7 @@ def test_peers_settings_and_lines_survive(
     async def scenario() -> None:
         adapter = Adapter(tmp_path)
         look = partial(resolve, sys=adapter.machine.sys, dev=adapter.machine.dev)
-        monkeypatch.setattr("portline.port.node.resolve", look)
+        monkeypatch.setattr("portline.port.tty.node.resolve", look)
         config = ServerConnection.model_validate({"port": name, "listen": "127.0.0.1:0"})
         adapter.plug()
         connection = Connection("meter", config, asyncio.get_running_loop())

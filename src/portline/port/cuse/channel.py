@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortBusy, PortDenied, PortError
 from portline.port.cuse.wire import BUFFER_SIZE, Init, made, parse
-from portline.port.node import ANSWERED_HERE
+from portline.port.tty.node import ANSWERED_HERE
 
 if TYPE_CHECKING:
     import asyncio

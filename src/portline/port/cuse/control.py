@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-What :mod:`portline.port.calls` gives a meaning is answered in the words of ``portline.line``, the
-rest by a table of request numbers.  An answer that takes a while is held (:class:`_Held`):
+What :mod:`portline.port.programs.calls` gives a meaning is answered in the words of
+``portline.line``, the rest by a table of request numbers.  An answer that takes a while is held
+(:class:`_Held`):
 
 ==================  ==============================================================================
 a request           is answered
@@ -25,7 +26,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.line import SendBreak, SetBreak, SetModem
-from portline.port.calls import (
+from portline.port.cuse import requests as ioctls
+from portline.port.cuse.requests import FILLS, READS, WORD, SerialInfo
+from portline.port.cuse.wire import controlled, failure, wanting
+from portline.port.programs.calls import (
     TCSETSF,
     TCSETSF2,
     AwaitLines,
@@ -40,10 +44,7 @@ from portline.port.calls import (
     lines_word,
     meaning,
 )
-from portline.port.cuse import requests as ioctls
-from portline.port.cuse.requests import FILLS, READS, WORD, SerialInfo
-from portline.port.cuse.wire import controlled, failure, wanting
-from portline.port.termios2 import CLOCAL, pack
+from portline.port.tty.termios2 import CLOCAL, pack
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from portline.port.cuse.ledger import Ledger
     from portline.port.cuse.wire import Ioctl
     from portline.port.cuse.writers import Writers
-    from portline.port.terminal import Action
+    from portline.port.programs.terminal import Action
 
 __all__ = ["Control", "ControlledPort"]
 

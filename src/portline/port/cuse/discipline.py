@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.port.cuse.pollers import IN, OUT
 from portline.port.cuse.reading import Manner
-from portline.port.termios2 import (
+from portline.port.tty.termios2 import (
     BRKINT,
     CLOCAL,
     CREAD,
@@ -48,7 +48,7 @@ from portline.port.termios2 import (
 
 if TYPE_CHECKING:
     from portline.line import LineFault
-    from portline.port.termios2 import Attributes
+    from portline.port.tty.termios2 import Attributes
 
 __all__ = ["Discipline", "marked_faults"]
 

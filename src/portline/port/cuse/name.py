@@ -6,9 +6,9 @@ the name                                    done
 plc, /dev/plc, /dev/serial/plc              the device itself is called so; what is there already
                                             is left alone: PortBusy
 /tmp/plc                                    a link to /dev/portline/tty0, as with a pseudo
-                                            terminal (:mod:`portline.port.place`)
+                                            terminal (:mod:`portline.port.names.place`)
 /dev/ttyS1 with ``overlap``                 /dev/portline/tty0 lies over the device
-                                            (:mod:`portline.port.overlap`)
+                                            (:mod:`portline.port.names.overlap`)
 ==========================================  ====================================================
 
 A device goes with its process, so no name of the first kind is ever left over.
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortBusy, PortError
 from portline.port.cuse.channel import Channel
-from portline.port.master import TERMINALS
-from portline.port.overlap import Overlap
-from portline.port.place import Place
+from portline.port.names.overlap import Overlap
+from portline.port.names.place import Place
+from portline.port.pty.master import TERMINALS
 
 if TYPE_CHECKING:
     from portline.port.cuse.channel import Kernel

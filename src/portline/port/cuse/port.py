@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 Behind the device there is a pseudo terminal, and on it the port that all pseudo terminals have
-(:class:`portline.port.pty.PtyPort`), with its queues, its strict baudrate emulation, its
+(:class:`portline.port.pty.port.PtyPort`), with its queues, its strict baudrate emulation, its
 applications that come and go.  :class:`portline.port.cuse.front.Front` is the one application of
 that terminal; those who open the device talk to the front.  So the line discipline is the
 kernel's, and what a pseudo terminal lacks is known here: framing, signal lines, breaks, drains.
@@ -27,23 +27,23 @@ from portline.line import (
     SetBreak,
     SetInputs,
 )
-from portline.port.calls import Traffic
 from portline.port.cuse.channel import Kernel
 from portline.port.cuse.discipline import Discipline
 from portline.port.cuse.front import Front
 from portline.port.cuse.name import DeviceName
 from portline.port.ladder import CUSE
-from portline.port.pty import PtyPort
-from portline.port.termios2 import HUPCL, decode, encode, read_attributes
+from portline.port.programs.calls import Traffic
+from portline.port.pty.port import PtyPort
+from portline.port.tty.termios2 import HUPCL, decode, encode, read_attributes
 
 if TYPE_CHECKING:
     import asyncio
     import os
 
     from portline.port.base import PortOwner
-    from portline.port.master import Master
-    from portline.port.pair import Pair
-    from portline.port.terminal import Action
+    from portline.port.programs.terminal import Action
+    from portline.port.pty.master import Master
+    from portline.port.pty.pair import Pair
 
 __all__ = ["CLOSING_WAIT", "CusePort"]
 
@@ -55,7 +55,7 @@ class CusePort(PtyPort):
     """A device under a name, as a :class:`portline.port.base.SerialPort`.
 
     ``name`` and ``overlap`` are those of :class:`portline.port.cuse.name.DeviceName`, the rest is
-    as for :class:`portline.port.pty.PtyPort`.
+    as for :class:`portline.port.pty.port.PtyPort`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The ioctls that a serial port answers: what they read and fill, and some of their structures.
 
-What they mean is said by :mod:`portline.port.calls` as far as `portline run` answers them too.
-Pure.  Sources: Linux ``asm-generic/ioctls.h``, ``linux/serial.h``, ``tty_io.c``.
+What they mean is said by :mod:`portline.port.programs.calls` as far as `portline run` answers them
+too. Pure.  Sources: Linux ``asm-generic/ioctls.h``, ``linux/serial.h``, ``tty_io.c``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from portline.port.calls import READS as SHARED_READS
-from portline.port.calls import SHORT, TCGETS
-from portline.port.modem import COUNTERS, TIOCGICOUNT, TIOCMGET
-from portline.port.termios2 import LAYOUT, TCGETS2
+from portline.port.programs.calls import READS as SHARED_READS
+from portline.port.programs.calls import SHORT, TCGETS
+from portline.port.tty.modem import COUNTERS, TIOCGICOUNT, TIOCMGET
+from portline.port.tty.termios2 import LAYOUT, TCGETS2
 
 __all__ = ["FILLS", "READS", "WORD", "SerialInfo"]
 

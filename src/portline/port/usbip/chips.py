@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portline.port.place import MAKER
+from portline.port.names.place import MAKER
 from portline.port.usbip.cdc_acm import CdcAcm
 from portline.port.usbip.descriptors import Identity
 from portline.port.usbip.ftdi import Ftdi

@@ -1,7 +1,8 @@
 """The terminal that the kernel makes of an adapter, and the name that it gets.
 
 The kernel numbers terminals (/dev/ttyUSB0) and takes some tenths of a second to make one.  The name
-is a link, or lies over a device (:mod:`portline.port.place`, :mod:`portline.port.overlap`).
+is a link, or lies over a device (:mod:`portline.port.names.place`,
+:mod:`portline.port.names.overlap`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from portline.port.master import TERMINALS
-from portline.port.overlap import Overlap
-from portline.port.place import Place, marked
+from portline.port.names.overlap import Overlap
+from portline.port.names.place import Place, marked
+from portline.port.pty.master import TERMINALS
 
 if TYPE_CHECKING:
     from portline.errors import PortError
@@ -23,7 +24,7 @@ __all__ = ["Naming"]
 
 
 class Naming:
-    """The name of one port; what the arguments mean, :class:`portline.port.pty.PtyPort` says."""
+    """The name of one port; the arguments are those of :class:`portline.port.pty.port.PtyPort`."""
 
     def __init__(
         self,

@@ -84,8 +84,8 @@ LOG: Final = logging.getLogger("portline.port")
 class UsbipPort:
     """A terminal under a name, as a :class:`portline.port.base.SerialPort`.
 
-    ``name``, ``directory`` and ``overlap`` are those of :class:`portline.port.pty.PtyPort`, and so
-    are ``mode``, ``group`` and ``strict``.  ``adapter`` is a name of
+    ``name``, ``directory`` and ``overlap`` are those of :class:`portline.port.pty.port.PtyPort`,
+    and so are ``mode``, ``group`` and ``strict``.  ``adapter`` is a name of
     :data:`portline.port.usbip.chips.CHIPS`.  ``taken_over`` is what another process has let go of:
     ``open`` then goes on with it.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from portline.errors import PortError
 from portline.line import ModemLines
 from portline.port.outlet import Line, Outlet
-from portline.port.strict import StrictOutlet
+from portline.port.pty.strict import StrictOutlet
 from portline.port.usbip.chips import IDENTITIES, make_chip
 from portline.port.usbip.device import Device
 from portline.port.usbip.handover import Handover, save

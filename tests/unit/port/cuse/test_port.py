@@ -28,7 +28,7 @@ from portline.port.cuse.ledger import HELD_MAX
 from portline.port.cuse.pollers import HUNG_UP, IN, OUT
 from portline.port.cuse.port import CusePort
 from portline.port.cuse.writers import BUFFER
-from portline.port.termios2 import unpack
+from portline.port.tty.termios2 import unpack
 from tests.cuse_kernel import Caller, CuseBench
 from tests.ports import until
 

@@ -1,0 +1,1 @@
+"""Virtual ports made of a pseudo terminal, which need no privilege."""
