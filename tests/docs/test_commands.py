@@ -214,6 +214,29 @@ def reload(place: Place, command: Command, words: list[str]) -> None:
     beside(place, command, ["reload", *words])
 
 
+def changing(operation: str) -> Callable[[Place, Command, list[str]], None]:
+    """Return what changes a connection of a service, of which there is another one."""
+
+    def change(place: Place, command: Command, words: list[str]) -> None:
+        path = place.folder / "portline.toml"
+        names = ["other"] if operation == "add" else ["other", words[0]]
+        path.write_text(
+            "\n".join(
+                f'[connections.{name}]\nport = "{place.device(f"/dev/{name}")}"\n'
+                f'listen = "127.0.0.1:{place.port(number)}" # here\nkeepalive = "30s"\n'
+                for number, name in enumerate(names, 5001)
+            )
+        )
+        arguments = [place.device(word) if word.startswith("/dev/") else word for word in words]
+        with place.start("serve", str(path)) as running:
+            running.listens()
+            said = place.run(operation, *map(place.with_ports, arguments))
+        assert words[0] in said
+        assert path.read_text().count("# here") == (1 if operation != "edit" else 2)
+
+    return change
+
+
 def run(place: Place, command: Command, words: list[str]) -> None:
     """Run a program that ends by itself on a virtual port; of the others see that it begins."""
     if reason := unavailable():
@@ -261,6 +284,9 @@ SUBCOMMANDS: Final = {
     "doctor": doctor,
     "status": status,
     "reload": reload,
+    "add": changing("add"),
+    "edit": changing("edit"),
+    "remove": changing("remove"),
 }
 
 

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from portline.config.rules import Fault
 
-__all__ = ["EITHER_PORT", "GroupedCommand", "connection_options", "described"]
+__all__ = [
+    "EITHER_PORT",
+    "GroupedCommand",
+    "connection_options",
+    "described",
+    "every_option",
+    "written",
+]
 
 TYPED: Final = {
     "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')"
@@ -94,6 +101,12 @@ def connection_options(kind: str, arguments: Collection[str]) -> list[click.Opti
         for field, option in options(model).items()
         if field not in {"kind", *arguments}
     ]
+
+
+def every_option() -> list[click.Option]:
+    """Return a flag for each option that any kind of connection has, but ``kind`` itself."""
+    flags = {flag.name: flag for kind in MODELS for flag in connection_options(kind, ())}
+    return list(flags.values())
 
 
 def _flag(field: str, option: Option, model: type[BaseModel]) -> click.Option:
@@ -162,6 +175,29 @@ def described(
     if text := _device_fault(table.get("port")):
         raise ConfigError([f"{arguments.get('port', '--port')}: {text}"])
     return config
+
+
+def written(given: Mapping[str, Any]) -> dict[str, object]:
+    """Return what was given as a file would have it: numbers as numbers, one value as no list."""
+    known = {field: option for model in MODELS.values() for field, option in options(model).items()}
+    return {
+        field: _value(known[field], value)
+        for field, value in given.items()
+        if value not in (None, ())
+    }
+
+
+def _value(option: Option, typed: Any) -> object:
+    if isinstance(typed, tuple):
+        values = [_value(option, each) for each in typed]
+        return values[0] if len(values) == 1 else values
+    if isinstance(typed, str) and re.fullmatch(r"0|[1-9][0-9]{0,17}", typed):
+        try:
+            if option.kind.read(int(typed)) == option.kind.read(typed):
+                return int(typed)
+        except ValueError:
+            pass  # a number means something else there, or it is wrong, which will be told
+    return typed
 
 
 def _default_name(table: dict[str, Any]) -> str:

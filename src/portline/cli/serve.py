@@ -12,9 +12,10 @@ import click
 
 from portline.cli.app import verbose_option, verbosity
 from portline.config.document import load, load_again
+from portline.config.saving import change
 from portline.errors import ConfigError
 
-__all__ = ["PLACES", "config_option", "found_config", "serve"]
+__all__ = ["PLACES", "config_flag", "config_option", "found_config", "serve"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -38,15 +39,19 @@ def found_config(named: Path | None, places: tuple[Path, ...] = PLACES) -> Path:
 def config_option(command: _Command) -> _Command:
     """Give a command its configuration, as ``--config FILE`` or as a bare ``FILE``."""
     kind = click.Path(path_type=Path, readable=False)
-    option = click.option(
+    return click.argument("file", required=False, type=kind)(config_flag(command))
+
+
+def config_flag(command: _Command) -> _Command:
+    """Give a command its configuration as ``--config FILE``."""
+    return click.option(
         "-c",
         "--config",
         "named",
-        type=kind,
+        type=click.Path(path_type=Path, readable=False),
         metavar="FILE",
         help="The configuration. [default: ./portline.toml, then /etc/portline/portline.toml]",
-    )
-    return click.argument("file", required=False, type=kind)(option(command))
+    )(command)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,5 +73,13 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
 
     # What comes through a pipe can be read only once.
     again = partial(load_again, path) if path.is_file() else None
+    edited = partial(change, path) if path.is_file() else None
     beside = companion("serve", os.path.abspath(path))
-    return run(config, load=again, verbose=verbosity(ctx), announce=True, companion=beside)
+    return run(
+        config,
+        load=again,
+        change=edited,
+        verbose=verbosity(ctx),
+        announce=True,
+        companion=beside,
+    )

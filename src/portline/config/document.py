@@ -19,7 +19,7 @@ from portline.errors import ConfigError
 if TYPE_CHECKING:
     from portline.config.rules import Fault
 
-__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "load", "load_again", "parse"]
+__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "content", "load", "load_again", "parse"]
 
 DOCUMENT_LIMIT: Final = 4 * 1024**2
 """Bytes; a thousand connections with every option written out are below one MiB."""
@@ -46,7 +46,7 @@ class Mistake:
 
 def load(path: str | Path) -> GatewayConfig:
     """Read a configuration file.  Raises ConfigError with every mistake in it."""
-    return parse(_content(Path(path)), str(path))
+    return parse(content(Path(path)), str(path))
 
 
 def load_again(path: str | Path) -> GatewayConfig:
@@ -70,7 +70,8 @@ def check(text: str, source: str = "configuration") -> list[Mistake]:
     return _examined(text, source)[1]
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
+    """Return the text of a file.  Raises ConfigError with its name and the reason."""
     try:
         with path.open("rb") as file:
             content = file.read(DOCUMENT_LIMIT + 1)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import portline
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPERATIONS",
+    "Changed",
     "Operation",
     "Parameter",
     "Process",
     "Pulsed",
-    "Reloaded",
     "Served",
     "Status",
     "Subject",
@@ -59,6 +61,12 @@ class Served(Protocol):
 
         Raises ConfigError, with nothing changed, for its mistakes, and UsageError where there is no
         file to read.
+        """
+
+    async def edit(self, edit: Callable[[str], str]) -> list[str]:
+        """Change the text of the configuration file and put it in force; as ``reload`` otherwise.
+
+        Raises also what ``edit`` raises.
         """
 
 
@@ -94,8 +102,8 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Reloaded:
-    """The result of ``reload``: a line for each change, none when nothing was changed."""
+class Changed:
+    """The result of what may change the configuration: a line for each change."""
 
     process: Process
     changes: list[str]
@@ -130,8 +138,8 @@ class Operation:
 
     name: str
     parameters: tuple[Parameter, ...]
-    result: type[Status | Reloaded | Pulsed]
-    run: Callable[..., Coroutine[None, None, Status | Reloaded | Pulsed]]
+    result: type[Status | Changed | Pulsed]
+    run: Callable[..., Coroutine[None, None, Status | Changed | Pulsed]]
     changes: bool
     """Whether something may be different afterwards."""
 
@@ -177,15 +185,47 @@ async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
     return Status(subject.process, connections())
 
 
-async def _reload(subject: Subject) -> Reloaded:
+async def _reload(subject: Subject) -> Changed:
     """Read the configuration file again; put what is different in force, or change nothing."""
-    return Reloaded(subject.process, await subject.served.reload())
+    return Changed(subject.process, await subject.served.reload())
 
 
 def _text(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
     raise ValueError("name must be a text")
+
+
+def _options(value: object) -> Mapping[str, object]:
+    if isinstance(value, dict):
+        return value
+    raise ValueError("options must be a table of options and their values")
+
+
+async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) -> Changed:
+    """Add a connection to the configuration file, and begin with it."""
+    from portline.config import editing  # its parser is needed by few who run
+
+    lines = await subject.served.edit(partial(editing.added, name=name, options=options))
+    return Changed(subject.process, lines)
+
+
+async def _update(
+    subject: Subject, *, name: str, options: Mapping[str, object], rename: str
+) -> Changed:
+    """Change options of a connection in the configuration file, and put them in force."""
+    from portline.config import editing
+
+    edit = partial(editing.updated, name=name, options=options, rename=rename)
+    return Changed(subject.process, await subject.served.edit(edit))
+
+
+async def _remove(subject: Subject, *, name: str) -> Changed:
+    """Take a connection out of the configuration file, and end it."""
+    from portline.config import editing
+
+    lines = await subject.served.edit(partial(editing.removed, name=name))
+    return Changed(subject.process, lines)
 
 
 def _sequence(value: object) -> Pulse:
@@ -220,7 +260,46 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             _status,
             changes=False,
         ),
-        Operation("reload", (), Reloaded, _reload, changes=True),
+        Operation("reload", (), Changed, _reload, changes=True),
+        Operation(
+            "add",
+            (
+                Parameter("name", "What it is called.", _text, None, needed=True),
+                Parameter(
+                    "options",
+                    "Its options, kind among them, as in a file.",
+                    _options,
+                    None,
+                    needed=True,
+                ),
+            ),
+            Changed,
+            _add,
+            changes=True,
+        ),
+        Operation(
+            "update",
+            (
+                Parameter("name", "The connection.", _text, None, needed=True),
+                Parameter(
+                    "options",
+                    "What changes; null takes an option out.",
+                    _options,
+                    MappingProxyType({}),
+                ),
+                Parameter("rename", "What it is called from now on.", _text, ""),
+            ),
+            Changed,
+            _update,
+            changes=True,
+        ),
+        Operation(
+            "remove",
+            (Parameter("name", "The connection.", _text, None, needed=True),),
+            Changed,
+            _remove,
+            changes=True,
+        ),
         Operation(
             "pulse",
             (

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import ConfigError, UsageError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from portline.service.status import ConnectionStatus
 
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
+    Edit: TypeAlias = Callable[[str], str]
 
 __all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run"]
 
@@ -85,14 +87,18 @@ class Service:
     """A gateway that runs until somebody ends it, and may get another configuration meanwhile.
 
     ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
-    None where there is no file to read.
+    None where there is no file to read.  ``change`` puts its text through a function first.
     """
 
     def __init__(
-        self, config: GatewayConfig, load: Callable[[], GatewayConfig] | None = None
+        self,
+        config: GatewayConfig,
+        load: Callable[[], GatewayConfig] | None = None,
+        change: Callable[[Edit], GatewayConfig] | None = None,
     ) -> None:
         self.gateway = Gateway(config)
         self._load = load
+        self._change = change
         self._loading = asyncio.Lock()
         self._reading: asyncio.Future[GatewayConfig] | None = None
         self._ended = asyncio.Event()
@@ -114,9 +120,23 @@ class Service:
         """
         if self._load is None:
             raise UsageError("this Portline has no configuration file that could be read again")
+        return await self._adopt(self._load)
+
+    async def edit(self, edit: Edit) -> list[str]:
+        """Change the configuration file and go on with what it says; returns what reload does.
+
+        ``edit`` gets its text, in a thread, and returns the new one.  Raises ConfigError, with
+        nothing changed, where the file would have mistakes or cannot be written, UsageError when
+        there is no file, and whatever ``edit`` raises.
+        """
+        if self._change is None:
+            raise UsageError("this Portline has no configuration file that could be changed")
+        return await self._adopt(partial(self._change, edit))
+
+    async def _adopt(self, load: Callable[[], GatewayConfig]) -> list[str]:
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
-            config = None if self._ended.is_set() else await self._read(self._load)
+            config = None if self._ended.is_set() else await self._read(load)
             if config is None or self._ended.is_set():
                 return []
             _prepare(config)
@@ -232,6 +252,7 @@ def run(
     config: GatewayConfig,
     *,
     load: Callable[[], GatewayConfig] | None = None,
+    change: Callable[[Edit], GatewayConfig] | None = None,
     verbose: int = 0,
     announce: bool = True,
     companion: Companion = nullcontext,
@@ -251,7 +272,7 @@ def run(
             _say(lines or ["the configuration is as it was"])
 
     async def serve() -> None:
-        service = Service(config, load)
+        service = Service(config, load, change)
         await service.run(started=started, reloaded=reloaded, companion=companion)
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -26,8 +26,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         announce: bool,
         companion: object,
         load: Callable[[], GatewayConfig] | None = None,
+        change: Callable[[Callable[[str], str]], GatewayConfig] | None = None,
     ) -> int:
         assert load is None or load() == config
+        assert change is None or change(str) == config
         made.append((config, verbose, announce))
         return 0
 

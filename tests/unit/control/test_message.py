@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.control.message import Request, encode_error, encode_result, result_of
-from portline.control.operations import Process, Reloaded, Status
+from portline.control.operations import Changed, Process, Status
 from portline.errors import ConfigError, PortlineError, UsageError
 
 PROCESS = Process(7, "serve", None, "1", 0.5)
@@ -62,7 +62,7 @@ def test_a_long_result_comes_in_pieces(items: list[dict[str, object]]) -> None:
 
 
 def test_a_short_result_is_one_piece() -> None:
-    (line,) = encode_result(Reloaded(PROCESS, ["a"]))
+    (line,) = encode_result(Changed(PROCESS, ["a"]))
     assert result_of(line)["changes"] == ["a"]
 
 

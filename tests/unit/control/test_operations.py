@@ -1,23 +1,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
 import portline
-from portline.control.operations import OPERATIONS, Pulsed, Reloaded, Status
+from portline.control.operations import OPERATIONS, Changed, Pulsed, Status
 from portline.errors import PortError, UsageError
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
 
 def test_the_table_describes_itself() -> None:
-    assert list(OPERATIONS) == ["status", "reload", "pulse"]
+    assert list(OPERATIONS) == ["status", "reload", "add", "update", "remove", "pulse"]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
-        assert operation.result in (Status, Reloaded, Pulsed)
-    assert [operation.changes for operation in OPERATIONS.values()] == [False, True, True]
+        assert operation.result in (Status, Changed, Pulsed)
+    assert [name for name, operation in OPERATIONS.items() if not operation.changes] == ["status"]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:
@@ -75,5 +76,36 @@ def test_the_process_tells_who_it_is(run: Run) -> None:
         assert process.version == portline.__version__
         assert process.file == "/tmp/?.toml"
         assert 0 <= process.up_for < 1000
+
+    run(scenario())
+
+
+def test_changes_of_the_configuration_are_edits_of_its_text(run: Run) -> None:
+    async def scenario() -> None:
+        made = host(gateway(meter={}))
+        text = '[connections.meter]\nport = "/dev/x" # left\n'
+
+        async def edit(edit: Callable[[str], str]) -> list[str]:
+            nonlocal text
+            text = edit(text)
+            return ["said"]
+
+        made.subject.served.edit = edit  # type: ignore[method-assign]
+
+        async def ask(name: str, /, **parameters: object) -> None:
+            operation = OPERATIONS[name]
+            result = await operation.run(made.subject, **operation.arguments(parameters))
+            assert isinstance(result, Changed)
+            assert result.changes == ["said"]
+
+        await ask("add", name="new", options={"port": "/dev/y"})
+        await ask("update", name="meter", options={"baudrate": 300})
+        await ask("update", name="meter", options={"baudrate": None}, rename="water")
+        await ask("remove", name="new")
+        assert text == '[connections.water]\nport = "/dev/x" # left\n'
+        with pytest.raises(UsageError, match="no connection 'meter'; there are: water"):
+            await ask("remove", name="meter")
+        with pytest.raises(UsageError, match="options must be a table"):
+            await ask("add", name="x", options=["port"])
 
     run(scenario())

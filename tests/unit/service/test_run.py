@@ -8,12 +8,15 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from portline.config.document import load, load_again
 from portline.config.models import GatewayConfig
+from portline.config.saving import change
 from portline.errors import ConfigError, UsageError
 from portline.service import run as module
 from portline.service.gateway import Gateway
@@ -240,6 +243,29 @@ def test_a_mistake_changes_nothing(
             "nothing was changed",
         ]
         assert gateways[0].config is config
+
+    run(scenario())
+
+
+def test_an_edit_of_the_file_is_put_in_force(
+    run: Run, config: GatewayConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "portline.toml"
+    table = '[connections.{}]\nport = "{}"\nlisten = "127.0.0.1:0"\n'
+    path.write_text("# mine\n" + table.format("a", tmp_path / "ttyA"))
+
+    async def scenario() -> None:
+        service = Service(load(path), partial(load_again, path), partial(change, path))
+        new = table.format("b", tmp_path / "ttyB")
+        assert await service.edit(lambda text: text + new) == ["b: added"]
+        assert list(service.gateway.connections) == ["a", "b"]
+        with pytest.raises(ConfigError, match="packet-size"):
+            await service.edit(lambda text: text + 'packet-size = "x"\n')
+        assert list(service.gateway.connections) == ["a", "b"]
+        assert path.read_text().startswith("# mine\n")
+        with pytest.raises(UsageError, match="no configuration file"):
+            await Service(config).edit(str)
+        await service.gateway.stop()
 
     run(scenario())
 

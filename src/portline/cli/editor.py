@@ -1,0 +1,105 @@
+"""Where a change of the configuration is made: by the Portline that runs it, or in the file itself.
+
+A running `portline serve` changes its own file, so that what it does and what the file says are
+never two things.  Where none runs, the file is changed all the same, and the next start has it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portline.cli.layout import clean
+from portline.cli.processes import ask_all
+from portline.cli.serve import found_config
+from portline.config.saving import change
+from portline.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["carry_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A `portline serve` that has read a file."""
+
+    socket: Path
+    file: str
+    names: frozenset[str]
+
+
+def carry_out(
+    operation: str,
+    edit: Callable[[str], str],
+    named: Path | None,
+    parameters: dict[str, Any],
+    *,
+    place: Path | None = None,
+) -> None:
+    """Have an operation done by whom it concerns, and print what is different.
+
+    ``edit`` does the same to the text of a file.  ``named`` is the file that was given; without
+    one, it is that of the only Portline that runs or, where several do, that has the connection.
+    ``place`` is a file to begin where there is none at all.  Raises PortlineError.
+    """
+    name = parameters["name"]
+    running = _concerned(name, named, new=operation == "add")
+    if running is None:
+        path = _file(named, place)
+        change(path, edit)
+        click.echo(f"{path}: {clean(name)} {_DONE[operation]}; no `portline serve` runs it now")
+        return
+    for answer in ask_all(operation, running.socket, **parameters):
+        if answer.error is not None:
+            raise answer.error
+        for line in answer.result["changes"] or ["nothing has changed"]:
+            click.echo(clean(line))
+
+
+_DONE = {"add": "added", "update": "changed", "remove": "removed"}
+
+
+def _file(named: Path | None, place: Path | None) -> Path:
+    try:
+        path = found_config(named)
+    except ConfigError:
+        if place is None:
+            raise
+        return place
+    if place is None and not path.exists():
+        raise ConfigError([f"{path}: there is no such file"])
+    return path
+
+
+def _concerned(name: str, named: Path | None, *, new: bool) -> _Running | None:
+    """Return the process that a change is for, None where no running one is."""
+    running = list(_serving())
+    if named is not None:
+        path = os.path.realpath(named)
+        return next((each for each in running if os.path.realpath(each.file) == path), None)
+    found = running if new else [each for each in running if name in each.names]
+    if len(found) > 1:
+        files = ", ".join(clean(each.file) for each in found)
+        raise UsageError(f"more than one Portline runs; say which with --config: {files}")
+    if not found and running:
+        there_are = sorted({name for each in running for name in each.names})
+        raise UsageError(f"there is no connection {name!r}; there are: {', '.join(there_are)}")
+    return found[0] if found else None
+
+
+def _serving() -> list[_Running]:
+    return [
+        _Running(
+            answer.path,
+            answer.result["process"]["file"],
+            frozenset(each["name"] for each in answer.result["connections"]),
+        )
+        for answer in ask_all("status", None)
+        if answer.error is None and answer.result["process"]["file"] is not None
+    ]

@@ -1,0 +1,31 @@
+"""``portline remove``: a connection out of its file, and out of what runs it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from portline.cli.app import verbose_option
+from portline.cli.editor import carry_out
+from portline.cli.serve import config_flag
+from portline.config.editing import removed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["remove"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name")
+@config_flag
+@verbose_option
+def remove(name: str, named: Path | None) -> int:
+    """Take the connection NAME out of its file, and end it where a Portline runs it.
+
+    The rest of the file stays as it is, comments included.
+    """
+    carry_out("remove", partial(removed, name=name), named, {"name": name})
+    return 0

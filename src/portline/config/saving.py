@@ -1,0 +1,106 @@
+"""Configuration files written back, whole or not at all.
+
+The new text goes into a file beside the old one, is forced to the disk, and takes the old one's
+place in one step (rename(2)), so that whoever reads meanwhile, or a machine that loses its power,
+has one of the two.  What a symbolic link leads to is replaced, not the link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from portline.config.document import check, content, parse
+from portline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from portline.config.models import GatewayConfig
+
+    Edit = Callable[[str], str]
+
+__all__ = ["change", "rewrite"]
+
+_NEW_MODE = 0o600
+"""Of a file that was not there: what it says, passwords may be in some day."""
+
+
+def change(path: Path, edit: Edit) -> GatewayConfig:
+    """Make a change to a configuration file, and return what it says then.
+
+    Blocks.  Raises what :func:`rewrite` raises, and ConfigError, with the file as it was, with
+    every mistake that there would be in it.
+    """
+
+    def checked(text: str) -> str:
+        after = edit(text)
+        if mistakes := check(after, str(path)):
+            # A line of a text that nobody ever sees would help nobody.
+            raise ConfigError([f"{each.path}: {each.text}" for each in mistakes])
+        return after
+
+    return parse(rewrite(path, checked), str(path))
+
+
+def rewrite(path: Path, edit: Edit) -> str:
+    """Replace the text of a file by what ``edit`` makes of it, and return that.
+
+    A file that is not there has the text "".  Its mode and, where this user may set it, its owner
+    stay.  Blocks.  Raises ConfigError, with the file as it was, when it cannot be read or written
+    or somebody has changed it meanwhile, and whatever ``edit`` raises.
+    """
+    try:
+        target = path.resolve(strict=False)
+        before = content(target) if target.exists() else None
+        after = edit(before or "")
+        if after != before:
+            _replace(target, before, after)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError([f"{path}: cannot be written: {reason}; nothing was changed"]) from None
+    return after
+
+
+def _replace(target: Path, before: str | None, after: str) -> None:
+    fd, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            _take_over(target, file.fileno())
+            file.write(after.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        # Between here and the rename nobody is kept out; an editor needs longer than that.
+        _demand(target, before)
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _demand(target: Path, text: str | None) -> None:
+    """Raise ConfigError unless this is what a file says; None if there is none."""
+    if (content(target) if target.exists() else None) != text:
+        raise ConfigError([f"{target}: somebody has changed it meanwhile; try again"])
+
+
+def _take_over(target: Path, fd: int) -> None:
+    """Give the new file the mode and the owner of the old one."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        os.fchmod(fd, _NEW_MODE)
+        return
+    with suppress(PermissionError):
+        os.fchown(fd, found.st_uid, found.st_gid)
+    os.fchmod(fd, stat.S_IMODE(found.st_mode))
