@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tty
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -269,26 +270,73 @@ def test_zmodem(rung: Rung, require: Callable[[str], str], tmp_path: Path, way: 
     assert arrived.read_bytes() == content
 
 
+@pytest.mark.parametrize("way", ["to the device", "from the device"])
+def test_kermit_transfer(
+    rung: Rung, require: Callable[[str], str], tmp_path: Path, way: str
+) -> None:
+    content = os.urandom(3_000 if IN_LAB else 50_000) + b"\xff\x11\x13\x18\x01#" * 20
+    content += bytes(range(256))
+    (tmp_path / "sent.bin").write_bytes(content)
+    (tmp_path / "received").mkdir()
+    kermit = require("kermit")
+    give, get = f"send {tmp_path / 'sent.bin'}", "receive"
+    here, there = (give, get) if way == "to the device" else (get, give)
+    common = "set file type binary, set delay 0, set transfer display none"
+    # It wants a terminal of its own.
+    far = [require("setsid"), "--ctty", kermit, "-Y", "-C", f"{common}, {there}, exit"]
+    with far_program(rung, far, tmp_path, terminal=True):
+        near = subprocess.run(
+            [
+                *(*rung.prefix, kermit, "-Y", "-C"),
+                f"{common}, set carrier-watch off, set flow none, set line {rung.path},"
+                f"if fail exit 8, set speed 57600, {here}, if fail exit 9, exit 0",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=tmp_path / "received",
+            env=_environment() | {"HOME": "/nonexistent"},
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+        assert near.returncode == 0, near.stdout
+        arrived = tmp_path / "received" / "sent.bin"
+        rung.until(lambda: arrived.exists() and arrived.stat().st_size == len(content))
+    assert arrived.read_bytes() == content
+
+
 @contextlib.contextmanager
-def far_program(rung: Rung, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def far_program(
+    rung: Rung, command: list[str], folder: Path, *, terminal: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """A program that plays the device, by its standard input and output."""
-    remote, local = socket.socketpair()
+    if terminal:
+        near, far = os.openpty()
+        tty.setraw(far)
+    else:
+        near, far = (end.detach() for end in socket.socketpair())
 
     def pump() -> None:
-        with contextlib.suppress(OSError):  # closed: the test is over
-            while data := local.recv(1024):
+        with contextlib.suppress(OSError):  # EIO, or closed: the program has ended
+            while data := os.read(near, 1024):
                 rung.send(data)
 
     def play(data: bytes) -> bytes:
-        local.sendall(data)
+        with contextlib.suppress(OSError):  # it has heard enough
+            while data:
+                data = data[os.write(near, data) :]
         return b""
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()
     process = subprocess.Popen(
-        command, stdin=remote, stdout=remote, stderr=subprocess.DEVNULL, cwd=folder / "received"
+        command,
+        stdin=far,
+        stdout=far,
+        stderr=subprocess.DEVNULL,
+        cwd=folder / "received",
+        env=_environment() | {"HOME": "/nonexistent"},
     )
-    remote.close()
+    os.close(far)
     try:
         with rung.playing(play):
             yield process
@@ -296,7 +344,7 @@ def far_program(rung: Rung, command: list[str], folder: Path) -> Iterator[subpro
         process.kill()
         process.wait()
         thread.join(PATIENCE)
-        local.close()
+        os.close(near)
 
 
 # --- boards ---------------------------------------------------------------------------------------
