@@ -6,6 +6,7 @@
     python -m lab shell              open a shell on this terminal
     python -m lab build              only make the image
 
+With PORTLINE_LAB_LONG=yes tests that take minutes are run too (programs on every kind of port).
 The exit code is that of pytest or of the command; 124 when ``--limit`` was over, 125 when the
 machine ended early, 2 when the lab cannot run here, 128 and the number of a signal after that.
 """
@@ -18,6 +19,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final
 
 from lab.errors import LabError
@@ -68,9 +70,10 @@ def compile_tests(words: list[str]) -> None:
 
 def job_of(asked: argparse.Namespace) -> Job:
     """Return what was asked for as a job."""
-    kept = ("PORTLINE_TESTS_REQUIRE", "PYTHONPATH")
+    kept = ("PORTLINE_LAB_LONG", "PORTLINE_TESTS_REQUIRE", "PYTHONPATH")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment["PORTLINE_LAB"] = "yes"
+    environment["PORTLINE_TESTS_FETCHED"] = f"{gettempdir()}/portline-tests-{os.getuid()}"
     match asked.what:
         case "run":
             command, folder = " ".join(asked.words), Path.cwd()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,8 +23,15 @@ if not IN_LAB:  # no test of the lab draws examples, and there this import takes
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests for the lab's kernel elsewhere; skip them where they are asked for."""
+    """Leave out the tests for the lab's kernel elsewhere; skip them where they are asked for.
+
+    In the lab, leave out those that take minutes unless PORTLINE_LAB_LONG asks for them.
+    """
     if IN_LAB:
+        if "PORTLINE_LAB_LONG" not in os.environ:
+            long = {item for item in items if item.get_closest_marker("long")}
+            config.hook.pytest_deselected(items=list(long))
+            items[:] = [item for item in items if item not in long]
         return
     of_lab = [item for item in items if item.get_closest_marker("lab")]
     if "lab" in (config.option.markexpr or ""):

@@ -20,6 +20,8 @@ from tests.interop.telnet_client import TelnetClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.interop.rung import Rung
+
 TelnetClient.signature_keeps_its_place = SUT != "ser2net"
 
 REQUIRE_ALL = os.environ.get("PORTLINE_TESTS_REQUIRE") == "all"
@@ -127,6 +129,55 @@ def client(
     shared_device.drain()
     with TelnetClient.when_free(access_server.port, getattr(request, "param", "whole")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def pty_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Portline with a virtual port for all programs of a module."""
+    yield from virtual_port(tmp_path_factory.mktemp("service"), "pty")
+
+
+@pytest.fixture(scope="module")
+def cuse_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Portline with a device in user space."""
+    yield from virtual_port(tmp_path_factory.mktemp("service"), "cuse", "/dev/programs-cuse")
+
+
+def virtual_port(folder: Path, backend: str, name: str = "") -> Iterator[Server]:
+    made = Server(
+        "", "rfc2217", "--virtual", name or str(folder / "ttyV0"), "-v", "--backend", backend,
+        log=folder / "log",
+    )  # fmt: skip
+    made.path = name or str(folder / "ttyV0")  # type: ignore[attr-defined]
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def made_rung(request: pytest.FixtureRequest) -> Iterator[Rung]:
+    """One rung (a parameter) for all programs: what one leaves behind must not harm the next."""
+    from tests.filtered import unavailable
+    from tests.interop.rung import NetworkRung, UsbRung
+
+    kind: str = request.param
+    if kind == "usbip":
+        made: Rung = UsbRung("/dev/programs")
+    else:
+        if kind == "run" and (reason := unavailable()):
+            pytest.skip(reason)
+        service = request.getfixturevalue("cuse_service" if kind == "cuse" else "pty_service")
+        made = NetworkRung(service.path, service.port, launched=kind == "run", whole=kind == "cuse")
+    made.kind = kind
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def rung(made_rung: Rung) -> Rung:
+    """A rung on which the far side is there, and nothing has been done."""
+    made_rung.lines(cts=True, dsr=True, dcd=True)
+    made_rung.forget()
+    return made_rung
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,12 +2,17 @@
 
 Usage: pyserial_suite.py TEST_FOLDER URL [MODULE...]; run as a process of its own, because
 pyserial's tests set module globals, change signal handlers and start threads.
+
+They wait 50 ms for what they have sent to come back.  PORTLINE_TESTS_STRETCH multiplies such short
+waits, for machines on which other things run, and processors that are emulated.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -30,8 +35,19 @@ class _Report(unittest.TestResult):
         print(outcome, test.id(), flush=True)
 
 
+SHORT = 0.2
+"""Seconds: longer waits are for something else than an echo."""
+
+
+def stretch(times: float) -> None:
+    """Make short waits of the tests longer."""
+    sleep = time.sleep
+    time.sleep = lambda seconds: sleep(seconds * times if seconds < SHORT else seconds)
+
+
 def main(folder: str, url: str, *names: str) -> None:
     sys.path.insert(0, folder)
+    stretch(float(os.environ.get("PORTLINE_TESTS_STRETCH", "1")))
     report = _Report()
     for name in names or sorted(path.stem for path in Path(folder).glob("test*.py")):
         module = importlib.import_module(name)

@@ -12,6 +12,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from portline.line import LineSettings, Parity, StopBits
 from tests.interop.device import PATIENCE
 from tests.interop.server import DEVELOPER_MODE
@@ -35,7 +37,15 @@ if TYPE_CHECKING:
 
     Play = Callable[[bytes], bytes]
 
-__all__ = ["NetworkRung", "Rung", "UsbRung"]
+__all__ = ["RUNGS", "NetworkRung", "Rung", "UsbRung"]
+
+RUNGS = [
+    "pty",
+    "run",
+    pytest.param("usbip", marks=pytest.mark.lab),
+    pytest.param("cuse", marks=[pytest.mark.lab, pytest.mark.long]),
+]
+"""The values of the fixture ``made_rung``."""
 
 SET_BAUDRATE, SET_DATASIZE, SET_PARITY, SET_STOPSIZE, SET_CONTROL, PURGE = 1, 2, 3, 4, 5, 12
 BREAK_ON = 5
@@ -45,6 +55,9 @@ STOPS = {1: StopBits.ONE, 2: StopBits.TWO, 3: StopBits.ONE_AND_A_HALF}
 
 class Rung:
     """A port at ``path``; ``prefix`` is what to put before a program."""
+
+    kind = ""
+    """Which of RUNGS it is."""
 
     whole = True
     """Whether everything passes: all settings, the signal lines, and breaks."""
@@ -56,6 +69,7 @@ class Rung:
         self.driven: list[tuple[bool, bool]] = []
         """DTR and RTS, each time that one of them moved."""
         self._play: Play | None = None
+        self._plug = False
 
     @property
     def settings(self) -> LineSettings:
@@ -82,6 +96,21 @@ class Rung:
         finally:
             self._play = None
 
+    @contextlib.contextmanager
+    def looped(self) -> Iterator[None]:
+        """Have a loopback plug as the device: TX to RX, RTS to CTS, DTR to DSR and DCD."""
+        self._plug = True
+        if self.driven:
+            self._loop_lines(*self.driven[-1])
+        try:
+            with self.playing(bytes):
+                yield
+        finally:
+            self._plug = False
+
+    def _loop_lines(self, dtr: bool, rts: bool) -> None:
+        self.lines(cts=rts, dsr=dtr, dcd=dtr)
+
     def until(self, condition: Callable[[], object], what: str = "it did not happen") -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
@@ -102,6 +131,8 @@ class Rung:
     def _drove(self, dtr: bool, rts: bool) -> None:
         if not self.driven or self.driven[-1] != (dtr, rts):
             self.driven.append((dtr, rts))
+            if self._plug:
+                self._loop_lines(dtr, rts)
 
     def __repr__(self) -> str:
         return f"<{self.settings} driven={self.driven} received={bytes(self.received[-200:])!r}>"
@@ -149,12 +180,14 @@ class _Far(AccessServer):
 class NetworkRung(Rung):
     """A virtual port of a Portline; the device is behind an access server, by RFC 2217.
 
-    Under ``portline run`` (``launched``) everything passes, else what a pseudo terminal can.
+    ``whole`` says that everything passes; so it does under ``portline run`` (``launched``).
     """
 
-    def __init__(self, path: str, port: int, *, launched: bool) -> None:
+    def __init__(
+        self, path: str, port: int, *, launched: bool = False, whole: bool = False
+    ) -> None:
         super().__init__(path)
-        self.whole = launched
+        self.whole = launched or whole
         if launched:
             self.prefix = [
                 *(sys.executable, *DEVELOPER_MODE, "-m", "portline"),

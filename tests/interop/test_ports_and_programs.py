@@ -1,7 +1,8 @@
 """Programs that know nothing of Portline, on the rungs of the ladder, in front of one device.
 
 On a machine: a pseudo terminal, and the same under ``portline run``.  In the lab: USB/IP, a true
-terminal of the kernel.  More programs on pseudo terminals: test_pair_programs.py.
+terminal of the kernel; and CUSE, where PORTLINE_LAB_LONG asks for it.  More programs on pseudo
+terminals: test_pair_programs.py.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
+import tty
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from portline.line import LineSettings, Parity, StopBits
-from tests.filtered import unavailable
 from tests.interop.bootloaders import Esp32, Stk500
 from tests.interop.conftest import lacking
 from tests.interop.device import PATIENCE
-from tests.interop.rung import NetworkRung, Rung, UsbRung
-from tests.interop.server import SUT, Server, _environment, free_port
+from tests.interop.fetched import fetched, pip
+from tests.interop.rung import RUNGS, Rung
+from tests.interop.server import SUT, _environment, free_port
 from tests.interop.test_programs import running, shows
 from tests.waiting import IN_LAB
 
@@ -35,45 +36,10 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(SUT != "portline", reason="these are ports of Portline"),
+    pytest.mark.parametrize("made_rung", RUNGS, indirect=True),
 ]
 
-RUNGS = ["pty", "run", pytest.param("usbip", marks=pytest.mark.lab)]
-
 EVEN = LineSettings(19200, 7, Parity.EVEN, StopBits.TWO)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One Portline with a virtual port for all programs."""
-    folder = tmp_path_factory.mktemp("service")
-    made = Server(
-        "", "rfc2217", "--virtual", str(folder / "ttyV0"), "-v", "--backend", "pty",
-        log=folder / "log",
-    )  # fmt: skip
-    made.path = str(folder / "ttyV0")  # type: ignore[attr-defined]
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module", params=RUNGS)
-def made(request: pytest.FixtureRequest) -> Iterator[Rung]:
-    """One rung for all programs: what one leaves behind must not harm the next."""
-    if request.param == "usbip":
-        rung: NetworkRung | UsbRung = UsbRung("/dev/programs")
-    else:
-        if request.param == "run" and (reason := unavailable()):
-            pytest.skip(reason)
-        service = request.getfixturevalue("service")
-        rung = NetworkRung(service.path, service.port, launched=request.param == "run")
-    yield rung
-    rung.close()
-
-
-@pytest.fixture
-def rung(made: Rung) -> Rung:
-    made.lines(cts=True, dsr=True, dcd=True)
-    made.forget()
-    return made
 
 
 def run(rung: Rung, *words: str, code: int | None = 0) -> str:
@@ -193,7 +159,7 @@ def test_kermit(rung: Rung, require: Callable[[str], str]) -> None:
 def test_setserial(rung: Rung, require: Callable[[str], str]) -> None:
     """It asks for what a UART has: a true terminal answers, the others refuse as any pty does."""
     said = run(rung, require("setserial"), "-g", rung.path, code=None)
-    if isinstance(rung, UsbRung):
+    if rung.kind in ("usbip", "cuse"):
         assert f"{rung.path}, UART:" in said
     else:
         assert "Inappropriate ioctl" in said
@@ -304,26 +270,73 @@ def test_zmodem(rung: Rung, require: Callable[[str], str], tmp_path: Path, way: 
     assert arrived.read_bytes() == content
 
 
+@pytest.mark.parametrize("way", ["to the device", "from the device"])
+def test_kermit_transfer(
+    rung: Rung, require: Callable[[str], str], tmp_path: Path, way: str
+) -> None:
+    content = os.urandom(3_000 if IN_LAB else 50_000) + b"\xff\x11\x13\x18\x01#" * 20
+    content += bytes(range(256))
+    (tmp_path / "sent.bin").write_bytes(content)
+    (tmp_path / "received").mkdir()
+    kermit = require("kermit")
+    give, get = f"send {tmp_path / 'sent.bin'}", "receive"
+    here, there = (give, get) if way == "to the device" else (get, give)
+    common = "set file type binary, set delay 0, set transfer display none"
+    # It wants a terminal of its own.
+    far = [require("setsid"), "--ctty", kermit, "-Y", "-C", f"{common}, {there}, exit"]
+    with far_program(rung, far, tmp_path, terminal=True):
+        near = subprocess.run(
+            [
+                *(*rung.prefix, kermit, "-Y", "-C"),
+                f"{common}, set carrier-watch off, set flow none, set line {rung.path},"
+                f"if fail exit 8, set speed 57600, {here}, if fail exit 9, exit 0",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=tmp_path / "received",
+            env=_environment() | {"HOME": "/nonexistent"},
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+        assert near.returncode == 0, near.stdout
+        arrived = tmp_path / "received" / "sent.bin"
+        rung.until(lambda: arrived.exists() and arrived.stat().st_size == len(content))
+    assert arrived.read_bytes() == content
+
+
 @contextlib.contextmanager
-def far_program(rung: Rung, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def far_program(
+    rung: Rung, command: list[str], folder: Path, *, terminal: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """A program that plays the device, by its standard input and output."""
-    remote, local = socket.socketpair()
+    if terminal:
+        near, far = os.openpty()
+        tty.setraw(far)
+    else:
+        near, far = (end.detach() for end in socket.socketpair())
 
     def pump() -> None:
-        with contextlib.suppress(OSError):  # closed: the test is over
-            while data := local.recv(1024):
+        with contextlib.suppress(OSError):  # EIO, or closed: the program has ended
+            while data := os.read(near, 1024):
                 rung.send(data)
 
     def play(data: bytes) -> bytes:
-        local.sendall(data)
+        with contextlib.suppress(OSError):  # it has heard enough
+            while data:
+                data = data[os.write(near, data) :]
         return b""
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()
     process = subprocess.Popen(
-        command, stdin=remote, stdout=remote, stderr=subprocess.DEVNULL, cwd=folder / "received"
+        command,
+        stdin=far,
+        stdout=far,
+        stderr=subprocess.DEVNULL,
+        cwd=folder / "received",
+        env=_environment() | {"HOME": "/nonexistent"},
     )
-    remote.close()
+    os.close(far)
     try:
         with rung.playing(play):
             yield process
@@ -331,7 +344,7 @@ def far_program(rung: Rung, command: list[str], folder: Path) -> Iterator[subpro
         process.kill()
         process.wait()
         thread.join(PATIENCE)
-        local.close()
+        os.close(near)
 
 
 # --- boards ---------------------------------------------------------------------------------------
@@ -356,26 +369,16 @@ def test_avrdude(rung: Rung, require: Callable[[str], str], tmp_path: Path) -> N
 
 @pytest.fixture(scope="session")
 def esptool() -> list[str]:
-    """How to run esptool, which pip fetches once, of a version whose ways are known."""
-    if IN_LAB:
-        pytest.skip("esptool 4.8.1 is fetched by pip, and the lab has no network")
-    kept = Path(tempfile.gettempdir()) / f"portline-tests-{os.getuid()}-esptool-4.8.1"
-    if not kept.is_dir():
-        with tempfile.TemporaryDirectory(prefix="portline-tests-") as folder:
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", f"{folder}/new"]
-            ended = subprocess.run(
-                [*pip, "--disable-pip-version-check", "esptool==4.8.1"],
-                capture_output=True,
-                timeout=100,
-                check=False,
-            )
-            if ended.returncode:
-                lacking(f"esptool is not to be had: {ended.stderr.decode()[-300:]}")
-            with contextlib.suppress(OSError):  # another worker was faster
-                Path(folder, "new").rename(kept)
-    if kept.stat().st_uid != os.getuid():
-        lacking(f"{kept} belongs to somebody else")
-    return ["env", f"PYTHONPATH={kept}", sys.executable, "-m", "esptool"]
+    """How to run esptool, of a version whose ways are known."""
+    name = "esptool-4.8.1"
+
+    def fetch(folder: Path) -> Path:
+        trouble = pip("install", "--target", str(folder / name), name.replace("-", "=="))
+        if not (folder / name / "esptool").is_dir():
+            lacking(f"{name} is not to be had: {trouble}")
+        return folder / name
+
+    return ["env", f"PYTHONPATH={fetched(name, fetch)}", sys.executable, "-m", "esptool"]
 
 
 def test_esptool(rung: Rung, esptool: list[str], tmp_path: Path) -> None:

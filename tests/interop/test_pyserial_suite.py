@@ -9,17 +9,14 @@ comparison: the native pty, ser2net, and pyserial's example server with ``loop:/
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.interop.conftest import lacking
+from tests.interop.fetched import pyserial_tests
 
 serial = pytest.importorskip("serial", reason="pyserial is not installed")
 
@@ -81,34 +78,7 @@ OF_EACH = {"rfc2217": MODULES, "portline": MODULES | {"test": 12, "test_cancel":
 @pytest.fixture(scope="session")
 def suite() -> Path:
     """The folder of pyserial's tests, of the version that is installed."""
-    name = f"pyserial-{serial.VERSION}"
-    kept = Path(tempfile.gettempdir()) / f"portline-tests-{os.getuid()}-{name}"
-    if not kept.is_dir():
-        with tempfile.TemporaryDirectory(prefix="portline-tests-") as folder:
-            download(name, Path(folder))
-            try:  # in one step, because the workers of a test run do this at the same time
-                Path(folder, name).rename(kept)
-            except OSError:
-                assert kept.is_dir()
-    if kept.stat().st_uid != os.getuid():
-        lacking(f"{kept} belongs to somebody else")
-    return kept / "test"
-
-
-def download(name: str, folder: Path) -> None:
-    """Let pip fetch the source package, and unpack it."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    pip += ["--no-binary", ":all:", "--no-deps", "--dest", str(folder), name.replace("-", "==")]
-    try:
-        ended = subprocess.run(pip, capture_output=True, timeout=90, check=False)
-        trouble = ended.stderr.decode("utf-8", "replace")
-    except subprocess.TimeoutExpired:
-        trouble = "pip took too long"
-    archive = folder / f"{name}.tar.gz"
-    if not archive.exists():
-        lacking(f"the source package {name} is not to be had: {trouble[-300:]}")
-    with tarfile.open(archive) as members:
-        members.extractall(folder, filter="data")
+    return pyserial_tests()
 
 
 @pytest.mark.parametrize(

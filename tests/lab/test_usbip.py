@@ -267,20 +267,25 @@ def test_picocom_accepts_the_settings() -> None:
         ]
 
 
-def test_two_pppd_find_each_other() -> None:
-    pppd = program("pppd")
+def test_pppd_carries_packets_between_two() -> None:
+    """One is in a network of its own, so what is sent to it really goes through the line."""
+    pppd, ping, unshare = program("pppd"), program("ping"), program("unshare")
+    theirs = "10.9.0.2"
     with UsbDouble("/dev/pppA") as one, UsbDouble("/dev/pppB", "ftdi") as two:
-        one.port_data = two.port.write  # type: ignore[method-assign]  # a null modem cable
-        two.port_data = one.port.write  # type: ignore[method-assign]
+        # A null modem cable.
         one.port_data = lambda data: two._loop.call_soon_threadsafe(two.port.write, data)  # type: ignore[method-assign]
         two.port_data = lambda data: one._loop.call_soon_threadsafe(one.port.write, data)  # type: ignore[method-assign]
         common = ["115200", "local", "noauth", "nodetach", "nocrtscts", "nodefaultroute"]
         children = [
-            subprocess.Popen([pppd, path, *common, addresses], stdout=subprocess.DEVNULL)
-            for path, addresses in (("/dev/pppA", "10.9.0.1:10.9.0.2"), ("/dev/pppB", "10.9.0.2:"))
+            subprocess.Popen([*words, *common, *more], stdout=subprocess.DEVNULL)
+            for words, more in (
+                ([pppd, "/dev/pppA"], [f"10.9.0.1:{theirs}"]),
+                ([unshare, "--net", pppd, "/dev/pppB"], [f"{theirs}:10.9.0.1", "noccp"]),
+            )
         ]
         try:
-            one.until(lambda: len(_ppp_addresses()) == 2)
+            one.until(lambda: pings(ping, theirs, "-c", "1", "-W", "1"))
+            assert pings(ping, theirs, "-c", "3", "-i", "0.2", "-s", "1400")
         finally:
             for child in children:
                 child.terminate()
@@ -288,18 +293,11 @@ def test_two_pppd_find_each_other() -> None:
                 child.wait(LIMIT)
 
 
-def _ppp_addresses() -> list[str]:
-    """Return the addresses of links that are up."""
-    found = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        for name in os.listdir("/sys/class/net"):
-            if name.startswith("ppp"):
-                try:
-                    answer = fcntl.ioctl(asking, 0x8915, struct.pack("256s", name.encode()))
-                except OSError:
-                    continue
-                found.append(socket.inet_ntoa(answer[20:24]))
-    return found
+def pings(ping: str, address: str, *words: str) -> bool:
+    """Return whether every packet came back."""
+    command = [ping, *words, address]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LIMIT, check=False)
+    return ended.returncode == 0
 
 
 # --- processes that end, and that follow each other -----------------------------------------------

@@ -26,7 +26,7 @@ from portline.control.place import Places, owner_alone
 from portline.errors import PortlineError
 from portline.port.inventory.holder import PROC, holders
 from portline.port.inventory.ports import DEV, SYS, found_ports
-from portline.port.ladder import LADDER, Adapter, Rung
+from portline.port.ladder import LADDER, Adapter, Backend, Rung
 from portline.port.names.place import MAKER
 from portline.port.names.repair import link_folders, stale_links, stale_overlaps
 from portline.port.programs import seccomp
@@ -60,6 +60,10 @@ PROBERS: Final = {
     ),
 }
 """Program -> what it does to ports, the properties of udev that keep it off, and what ends it."""
+
+
+MADE_BY_KERNEL: Final = (Backend.USBIP, Backend.CUSE)
+"""The ways to make virtual ports for which the kernel puts a node into /dev."""
 
 
 class Weight(Enum):
@@ -242,6 +246,28 @@ def _rung(name: str, obstacle: str) -> Finding:
     return Finding(Weight.NOTE, name, f"is not possible here: {fault}", remedy)
 
 
+def nodes(machine: Machine) -> Iterator[Finding]:
+    """Find that /dev does not show what the kernel makes, which usbip and cuse count on.
+
+    A container has a /dev of its own: the module of its host makes the device, in the host's /dev.
+    """
+    possible = [rung for rung in machine.ladder if rung.backend in MADE_BY_KERNEL]
+    possible = [r for r in possible if not all(r.obstacle(a) for a, _ in r.variants())]
+    kinds = [
+        words[2]
+        for line in _text(machine.proc / "self/mounts").splitlines()
+        if len(words := line.split()) > 2 and words[1] == "/dev"
+    ]
+    if possible and kinds and kinds[-1] != "devtmpfs":  # the last one lies over the others
+        yield Finding(
+            Weight.WRONG,
+            "/dev",
+            f"is a {kinds[-1]} and no devtmpfs, so devices that the kernel makes for "
+            f"--backend {' and '.join(r.backend.value for r in possible)} do not appear there",
+            "run Portline outside of the container, or give it the machine's /dev (-v /dev:/dev)",
+        )
+
+
 def filters(machine: Machine) -> Iterator[Finding]:
     """Tell whether `portline run` can answer the calls of a program (seccomp(2), Linux 5.9)."""
     subject = "portline run"
@@ -391,6 +417,7 @@ CHECKS: Final[tuple[Callable[[Machine], Iterator[Finding]], ...]] = (
     watches,
     folders,
     rungs,
+    nodes,
     filters,
 )
 """All of them, in the order in which their findings of one weight are told."""

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from portline.cli.app import verbose_option
 from portline.cli.diagnosis import Finding, Machine, Weight, diagnose
 from portline.cli.layout import clean
 
@@ -16,6 +17,7 @@ FAILED = 1
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
+@verbose_option
 def doctor(as_json: bool) -> int:
     """Say what is wrong on this machine for serial ports, and what mends it.
 

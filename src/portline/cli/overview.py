@@ -74,8 +74,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
-    if hardware := connection["port"].get("hardware"):
-        lines += entry("driver", _driver(hardware), width)
+    if (hardware := connection["port"].get("hardware")) and (driver := _driver(hardware)):
+        lines += entry("driver", driver, width)
     if connection["port"].get("backend"):
         lines += entry("backend", _backend(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)
@@ -133,12 +133,18 @@ def _lines(port: _Json) -> str:
 
 
 def _driver(hardware: _Json) -> str:
-    """Write who drives the port and how, with what it has counted since it was loaded."""
-    parts = [hardware["driver"] or "unknown", *hardware["features"]]
-    parts.append(f"lines {hardware['lines']}")
+    """Write who drives the port and how, with what it has counted since it was loaded.
+
+    "" where nothing is known of that, as of a pseudo terminal.
+    """
+    parts = list(hardware["features"])
+    if hardware["lines"] != "none":  # that there are none is told where the lines are
+        parts.append(f"lines {hardware['lines']}")
     for name, count in (hardware["counters"] or {}).items():
         if count:
             parts.append(f"{count} {DRIVER_COUNTERS.get(name, name)}")
+    if hardware["driver"] or parts:
+        parts.insert(0, hardware["driver"] or "unknown")
     return clean(", ".join(parts))
 
 

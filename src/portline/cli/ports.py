@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from portline.cli.app import verbose_option
 from portline.config.values import DEFAULT_LISTEN, Address
 from portline.port.base import Ability
 from portline.port.inventory.holder import holders, terminal_holder
@@ -37,6 +38,7 @@ No serial ports were found on this machine.
     is_flag=True,
     help="Show how virtual ports can be made here instead, and what each way takes.",
 )
+@verbose_option
 def ports(as_json: bool, virtual: bool) -> None:
     """List the serial ports of this machine.
 
@@ -77,6 +79,7 @@ def _ways() -> list[dict[str, object]]:
 
 def _ladder(ways: list[dict[str, object]]) -> str:
     lines = []
+    told = ""
     for way in ways:
         adapter = f" --adapter {way['adapter']}" if way["adapter"] else ""
         taken = ", which auto takes here" if way["auto"] else ""
@@ -84,8 +87,9 @@ def _ladder(ways: list[dict[str, object]]) -> str:
         abilities = way["abilities"]
         assert isinstance(abilities, list)
         lines.append(f"    every program has: {', '.join(('data', *abilities))}")
-        if way["obstacle"]:
-            lines.append(f"    not here: {way['obstacle']}")
+        if obstacle := str(way["obstacle"]):  # what one adapter lacks, the next mostly lacks too
+            lines.append(f"    not here: {'as above' if obstacle == told else obstacle}")
+        told = obstacle
     return "\n".join(lines)
 
 

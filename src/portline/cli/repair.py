@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from portline.cli.app import verbose_option
 from portline.port.names.repair import link_folders, repair_links, repair_overlaps
 
 __all__ = ["repair"]
@@ -12,6 +13,7 @@ FAILED = 1
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@verbose_option
 def repair() -> int:
     """Clean up what a Portline that was killed has left.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ asked for it."""
 
 _LEVELS: Final = {"0": False, "1": True, "off": False, "on": True, "low": False, "high": True}
 _TIME: Final = re.compile(r"(?P<number>\d{1,5}(?:\.\d{1,6})?)(?P<unit>ms|s|)")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
+"""What is meant as the name of a sequence: a step has an equals sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +123,19 @@ NAMED: Final[Mapping[str, Pulse]] = MappingProxyType(
 
 def pulse(text: str) -> Pulse:
     """Return the sequence that a name or its steps mean.  Raises ValueError."""
-    found = NAMED.get(text.strip().lower())
+    word = text.strip().lower()
+    found = NAMED.get(word)
     if found is not None:
         return found
+    names = ", ".join(NAMED)
+    if _NAME.fullmatch(word) and word not in ("dtr", "rts", "wait"):
+        near = get_close_matches(word, NAMED, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(
+            f'there is no sequence "{word}"; {meant}there are: {names}; or write steps, as in '
+            '"dtr=0 rts=1 wait=0.1 rts=0"'
+        )
     try:
         return Pulse.parse(text)
     except ValueError as error:
-        raise ValueError(f"{error}; or one of: {', '.join(NAMED)}") from None
+        raise ValueError(f"{error}; or one of: {names}") from None

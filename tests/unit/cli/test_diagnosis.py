@@ -203,6 +203,25 @@ def test_a_way_that_is_not_possible_is_a_note(machine: Machine) -> None:
     ]
 
 
+def test_a_dev_in_which_the_kernel_makes_no_nodes(machine: Machine) -> None:
+    usbip, cuse = (replace(LADDER[n], obstacle=lambda _: "") for n in (0, 1))
+    both = replace(machine, ladder=(usbip, cuse, LADDER[-1]))
+    mounts = machine.proc / "self/mounts"
+    assert not list(module.nodes(both))  # unknown
+    write(
+        mounts, "/dev/vda / ext4 rw 0 0\nudev /dev devtmpfs rw 0 0\ndevpts /dev/pts devpts rw 0 0"
+    )
+    assert not list(module.nodes(both))
+    write(mounts, "udev /dev devtmpfs rw 0 0\ntmpfs /dev tmpfs rw 0 0\n")
+    (finding,) = module.nodes(both)
+    assert finding.weight is Weight.WRONG
+    assert "is a tmpfs and no devtmpfs" in finding.text
+    assert "--backend usbip and cuse" in finding.text
+    (finding,) = module.nodes(replace(both, ladder=(replace(usbip, obstacle=lambda _: "no"), cuse)))
+    assert "--backend cuse do not" in finding.text
+    assert not list(module.nodes(machine))
+
+
 def test_what_portline_run_takes(machine: Machine) -> None:
     write(machine.proc / "sys/kernel/seccomp/actions_avail", "kill_process errno log")
     assert [finding.weight for finding in module.filters(machine)] == [Weight.NOTE]

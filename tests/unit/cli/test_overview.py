@@ -111,6 +111,18 @@ def test_names_move_no_cursor() -> None:
     assert "Zähler \\x1b[2J" in text
 
 
+def test_a_driver_is_shown_where_something_is_known_of_it() -> None:
+    known = {"driver": "ftdi_sio", "features": ("low latency",), "lines": "waited for"}
+    known["counters"] = {"framing": 2, "overrun": 0}
+    shown = "ftdi_sio, low latency, lines waited for, 2 framing errors"
+    assert f"  driver    {shown}" in overview(connection(port={"hardware": known}), 80)
+    nothing = {"driver": "", "features": (), "lines": "none", "counters": None}
+    lines = overview(connection(port={"hardware": nothing, "has_lines": False}), 80)
+    assert not any(line.startswith("  driver") for line in lines)
+    lines = overview(connection(port={"hardware": nothing | {"features": ("RS-485",)}}), 80)
+    assert "  driver    unknown, RS-485" in lines
+
+
 def test_a_device_without_signal_lines_is_told_to_have_none() -> None:
     lines = overview(connection(port={"has_lines": False}), 80)
     assert "  lines     none: the device has no signal lines" in lines

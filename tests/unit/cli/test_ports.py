@@ -124,6 +124,8 @@ def test_how_virtual_ports_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[0].startswith("--backend usbip --adapter pl2303: a USB serial adapter")
     assert lines[1].startswith("    every program has: data, any baudrate, parity,")
     assert lines[2] == f"    not here: {missing}"
+    assert lines[5] == lines[8] == "    not here: as above"
+    assert lines[11] == "    not here: not for this user"
     assert lines[-2:] == [
         "--backend pty: a pseudo terminal, which auto takes here",
         "    every program has: data, any baudrate",

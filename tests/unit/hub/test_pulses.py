@@ -34,7 +34,10 @@ def test_steps() -> None:
         ("wait=nan", "is no step"),
         ("wait=3 wait=3", "may be 5 s in all"),
         ("dtr=1 " * (STEPS_MAX + 1), "at most 64 steps"),
-        ("esp23", "or one of: esp32, esp32-run"),
+        ("rst=0", "or one of: esp32, esp32-run"),
+        ("esp33", r'no sequence "esp33"; did you mean esp32\? there are: esp32, esp32-run'),
+        ("STM32run", "did you mean stm32-run"),
+        ("zx81", 'no sequence "zx81"; there are: esp32'),
     ],
 )
 def test_what_is_no_sequence(text: str, fault: str) -> None:

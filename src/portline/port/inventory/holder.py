@@ -64,7 +64,10 @@ class Holder:
         """Tell whether this may be a Portline: its command line says so, or cannot be read."""
         try:
             words = (proc / str(self.pid) / "cmdline").read_bytes().split(b"\0")
-            return any(os.path.basename(word) == b"portline" for word in words)
+            return any(
+                os.path.basename(word) == b"portline" or word.endswith(b"portline/__main__.py")
+                for word in words
+            )
         except OSError:
             return True
 

@@ -273,7 +273,7 @@ class UsbipPort:
         else:
             text = (
                 "the kernel has made no terminal of the adapter; `dmesg | tail` may tell why, "
-                'or write backend = "pty"'
+                'or take a pseudo terminal (--backend pty, in a file backend = "pty")'
             )
             self._loop.call_soon(self._lose_if, self._wiring, PortError(self.name, text))
 

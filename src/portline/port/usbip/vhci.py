@@ -146,7 +146,7 @@ def obstacle(
             return f"the kernel's module vhci_hcd is not loaded; `sudo modprobe -a {wanted}`"
         return (
             "this kernel has no virtual USB controller (vhci_hcd); install the package with its "
-            'further modules, or write backend = "pty"'
+            'further modules, or take a pseudo terminal (--backend pty, in a file backend = "pty")'
         )
     if not os.access(folder / "attach", os.W_OK):
         return "to plug in a virtual USB adapter takes root; run Portline as a service of root"

@@ -92,6 +92,7 @@ def test_no_lock_file(tmp_path: Path, proc: Path) -> None:
     ("words", "ours"),
     [
         (["python3", "-m", "portline", "serve"], True),
+        (["python3", "/opt/x/lib/portline/__main__.py", "serve"], True),
         (["/usr/bin/python3", "/opt/x/bin/portline", "demo"], True),
         (["vi", "/etc/portline/portline.toml"], False),
         (["socat", "pty", "tcp:portline:1"], False),
