@@ -135,6 +135,8 @@ def _lines(port: _Json) -> str:
 def _driver(hardware: _Json) -> str:
     """Write who drives the port and how, with what it has counted since it was loaded."""
     parts = [hardware["driver"] or "unknown", *hardware["features"]]
+    if hardware.get("stuck"):
+        parts.append(f"{hardware['stuck']} times stuck while sending")
     parts.append(f"lines {hardware['lines']}")
     for name, count in (hardware["counters"] or {}).items():
         if count:
