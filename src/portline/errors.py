@@ -30,7 +30,23 @@ __all__ = [
     "PortlineError",
     "SettingRefused",
     "UsageError",
+    "clean",
 ]
+
+
+def clean(text: object) -> str:
+    """Return text that moves no cursor: what is not printable is written as Python would.
+
+    A message may hold what a device calls itself, or what another program does.  So whatever goes
+    to a terminal passes through here last.
+    """
+    written = str(text)
+    if written.isprintable():
+        return written
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in written
+    )
 
 
 class PortlineError(Exception):

@@ -17,7 +17,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from portline import __version__
-from portline.errors import ConfigError, PortlineError, UsageError
+from portline.errors import ConfigError, PortlineError, UsageError, clean
 
 __all__ = ["LazyGroup", "main", "verbose_option", "verbosity"]
 
@@ -140,7 +140,7 @@ class LazyGroup(click.Group):
 
 
 def _say(line: str) -> None:
-    click.echo(f"portline: error: {line}", err=True)
+    click.echo(f"portline: error: {clean(line)}", err=True)
 
 
 def _told(error: BaseException) -> int:
@@ -150,7 +150,7 @@ def _told(error: BaseException) -> int:
             click.echo(error.format_message())
             return error.exit_code
         case click.ClickException():
-            _say(error.format_message())
+            _say(" ".join(map(str.strip, error.format_message().splitlines())))
             if isinstance(error, click.UsageError) and error.ctx is not None:
                 click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
             return error.exit_code

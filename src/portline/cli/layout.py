@@ -10,6 +10,8 @@ import textwrap
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from portline.errors import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,6 +22,7 @@ __all__ = [
     "clean",
     "columns",
     "columns_of_terminal",
+    "cut",
     "entry",
     "paragraph",
     "quantity",
@@ -47,20 +50,22 @@ def columns_of_terminal() -> int:
     return min(max(shutil.get_terminal_size((80, 24)).columns, NARROW), WIDE)
 
 
-def clean(text: object) -> str:
-    """Return text that moves no cursor: what is not printable is written as Python would."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in str(text)
-    )
-
-
 def span(text: str) -> int:
     """Return how many columns a text takes; East Asian letters take two, accents none."""
     return sum(
         0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in text
     )
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most ``width`` columns, with "..." where it was longer."""
+    if span(text) <= width:
+        return text
+    text = text[:width]
+    while span(text) > width - 3:
+        text = text[:-1]
+    return text.rstrip() + "..."
 
 
 def entry(label: str, text: str, width: int, label_width: int = LABEL) -> list[str]:

@@ -138,6 +138,8 @@ def _driver(hardware: _Json) -> str:
     "" where nothing is known of that, as of a pseudo terminal.
     """
     parts = list(hardware["features"])
+    if hardware.get("stuck"):
+        parts.append(f"{hardware['stuck']} times stuck while sending")
     if hardware["lines"] != "none":  # that there are none is told where the lines are
         parts.append(f"lines {hardware['lines']}")
     for name, count in (hardware["counters"] or {}).items():

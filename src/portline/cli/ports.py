@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.layout import clean, columns, cut
 from portline.config.values import DEFAULT_LISTEN, Address
 from portline.port.base import Ability
 from portline.port.inventory.holder import holders, terminal_holder
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from portline.port.inventory.ports import FoundPort
 
 __all__ = ["ports"]
+
+DESCRIPTION_MAX: Final = 60
+"""Columns of what a device calls itself: three texts of up to 126 characters; JSON has them all."""
 
 NONE_FOUND: Final = """\
 No serial ports were found on this machine.
@@ -138,17 +142,16 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
     rows = [
         (
             port.path,
-            port.description,
+            cut(clean(port.description), DESCRIPTION_MAX),
             _identity(port),
-            _held(port, held[port.path]),
+            clean(_held(port, held[port.path])),
         )
         for port in found
     ]
-    titles = ("PORT", "WHAT IT IS", "IDENTITY", "HELD BY")
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [_row(titles, widths)]
-    for number, (port, row) in enumerate(zip(found, rows, strict=True)):
-        lines.append(_row(row, widths))
+    title, *texts = columns([("PORT", "WHAT IT IS", "IDENTITY", "HELD BY"), *rows])
+    lines = [title]
+    for number, (port, text) in enumerate(zip(found, texts, strict=True)):
+        lines.append(text)
         share = _share(number, port)
         if share is not None:
             lines.append(f"    {share}")
@@ -157,11 +160,8 @@ def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
 
 def _identity(port: FoundPort) -> str:
     """Return the name to write into a configuration that needs no udev, where there is one."""
-    if port.twin and port.socket is not None:
-        return port.socket.name
-    return "" if port.usb is None else port.usb.identity
-
-
-def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    pairs = zip(cells, widths, strict=True)
-    return "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
+    if port.usb is None:
+        return ""
+    if port.twin or not port.usb.is_writable:
+        return "" if port.socket is None else port.socket.name
+    return port.usb.identity

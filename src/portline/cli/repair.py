@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from portline.cli.app import verbose_option
+from portline.errors import clean
 from portline.port.names.repair import link_folders, repair_links, repair_overlaps
 
 __all__ = ["repair"]
@@ -24,12 +25,12 @@ def repair() -> int:
     overlaps = repair_overlaps()
     links = repair_links(link_folders())
     for path in overlaps.done:
-        click.echo(f"{path}: is the device again; a virtual port that is gone lay over it")
+        click.echo(f"{clean(path)}: is the device again; a virtual port that is gone lay over it")
     for path in links.done:
-        click.echo(f"{path}: removed; it led to a virtual port that is gone")
+        click.echo(f"{clean(path)}: removed; it led to a virtual port that is gone")
     failed = (*overlaps.failed, *links.failed)
     for error in failed:
-        click.echo(f"portline: error: {error}", err=True)
+        click.echo(f"portline: error: {clean(error)}", err=True)
     if failed:
         return FAILED
     if not (overlaps.done or links.done):

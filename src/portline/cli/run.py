@@ -8,6 +8,7 @@ import stat
 import click
 
 from portline.cli.app import verbose_option, verbosity
+from portline.errors import clean
 
 __all__ = ["run"]
 
@@ -55,7 +56,7 @@ def run(ctx: click.Context, /, ports: tuple[str, ...], command: tuple[str, ...])
     try:
         launched = launch(command)
     except NotStarted as error:
-        click.echo(f"portline: error: {error}", err=True)
+        click.echo(f"portline: error: {clean(error)}", err=True)
         return error.exit_code
     else:
         return supervise(launched, lambda: ServedTerminals(paths))

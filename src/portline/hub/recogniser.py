@@ -132,7 +132,11 @@ class _Rest:
 
 @dataclass(slots=True)
 class Recogniser:
-    """The commands of one peer; ``dtr`` and ``rts`` are what it has asked for last."""
+    """The commands of one peer; ``dtr`` and ``rts`` are what it has asked for last.
+
+    At first they are the port's, as far as is known: something else may still be on its way there.
+    So a command counts as one that changes nothing only if the peer itself has given it before.
+    """
 
     patterns: tuple[Pattern, ...]
     dtr: bool
@@ -140,6 +144,7 @@ class Recogniser:
     recognised: int = 0
     """How many sequences were run."""
     _since: dict[str, float] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
     _held: _Held | None = None
     _rest: _Rest | None = None
 
@@ -149,11 +154,14 @@ class Recogniser:
         state = self._held or self._rest
         return None if state is None else state.until
 
-    def feed(self, command: SetModem, now: float) -> list[Step]:
-        """Take a command of the peer; return what is to be done now, in order."""
+    def feed(self, command: SetModem, now: float, *, begins: bool = True) -> list[Step]:
+        """Take a command of the peer; return what is to be done now, in order.
+
+        Without ``begins`` it is not the first one of a sequence, whatever it looks like.
+        """
         done = self._continued(command, now)
         if done is None:
-            done = [*self.release(), *self._begun(command, now)]
+            done = [*self.release(), *(self._begun(command, now) if begins else [command])]
         self._note(command, now)
         return done
 
@@ -220,9 +228,18 @@ class Recogniser:
         return list(pattern.run)
 
     def _changes(self, command: SetModem) -> bool:
-        return command.dtr not in (None, self.dtr) or command.rts not in (None, self.rts)
+        unknown = {"dtr", "rts"} - self._asked
+        return (
+            command.dtr not in (None, self.dtr)
+            or command.rts not in (None, self.rts)
+            or (command.dtr is not None and "dtr" in unknown)
+            or (command.rts is not None and "rts" in unknown)
+        )
 
     def _note(self, command: SetModem, now: float) -> None:
+        for line, level in (("dtr", command.dtr), ("rts", command.rts)):
+            if level is not None:
+                self._asked.add(line)
         if command.dtr not in (None, self.dtr):
             self.dtr = bool(command.dtr)
             self._since["dtr"] = now

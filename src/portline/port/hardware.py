@@ -38,17 +38,25 @@ class Hardware:
     ``features`` are what was switched on, in words; ``lines`` tells how changes of the modem lines
     are noticed while somebody wants to know: "waited for", "polled", or "none" where there are no
     lines.
-    ``counters`` is None where the driver counts nothing.
+    ``counters`` is None where the driver counts nothing.  ``stuck`` is how often the RS-485 of
+    Portline has given the direction back although its transmitter was not empty (STUCK_LIMIT).
     """
 
     driver: str
     features: tuple[str, ...]
     lines: str
     counters: DriverCounters | None
+    stuck: int = 0
 
 
 def hardware_of(
-    fd: int, path: str, features: tuple[str, ...], *, lines: str, ttys: Path = TTYS
+    fd: int,
+    path: str,
+    features: tuple[str, ...],
+    *,
+    lines: str,
+    stuck: int = 0,
+    ttys: Path = TTYS,
 ) -> Hardware:
     """Ask the driver behind a descriptor; never raises."""
     return Hardware(
@@ -56,6 +64,7 @@ def hardware_of(
         features=features,
         lines=lines,
         counters=_counters(fd),
+        stuck=stuck,
     )
 
 

@@ -172,6 +172,11 @@ class Outlet:
             return False
         return not self._line.drains or not _Drain(self._line, self).wait(monotonic())
 
+    @property
+    def holding(self) -> bool:
+        """Whether a break or a pause is going on."""
+        return self._holding
+
     def fifo_time(self, now: float, *, seen_busy: bool) -> float:
         """Return the seconds for which an invisible FIFO may still be sending."""
         longest = min(FIFO_LIMIT, FIFO_CHARACTERS * self.character_time)

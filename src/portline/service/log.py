@@ -11,6 +11,8 @@ import sys
 import time
 from typing import Final
 
+from portline.errors import clean
+
 __all__ = ["LINES", "PERIOD", "start_logging"]
 
 LINES: Final = 20
@@ -36,7 +38,7 @@ class _Line(logging.Formatter):
         if error is not None and not traced:
             text += f" ({type(error).__name__}: {error})"
         # asyncio's messages have several lines, and an error's text may be anything.
-        text = text.replace("\r", "\\r").replace("\n", "\\n")
+        text = clean(text)
         if traced and record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text

@@ -5,8 +5,9 @@ Theory of operation
 A peer's changes of DTR and RTS go through a :class:`portline.hub.recogniser.Recogniser` while
 ``reset-sequences`` names a board.  What comes out goes into the port's queue, and behind it a
 question; its answer, with the lines as the peer has asked for them, is the peer's answer, so it
-comes when a sequence has been carried out.  Whatever else a peer wants ends a command's being held
-back first, so nothing changes its order.
+comes when a sequence has been carried out.  Until then no other one is recognised, so the data of
+all peers waits for one at a time, however fast somebody asks for more.  Whatever else a peer wants
+ends a command's being held back first, so nothing changes its order.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Resets:
         answer: Callable[[Session, Request, PortState], None],
     ) -> None:
         self.recognised = 0
+        self._running = 0
         self._port = port
         self._log = log
         self._config = config
@@ -73,13 +75,14 @@ class Resets:
             return False
         recogniser = self._of(session, patterns)
         before = recogniser.recognised
-        steps = recogniser.feed(request, self._loop.time())
-        if recogniser.recognised > before:
+        steps = recogniser.feed(request, self._loop.time(), begins=not self._running)
+        if recognised := recogniser.recognised > before:
             self.recognised += 1
+            self._running += 1
             self._log.info("peer=%s reset sequence recognised, run here", session.name)
         self._submit(steps)
         self._schedule()
-        self._port.submit(_FENCE, partial(self._done, session, request))
+        self._port.submit(_FENCE, partial(self._done, session, request, recognised))
         return True
 
     def release(self) -> None:
@@ -146,7 +149,10 @@ class Resets:
         for step in steps:
             self._port.submit(step)
 
-    def _done(self, session: Session, request: SetModem, state: PortState) -> None:
+    def _done(
+        self, session: Session, request: SetModem, recognised: bool, state: PortState
+    ) -> None:
+        self._running -= recognised
         self._answer(session, request, request.applied_to(state))
 
     def _schedule(self) -> None:

@@ -83,6 +83,8 @@ def test_an_option_that_does_not_exist_names_the_nearest() -> None:
         (PortlineError("no"), 1, ["portline: error: no"]),
         (NetworkError("127.0.0.1:1", "in use"), 1, ["portline: error: 127.0.0.1:1: in use"]),
         (click.ClickException("bad"), 1, ["portline: error: bad"]),
+        (click.ClickException("bad:\n\tworse"), 1, ["portline: error: bad: worse"]),
+        (PortlineError("held by \x1b[2J\x9bm"), 1, [r"portline: error: held by \x1b[2J\x9bm"]),
         (KeyboardInterrupt(), 130, [""]),
         (
             RuntimeError("what\nnow"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,6 +114,22 @@ def test_both_lines_at_once_need_no_help() -> None:
     assert (recogniser.dtr, recogniser.rts) == (True, False)
 
 
+Level = TypeVar("Level", bool, bool | None)
+
+
+def moved(levels: tuple[Level, Level], step: SetModem) -> tuple[Level, Level]:
+    """Return what the lines are after a step."""
+    return (
+        levels[0] if step.dtr is None else step.dtr,
+        levels[1] if step.rts is None else step.rts,
+    )
+
+
+def agree(lines: tuple[bool, bool], asked: tuple[bool | None, bool | None]) -> bool:
+    """Tell whether the lines are as asked, where something was asked."""
+    return all(wanted in (None, line) for line, wanted in zip(lines, asked, strict=True))
+
+
 commands = st.builds(
     SetModem, dtr=st.sampled_from([None, True, False]), rts=st.sampled_from([None, True, False])
 )
@@ -124,40 +142,43 @@ commands = st.builds(
     ),
     dtr=st.booleans(),
     rts=st.booleans(),
+    true=st.tuples(st.booleans(), st.booleans()),
+    begins=st.lists(st.booleans(), min_size=1),
 )
 def test_the_lines_end_as_the_peer_has_asked(
-    board: str, stream: list[tuple[SetModem, float]], dtr: bool, rts: bool
+    board: str,
+    stream: list[tuple[SetModem, float]],
+    dtr: bool,
+    rts: bool,
+    true: tuple[bool, bool],
+    begins: list[bool],
 ) -> None:
-    """Whatever it says, and whenever."""
+    """Whatever it says, and whenever, also when something else was on its way to the lines."""
     recogniser = Recogniser(BOARDS[board], dtr, rts)
     now = 0.0
-    lines = asked = (dtr, rts)
+    lines = true
+    asked: tuple[bool | None, bool | None] = (None, None)
     held = 0.0
 
-    def moved(levels: tuple[bool, bool], step: SetModem) -> tuple[bool, bool]:
-        return (
-            levels[0] if step.dtr is None else step.dtr,
-            levels[1] if step.rts is None else step.rts,
-        )
-
-    for command, pause in stream:
-        done = [*recogniser.tick(now), *recogniser.feed(command, now)]
+    for number, (command, pause) in enumerate(stream):
+        may = begins[number % len(begins)]
+        done = [*recogniser.tick(now), *recogniser.feed(command, now, begins=may)]
         asked = moved(asked, command)
         for step in done:
             if isinstance(step, SetModem):
                 lines = moved(lines, step)
             else:
                 held += step.duration
-        assert (recogniser.dtr, recogniser.rts) == asked
+        assert agree((recogniser.dtr, recogniser.rts), asked)
         if recogniser.deadline is None:
-            assert lines == asked
+            assert agree(lines, asked)
         else:
             assert recogniser.deadline <= now + REST_LIMIT + 0.2
         now += pause
     for step in recogniser.tick(now + 10):
         assert isinstance(step, SetModem)
         lines = moved(lines, step)
-    assert lines == asked
+    assert agree(lines, asked)
     assert recogniser.deadline is None
     assert held <= 0.25 * len(stream)
 

@@ -115,3 +115,10 @@ def test_everything_is_everything(capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(1000):
         logging.getLogger("x").info("event %d", number, extra={"connection": "meter"})
     assert len(written(capsys)) == 1000
+
+
+def test_no_line_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging(0)
+    logging.getLogger("portline").error("%s: is held by \x1b]0;me\x07 \u202e\udcff", "/dev/ttyUSB0")
+    [line] = written(capsys)
+    assert line == r"error portline: /dev/ttyUSB0: is held by \x1b]0;me\x07 \u202e\udcff"

@@ -134,6 +134,52 @@ def test_a_pulse_by_name(run: Run, stage: Play) -> None:
     run(scenario())
 
 
+def test_two_pulses_at_once_are_run_one_after_the_other(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        async with stage() as meter:
+            meter.happened()
+            meter.port.hold = True
+            both = asyncio.gather(
+                meter.connection.resets.pulse(pulse("esp32"), is_open=True),
+                meter.connection.resets.pulse(pulse("arduino"), is_open=True),
+            )
+            await asyncio.sleep(0)
+            meter.port.hold = False
+            meter.port.carry_out()
+            await both
+            done = [each for each in meter.happened() if not isinstance(each, Query)]
+            assert done == [*pulse("esp32").steps, *pulse("arduino").steps]
+
+    run(scenario())
+
+
+def test_a_peer_cannot_have_the_data_of_others_wait_for_many_sequences(
+    run: Run, stage: Play
+) -> None:
+    """Those that it asks for while one is run are carried out as they come."""
+
+    async def scenario() -> None:
+        async with stage(protocol="rfc2217", reset_sequences="stm32-swapped") as meter:
+            asker = await ready(meter)
+            meter.port.hold = True
+            requests = [RTS1, RTS0] * 50
+            asker.told.clear()
+            asker.send(b"".join(asker.wire.ask(each, 0.0) for each in requests))
+            await until(lambda: len(meter.port.waiting) >= len(requests))
+            meter.port.hold = False
+            meter.port.carry_out()
+            await until(lambda: (asker.look(), len(asker.told) == len(requests))[1])
+            assert [told.value for told in asker.told] == [True, False] * 50
+            done = moves(meter)
+            assert sum(isinstance(each, Hold) for each in done) <= 2
+            assert [each for each in done if isinstance(each, SetModem)] == requests
+            assert meter.connection.resets.recognised == 1
+            await asks(asker, RTS1, RTS0)  # and when it is over, the next one
+            assert meter.connection.resets.recognised == 2
+
+    run(scenario())
+
+
 def test_where_no_pulse_is_possible(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyNONE0") as meter:

@@ -63,15 +63,25 @@ class Usb:
         full = f"{USB_PREFIX}{self.vendor}:{self.product}:{self.serial}:{self.interface}"
         return full.rstrip(":")
 
+    @property
+    def identities(self) -> frozenset[str]:
+        """What means this adapter, with all or the first parts of its identity, case folded."""
+        name = f"{USB_PREFIX}{self.vendor}:{self.product}"
+        means = (name, f"{name}:{self.serial}", f"{name}::{self.interface}", self.identity)
+        return frozenset(meaning.casefold() for meaning in means)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the identity can be written into a configuration: a string may hold anything."""
+        return self.identity.isprintable()
+
     def matches(self, identity: str) -> bool:
         """Return whether an identity, with all or the first of its parts, means this adapter.
 
         An identity is compared as a whole and not taken apart, because a serial number may have
         colons (that of an ESP32 is a MAC address) and end like an interface.
         """
-        name = f"{USB_PREFIX}{self.vendor}:{self.product}"
-        means = [name, f"{name}:{self.serial}", f"{name}::{self.interface}", self.identity]
-        return identity.casefold() in [meaning.casefold() for meaning in means]
+        return identity.casefold() in self.identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class FoundPort:
     usb: Usb | None = None
     socket: Socket | None = None
     twin: bool = False
-    """Whether another port here has the same identity, so that only the place tells them apart."""
+    """Whether its identity means another port here, too; only the place tells them apart."""
     console: bool = False
     hidden: str = ""
     """The terminal of the virtual port that lies over it (overlap), "" when there is none."""
@@ -110,7 +120,7 @@ class FoundPort:
             return place  # udev's link by-id of two of a kind is that of whoever came last
         if self.by_id:
             return self.by_id
-        if self.usb is not None:
+        if self.usb is not None and self.usb.is_writable:
             return self.usb.identity
         return place or self.path
 
@@ -170,11 +180,12 @@ def _linked(ports: list[FoundPort], dev: Path) -> list[FoundPort]:
     """Return the ports with udev's links, and with those marked that look the same."""
     by_id = _links(f"{dev}/serial/by-id")
     by_path = _links(f"{dev}/serial/by-path")
-    identities = Counter(port.usb.identity for port in ports if port.usb is not None)
+    # A serial number may look like another one with an interface, so each may mean several.
+    meant = Counter(name for port in ports if port.usb is not None for name in port.usb.identities)
     return [
         replace(
             port,
-            twin=port.usb is not None and identities[port.usb.identity] > 1,
+            twin=port.usb is not None and meant[port.usb.identity.casefold()] > 1,
             by_id=by_id.get(port.path, ""),
             by_path=by_path.get(port.path, ""),
         )
@@ -195,7 +206,7 @@ def _names(folder: str) -> list[str]:
 
 def _text(file: str) -> str:
     try:
-        with open(file, errors="replace") as opened:
+        with open(file, encoding="utf-8", errors="replace") as opened:
             return opened.read(ATTRIBUTE_SIZE).strip()
     except OSError:
         return ""
@@ -207,6 +218,8 @@ def _links(folder: str) -> dict[str, str]:
     for name in _names(folder):
         with suppress(OSError):
             link = f"{folder}/{name}"
+            if not name.isprintable():
+                continue  # not udev's, and not to be written into a configuration
             found[os.path.normpath(os.path.join(folder, os.readlink(link)))] = link
     return found
 

@@ -109,7 +109,8 @@ class Mount:
 def mounts(process: Path = _SELF) -> list[Mount]:
     """Return the mounts that a process sees.  Raises OSError where there is no /proc."""
     text = os.fsdecode((process / "mountinfo").read_bytes())
-    return [Mount.parse(line) for line in text.splitlines()]
+    # Not splitlines(): a path may have what that takes for the end of a line, like U+2028.
+    return [Mount.parse(line) for line in text.split("\n") if line]
 
 
 def covering(path: str) -> Mount | None:

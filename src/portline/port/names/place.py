@@ -12,7 +12,9 @@ nothing                                     the link is made
 a link to a pseudo terminal that is gone,   left over from a crash: the link is replaced in one
 or that is another port of this process;    step, so that no application finds nothing
 a marked link to an adapter that is gone,
-or that is a true one now
+or that is a true one now, or another
+port's
+a link to a device of ours that is younger
 a link that is older than the terminal of   left over from a crash, and the number has been given
 a program that is no Portline               to another terminal since: the link is replaced
 a link to somebody's pseudo terminal        refused: it is another program's virtual port
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLDER", "MAKER", "Place", "folder_for", "leads_to", "make_private", "marked"]
 
 DEV: Final = Path("/dev")
+SYS: Final = Path("/sys")
 PTS: Final = "/dev/pts/"
 
 ADAPTER: Final = re.compile(r"/dev/(?:\./(tty(?:USB|ACM)\d+)|portline/tty\d+)")
@@ -163,7 +166,7 @@ class Place:
             return True
         if (target.startswith(PTS) or adapter) and not os.path.exists(path):
             return True
-        if adapter and adapter[1] and not _is_software(adapter[1]):
+        if adapter and (_is_anothers(path, adapter[1]) if adapter[1] else _is_younger(path)):
             return True
         if target.startswith(PTS) and _was_given_away(path, target):
             return True
@@ -277,13 +280,31 @@ def marked(node: str) -> str:
     return f"{folder}/./{name}"
 
 
-def _is_software(name: str, sys: Path = Path("/sys")) -> bool:
-    """Tell whether the USB adapter of a terminal is one that a Portline makes."""
+def _is_anothers(path: str, name: str, sys: Path = SYS) -> bool:
+    """Tell whether a terminal's adapter is not the one that the link ``path`` was made for.
+
+    The kernel gives a number anew.  One that a Portline makes has its port's name for its serial
+    number, or the beginning of it.
+    """
     device = (sys / "class/tty" / name / "device").resolve()
     for folder in (device, *device.parents):
         with suppress(OSError):
-            return (folder / "manufacturer").read_text().strip() == MAKER
-    return False
+            if (folder / "manufacturer").read_text(errors="replace").strip() != MAKER:
+                return True
+            serial = (folder / "serial").read_text("utf-8", "replace").strip()
+            return not os.path.basename(path).startswith(serial)
+    return True
+
+
+def _is_younger(path: str) -> bool:
+    """Tell whether the device that a link leads to was made after the link.
+
+    Of such a device nothing but its making changes the time.
+    """
+    try:
+        return os.stat(path).st_mtime > os.lstat(path).st_mtime
+    except OSError:
+        return False
 
 
 def _target(path: str) -> str | None:

@@ -15,6 +15,10 @@ keeps the direction.  RTS falls a millisecond or two after the last bit, which i
 of an event loop are; a device that answers sooner than that needs a driver, or an adapter that
 switches by itself.
 
+*A transmitter that does not become empty.*  XOFF or a driver that tells nonsense would keep the
+pair from everybody else.  When nothing has moved for :data:`STUCK_LIMIT`, the direction is given
+back and that is counted; it is taken again as soon as something moves, or is written.
+
 *Echo.*  The receiver may hear what is sent.  Unless it is wanted, what is read while sending is
 dropped, and, at a line that has been seen to echo, the rest of the same bytes when they come
 later: UARTs hand over their last characters late.  A line without an echo is never robbed of an
@@ -27,6 +31,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.line import FlowControl, SetLine, SetModem
+from portline.port.base import DRAIN_LIMIT
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,13 +41,25 @@ if TYPE_CHECKING:
     from portline.port.outlet import Done
     from portline.port.tty.rs485 import Rs485
 
-__all__ = ["ECHO_LIMIT", "LOOK_MAX", "LOOK_MIN", "Direction", "Echo", "Turn", "without_rts"]
+__all__ = [
+    "ECHO_LIMIT",
+    "LOOK_MAX",
+    "LOOK_MIN",
+    "STUCK_LIMIT",
+    "Direction",
+    "Echo",
+    "Turn",
+    "without_rts",
+]
 
 LOOK_MIN: Final = 0.0005
 """Seconds between two looks at the transmitter at least; loops round it up to about 1 ms."""
 
 LOOK_MAX: Final = 0.02
 """Seconds between two looks at most, while a line is held by flow control."""
+
+STUCK_LIMIT: Final = DRAIN_LIMIT
+"""Seconds without progress after which others get the pair back: as for a request that waits."""
 
 ECHO_LIMIT: Final = 4096
 """Bytes of an echo that are remembered: more than a UART and its driver hand over late."""
@@ -75,6 +92,10 @@ class Sender(Protocol):
     queued: int
 
     @property
+    def holding(self) -> bool:
+        """Whether a break or a pause is going on, in which nothing is to move."""
+
+    @property
     def idle(self) -> bool:
         """Whether everything has left the transmitter."""
 
@@ -103,7 +124,12 @@ class Direction:
         self._loop = loop
         self._drive = drive
         self._unsent = unsent
+        self.stuck = 0
+        """How often the direction was given back because nothing moved."""
         self._sending = False
+        self._given_back = False
+        self._left = -1
+        self._moved = 0.0
         self._timer: asyncio.TimerHandle | None = None
         drive(SetModem(rts=not rs485.rts_on_send))
 
@@ -114,8 +140,9 @@ class Direction:
 
     def write(self, data: bytes) -> None:
         """Send data in its turn, with the direction switched for it."""
-        if not self._sending:
-            self._sending = True
+        self._left = -1
+        if self._given_back or not self._sending:
+            self._sending, self._given_back = True, False
             self._outlet.submit(Turn(rts=self._rs485.rts_on_send), lambda _: None)
         if self.echo is not None:
             self.echo.sent(data)
@@ -129,20 +156,24 @@ class Direction:
 
     def heard(self, data: bytes) -> bytes:
         """Return what is to be passed on of data that was read."""
-        return data if self.echo is None else self.echo.heard(data, sending=self._sending)
+        sending = self._sending and not self._given_back
+        return data if self.echo is None else self.echo.heard(data, sending=sending)
 
     def close(self) -> None:
         """Stop, and switch to receiving."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._sending = False
+        self._sending = self._given_back = False
         self._drive(self.rest)
 
     def _time_left(self) -> float:
         """Return about how long what is unsent takes, so that the last look comes in time."""
-        count = self._outlet.queued + self._unsent()
+        count = self._count()
         return min(LOOK_MAX, max(LOOK_MIN, count * self._outlet.character_time / 2))
+
+    def _count(self) -> int:
+        return self._outlet.queued + self._unsent()
 
     def _look_in(self, seconds: float, look: Callable[[], None] | None = None) -> None:
         if self._timer is not None:
@@ -151,15 +182,29 @@ class Direction:
 
     def _look(self) -> None:
         if self._outlet.queued or not self._outlet.idle:
+            self._give_back_or_on()
             self._look_in(self._time_left())
         elif self._rs485.after > 0:
             self._look_in(self._rs485.after, self._end)
         else:
             self._end()
 
+    def _give_back_or_on(self) -> None:
+        """Have the direction be that of a line that moves, or that does not."""
+        left, now = self._count(), self._loop.time()
+        if left != self._left or self._outlet.holding:
+            self._left, self._moved = left, now
+            if self._given_back:
+                self._given_back = False
+                self._drive(SetModem(rts=self._rs485.rts_on_send))
+        elif not self._given_back and now - self._moved >= STUCK_LIMIT:
+            self._given_back = True
+            self.stuck += 1
+            self._drive(self.rest)
+
     def _end(self) -> None:
         self._timer = None
-        self._sending = False
+        self._sending = self._given_back = False
         self._drive(self.rest)
 
 

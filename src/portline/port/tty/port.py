@@ -140,7 +140,9 @@ class PosixPort:
         """What the driver tells about itself; None while the port is not open."""
         if self.path is None or self._watch is None:
             return None
-        return hardware_of(self._fd, self.path, self._engaged.modes, lines=self._watch.way)
+        stuck = 0 if self._direction is None else self._direction.stuck
+        modes = self._engaged.modes
+        return hardware_of(self._fd, self.path, modes, lines=self._watch.way, stuck=stuck)
 
     @property
     def refused(self) -> int:

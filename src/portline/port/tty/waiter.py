@@ -9,6 +9,9 @@ is lost, the next one is not.  The signal is one that is ignored by default, so 
 process, nor a program that it starts, is touched by it.  A handler can be set in the main thread
 only; in a program that runs its loop elsewhere nobody waits, and the lines are polled.
 
+The number of a thread that has ended may be another one's.  So a thread ends under a lock, which
+whoever signals it has meanwhile.
+
 The thread touches nothing of the port: it wakes the loop, at most once until the loop has looked,
 and rests for :data:`REST` after each change, because a line may toggle as fast as data flows.
 """
@@ -52,6 +55,9 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 _running = 0
 
+_COUNTING: Final = threading.Lock()
+"""Whoever changes ``_running`` has it: threads that end, and loops that begin some."""
+
 
 def waiter(fd: int, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> Waiter | None:
     """Return a thread that calls ``changed`` from the loop after each change of a line.
@@ -61,6 +67,12 @@ def waiter(fd: int, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]
     if _running >= WAITERS_MAX or not _handled():
         return None
     return Waiter(fd, loop, changed)
+
+
+def _count(change: int) -> None:
+    global _running
+    with _COUNTING:
+        _running += change
 
 
 def _handled() -> bool:
@@ -95,7 +107,6 @@ class Waiter:
     def __init__(
         self, fd: int, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]
     ) -> None:
-        global _running
         self.waits = True
         """Whether the driver lets it wait; False once it has refused."""
         self._fd = fd
@@ -103,25 +114,40 @@ class Waiter:
         self._changed = changed
         self._told = False
         self._ending = threading.Event()
+        self._living = threading.Lock()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="portline-lines", daemon=True)
-        _running += 1
-        self._thread.start()
+        _count(1)
+        try:
+            self._thread.start()
+        except RuntimeError:  # no more threads: the lines are polled
+            _count(-1)
+            self.waits = False
+            self._ending.set()
 
     def stop(self) -> None:
         """End the thread before the descriptor is closed; no call follows."""
-        global _running
         if self._ending.is_set():
             return
         self._ending.set()
         for _ in range(round(END_LIMIT / END_STEP)):
-            if not self._thread.is_alive():
-                break
-            with suppress(ProcessLookupError):
-                signal.pthread_kill(self._thread.ident or 0, SIGNAL)
-            self._thread.join(END_STEP)
-        _running -= 1
+            with self._living:
+                ended = self._ended
+                if not ended:
+                    signal.pthread_kill(self._thread.ident or 0, SIGNAL)
+            self._thread.join(END_LIMIT if ended else END_STEP)
+            if ended:
+                return
 
     def _run(self) -> None:
+        try:
+            self._wait()
+        finally:
+            with self._living:
+                self._ended = True
+            _count(-1)
+
+    def _wait(self) -> None:
         while not self._ending.is_set():
             try:
                 _wait_for_change(self._fd)

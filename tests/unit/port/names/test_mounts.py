@@ -58,6 +58,13 @@ def test_a_path_with_blanks_and_a_file_that_was_deleted() -> None:
     assert (mount.point, mount.dead) == ("/mnt/a b\\c", False)
 
 
+def test_a_path_may_have_what_elsewhere_ends_a_line(tmp_path: Path) -> None:
+    """Whoever mounts a stick with such a label must not end every Portline."""
+    label = "/media/a\u2028b\x85c\x0bd\x1ce\xa0f"
+    (tmp_path / "mountinfo").write_text(OURS.replace("/dev/ttyS1", label) + "\n" + OURS + "\n")
+    assert [mount.point for mount in mounts(tmp_path)] == [label, "/dev/ttyS1"]
+
+
 def test_the_mounts_of_this_process() -> None:
     found = {mount.point: mount.kind for mount in mounts()}
     assert found["/proc"] == "proc"

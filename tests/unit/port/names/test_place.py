@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from portline.errors import PortBusy, PortDenied, PortError
-from portline.port.names.place import Place, _is_software, folder_for, marked
+from portline.port.names.place import Place, _is_anothers, _is_younger, folder_for, marked
 
 GONE = "/dev/pts/999999"
 ALIVE = "/dev/pts/ptmx"
@@ -243,16 +243,33 @@ def test_a_link_that_somebody_takes_away_is_told(tmp_path: Path) -> None:
     assert place.fault(path, terminal) is not None
 
 
-def test_an_adapter_is_known_by_its_maker(tmp_path: Path) -> None:
-    for name, maker in (("ttyUSB0", "Portline"), ("ttyUSB1", "Prolific")):
+def test_an_adapter_is_known_by_its_maker_and_its_port_by_its_number(tmp_path: Path) -> None:
+    made = {"ttyUSB0": ("Portline", "plc"), "ttyUSB1": ("Prolific", "plc"), "ttyUSB3": ("\xff", "")}
+    for name, (maker, serial) in made.items():
         device = tmp_path / f"devices/usb1/{name}"
         port = device / f"1-1:1.0/{name}"
         port.mkdir(parents=True)
-        (device / "manufacturer").write_text(f"{maker}\n")
+        (device / "manufacturer").write_bytes(f"{maker}\n".encode("latin-1"))
+        (device / "serial").write_text(f"{serial}\n")
         entry = tmp_path / "class/tty" / name
         entry.mkdir(parents=True)
         (entry / "device").symlink_to(port)
     assert marked("/dev/ttyUSB0") == "/dev/./ttyUSB0"
-    assert _is_software("ttyUSB0", tmp_path)
-    assert not _is_software("ttyUSB1", tmp_path)
-    assert not _is_software("ttyUSB2", tmp_path)
+    assert not _is_anothers("/dev/plc", "ttyUSB0", tmp_path)
+    assert not _is_anothers("/tmp/plc-with-a-long-name", "ttyUSB0", tmp_path)  # may be cut
+    assert _is_anothers("/dev/meter", "ttyUSB0", tmp_path)
+    for name in ("ttyUSB1", "ttyUSB2", "ttyUSB3"):
+        assert _is_anothers("/dev/plc", name, tmp_path)
+
+
+def test_a_device_that_was_made_after_its_link_is_another_ones(tmp_path: Path) -> None:
+    link, device = tmp_path / "plc", tmp_path / "tty0"
+    device.touch()
+    link.symlink_to(device)
+    made = link.lstat().st_mtime
+    os.utime(device, (made, made - 1))
+    assert not _is_younger(str(link))
+    os.utime(device, (made, made + 1))
+    assert _is_younger(str(link))
+    device.unlink()
+    assert not _is_younger(str(link))

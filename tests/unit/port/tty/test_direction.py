@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.line import FlowControl, PortState, Request, SetBreak, SetLine, SetModem
-from portline.port.tty.direction import LOOK_MAX, LOOK_MIN, Direction, Echo, Turn, without_rts
+from portline.port.tty.direction import (
+    LOOK_MAX,
+    LOOK_MIN,
+    STUCK_LIMIT,
+    Direction,
+    Echo,
+    Turn,
+    without_rts,
+)
 from portline.port.tty.rs485 import Rs485
 from tests.ports import SlowLoop
 
@@ -29,6 +37,7 @@ class Line:
         self.loop = SlowLoop()
         self.happened: list[object] = []
         self.queued = 0
+        self.holding = False
         self.kernel = 0
         self.idle = True
         self.direction = Direction(
@@ -97,6 +106,54 @@ def test_the_last_look_comes_in_time() -> None:
     line.kernel = 1000
     line.loop.pass_time(LOOK_MIN)
     assert line.loop.waiting == pytest.approx([LOOK_MAX])
+
+
+def test_a_transmitter_that_never_becomes_empty_does_not_keep_the_pair() -> None:
+    line = Line(Rs485())
+    line.direction.write(b"question")
+    line.kernel = 0  # but the driver says for ever that the last character is on its way
+    line.events()
+    line.loop.pass_time(STUCK_LIMIT - 2 * LOOK_MAX)
+    assert line.events() == []
+    line.loop.pass_time(3 * LOOK_MAX)
+    assert line.events() == ["low"]
+    assert line.direction.stuck == 1
+    assert line.direction.heard(b"answer") == b"answer"
+    line.loop.pass_time(20 * STUCK_LIMIT)
+    assert (line.events(), line.direction.stuck) == ([], 1)
+    line.direction.write(b"again")
+    assert line.events() == ["high", b"again"]
+    line.sent()
+    line.loop.pass_time(LOOK_MAX)
+    assert line.events() == ["low"]
+    assert line.loop.waiting == []
+
+
+def test_what_moves_again_has_the_direction_again() -> None:
+    line = Line(Rs485())
+    line.direction.write(bytes(100))
+    line.events()
+    line.loop.pass_time(STUCK_LIMIT + 2 * LOOK_MAX)  # XOFF
+    assert line.events() == ["low"]
+    line.kernel = 99  # XON
+    line.loop.pass_time(LOOK_MAX)
+    assert line.events() == ["high"]
+    for left in range(98, 0, -1):  # slow, but it moves
+        line.kernel = left
+        line.loop.pass_time(STUCK_LIMIT / 2)
+    assert line.events() == []
+    line.sent()
+    line.loop.pass_time(LOOK_MAX)
+    assert (line.events(), line.direction.stuck) == (["low"], 1)
+
+
+def test_a_pause_is_not_a_line_that_stands_still() -> None:
+    line = Line(Rs485())
+    line.direction.write(b"a")
+    line.events()
+    line.queued, line.holding = 64, True
+    line.loop.pass_time(3 * STUCK_LIMIT)
+    assert (line.events(), line.direction.stuck) == ([], 0)
 
 
 def test_closing_switches_to_receiving() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import signal
 import threading
@@ -29,6 +30,7 @@ class Line:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reading, self.writing = os.pipe()
         self.waits = 0
+        self.fails = False
         monkeypatch.setattr(module, "_wait_for_change", self.wait)
 
     def wait(self, fd: int) -> None:
@@ -37,6 +39,8 @@ class Line:
         if LIBC.read(fd, ctypes.create_string_buffer(1), 1) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+        if self.fails:
+            raise OSError(errno.EIO, "gone")
 
     def change(self) -> None:
         os.write(self.writing, b"x")
@@ -106,6 +110,32 @@ def test_it_ends_wherever_the_signal_finds_it(run: Run, line: Line) -> None:
     run(scenario())
 
 
+def test_a_thread_does_not_end_while_it_is_sent_a_signal(
+    run: Run, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of a thread that has ended is freed memory, or another thread's by then."""
+    alive: list[bool] = []
+
+    def kill(_number: int, _signal: int) -> None:
+        [thread] = threads()
+        line.fails = True
+        line.change()  # the device is gone just now, so the thread ends by itself
+        thread.join(0.2)
+        alive.append(thread.is_alive())
+
+    async def scenario() -> None:
+        waits = waiter(line.reading, asyncio.get_running_loop(), lambda: None)
+        assert waits is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(module.signal, "pthread_kill", kill)
+            waits.stop()
+        assert all(alive)
+        assert threads() == []
+        assert module._running == 0
+
+    run(scenario())
+
+
 def test_a_terminal_that_cannot_wait_says_so(run: Run) -> None:
     async def scenario() -> None:
         master, slave = os.openpty()
@@ -117,6 +147,52 @@ def test_a_terminal_that_cannot_wait_says_so(run: Run) -> None:
         waits.stop()
         os.close(master)
         os.close(slave)
+
+    run(scenario())
+
+
+def test_where_no_thread_can_be_begun_the_lines_are_polled(
+    run: Run, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            waits = waiter(line.reading, asyncio.get_running_loop(), lambda: None)
+        assert waits is not None
+        assert not waits.waits
+        waits.stop()
+        assert module._running == 0
+
+    run(scenario())
+
+
+def test_many_end_soon_and_take_little(run: Run, line: Line) -> None:
+    """As many as there may be, in one loop: none takes long, and none is left."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        made = [waiter(line.reading, loop, lambda: None) for _ in range(WAITERS_MAX + 36)]
+        waiting = [each for each in made if each is not None]
+        assert len(waiting) == WAITERS_MAX
+        await until(lambda: line.waits >= WAITERS_MAX)
+        signals = 0
+        real = signal.pthread_kill
+
+        def counted(number: int, which: int) -> None:
+            nonlocal signals
+            signals += 1
+            real(number, which)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module.signal, "pthread_kill", counted)
+            for each in waiting:
+                each.stop()
+        assert threads() == []
+        assert module._running == 0
+        assert signals < 10 * WAITERS_MAX
 
     run(scenario())
 

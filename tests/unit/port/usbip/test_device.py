@@ -67,7 +67,9 @@ class Bench:
                 for event in self.device.feed(output):
                     self.events.append(event)
                     if completing and isinstance(event, Written):
-                        self.device.complete(event.number)
+                        # Those that wait from before go first, as everywhere.
+                        for number in list(self.device.pending.out):
+                            self.device.complete(number)
             answer = self.device.output()
             self.host.feed(answer)
             if not output and not answer:

@@ -1,0 +1,362 @@
+"""A Portline that is killed or stopped at any moment, while programs use its virtual ports.
+
+Figures of many rounds, without pytest, by ``python -m lab --limit 3000 run``:
+
+    .venv/bin/python -m tests.lab.killing cuse,usbip,cuse 50 1
+
+Three ports: with a name of its own, by a link, and over a device; raw in both directions, and one
+at a port that another Portline shares with RFC 2217, which is not killed.  After each kill the next
+one starts at once, as a service manager has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import select
+import signal
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.interop.server import free_port
+from tests.lab.applications import Application
+from tests.lab.uart import clean_wire, raw
+from tests.waiting import LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["far_ends", "kills"]
+
+NATIVE, LINK, OVER = "/dev/ttyKILL", "/run/tmp/ttyKILL", "/dev/ttyS4"
+
+CONFIG = f"""\
+[connections.native]
+virtual = "{NATIVE}"
+backend = "{{backends[0]}}"
+kind = "client"
+connect = "127.0.0.1:{{echo}}"
+retry = "100ms"
+
+[connections.link]
+virtual = "{LINK}"
+backend = "{{backends[1]}}"
+listen = "127.0.0.1:{{listen}}"
+
+[connections.over]
+virtual = "{OVER}"
+overlap = true
+backend = "{{backends[2]}}"
+kind = "client"
+connect = "127.0.0.1:{{far}}"
+protocol = "rfc2217"
+retry = "100ms"
+"""
+
+FAR = """\
+[connections.far]
+port = "/dev/ttyS2"
+listen = "127.0.0.1:{far}"
+protocol = "rfc2217"
+"""
+
+HANG = 45.0
+"""Seconds after the end of a Portline for which a program may be in one call: a driver of USB waits
+30 for what was written (closing_wait of tty_port.c), and this machine is slow."""
+
+
+class Portline:
+    """A ``portline serve`` without the start of a Python: everything from its command line on."""
+
+    def __init__(self, config: Path, log: Path) -> None:
+        self.log = log
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _become(config, log)
+            finally:
+                os._exit(70)
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def said(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+
+def _become(config: Path, log: Path) -> None:
+    from portline.cli.app import main
+
+    os.setsid()
+    with log.open("ab") as file:
+        for fd in (1, 2):
+            os.dup2(file.fileno(), fd)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        main(["serve", "-v", str(config)])
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)
+
+
+def until(condition: Callable[[], object], what: Callable[[], str], limit: float = LIMIT) -> None:
+    """Wait; ``what`` tells what is wrong when it is in vain."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.01)
+
+
+# --- the far ends ---------------------------------------------------------------------------------
+
+
+def _echo(listener: socket.socket, call: int, wire: int) -> None:
+    """Echo for whoever connects, for whom is called, and on a wire; for ever."""
+    ends: dict[int, socket.socket] = {}
+    called: socket.socket | None = None
+    while True:
+        if called is None:
+            with contextlib.suppress(OSError):
+                called = socket.create_connection(("127.0.0.1", call), 1)
+                called.setblocking(True)
+                ends[called.fileno()] = called
+        for fd in select.select([listener, wire, *ends], [], [], 0.1)[0]:
+            if fd is listener:
+                made, _ = listener.accept()
+                ends[made.fileno()] = made
+            elif fd == wire:
+                os.write(wire, os.read(wire, 4096))
+            else:
+                data = b""
+                with contextlib.suppress(OSError):
+                    data = ends[fd].recv(4096)
+                    ends[fd].sendall(data)
+                if not data:
+                    if ends[fd] is called:
+                        called = None
+                    ends.pop(fd).close()
+
+
+@contextlib.contextmanager
+def far_ends(folder: Path) -> Iterator[dict[str, int]]:
+    """Run the far ends of all lines; the TCP ports by their names in CONFIG."""
+    # Once for all of them: the processes are made by fork.
+    import portline.cli.serve
+    import portline.control.companion
+    import portline.control.server
+    import portline.port.cuse.port
+    import portline.port.usbip.port
+    import portline.service.run  # noqa: F401
+
+    clean_wire("/dev/ttyS2", "/dev/ttyS3")
+    found = {"listen": free_port(), "far": free_port()}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found["echo"] = listener.getsockname()[1]
+        wire = raw("/dev/ttyS3")
+        echo = os.fork()
+        if echo == 0:
+            try:
+                _echo(listener, found["listen"], wire)
+            finally:
+                os._exit(1)
+        os.close(wire)
+    (folder / "far.toml").write_text(FAR.format_map(found))
+    far = Portline(folder / "far.toml", folder / "far.log")
+    yield found
+    far.send(signal.SIGTERM)
+    assert far.wait() == 0, far.said()
+    os.kill(echo, signal.SIGKILL)
+    os.waitpid(echo, 0)
+
+
+# --- what a Portline may leave --------------------------------------------------------------------
+
+
+def slots_taken() -> int:
+    """Return how many places of the virtual USB controller are not free."""
+    lines = [
+        line.split()
+        for file in Path("/sys/devices/platform/vhci_hcd.0").glob("status*")
+        for line in file.read_text().splitlines()[1:]
+    ]
+    return sum(words[2] != "004" for words in lines)
+
+
+def layers() -> int:
+    """Return how many mounts lie in /dev over a device."""
+    return sum(line.split()[4] == OVER for line in open("/proc/self/mountinfo"))
+
+
+def left_over() -> dict[str, object]:
+    """Return what is there of virtual ports."""
+    return {
+        "names": [name for name in (NATIVE, LINK) if os.path.lexists(name)],
+        "nodes": [
+            str(p) for p in (*Path("/dev").glob("ttyUSB*"), *Path("/dev").glob("portline/*"))
+        ],
+        "slots": slots_taken(),
+        "layers": layers(),
+        "devices": os.listdir("/sys/class/cuse"),
+        "passing": [str(p) for p in (*Path("/dev").glob(".tty*"), *Path("/run/tmp").glob(".tty*"))],
+    }
+
+
+NOTHING = {"names": [], "nodes": [], "slots": 0, "layers": 0, "devices": [], "passing": []}
+
+
+def complaints(log: str) -> list[str]:
+    """Return what the kernel has said that it should not."""
+    bad = r"BUG|WARNING:|Oops|hung_task|blocked for more than|refcount|use-after|general protection"
+    return [line for line in log.splitlines() if re.search(bad, line)]
+
+
+def kernel_log() -> str:
+    fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    lines = []
+    try:
+        while True:
+            try:
+                lines.append(os.read(fd, 8192).decode("utf-8", "replace"))
+            except BrokenPipeError:
+                continue  # overwritten
+    except BlockingIOError:
+        return "".join(lines)
+    finally:
+        os.close(fd)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was seen."""
+
+    back: list[float] = field(default_factory=list)
+    """Seconds until all three ports were of use again."""
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    """Seconds that a program's call went on after the Portline had gone, and which it was."""
+    stops: int = 0
+    programs: int = 0
+    """Programs killed while the Portline was stopped."""
+
+    def __str__(self) -> str:
+        slow = sorted(self.calls, reverse=True)[:5]
+        return (
+            f"{len(self.calls) // 3} kills, {self.stops} after a stop, {self.programs} programs "
+            f"killed meanwhile; of use again after {statistics.median(self.back):.1f} s (at most "
+            f"{max(self.back):.1f}); longest calls "
+            + ", ".join(f"{what} {seconds:.1f} s" for seconds, what in slow)
+        )
+
+
+def kills(
+    places: dict[str, int],
+    backends: Sequence[str],
+    folder: Path,
+    rounds: int,
+    seed: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> Figures:
+    """Kill a Portline ``rounds`` times; ``backends`` are those of its three ports.
+
+    Raises AssertionError for whatever is not as it should be.
+    """
+    dice = random.Random(seed)
+    before = os.stat(OVER).st_rdev
+    config, log = folder / "portline.toml", folder / "log"
+    config.write_text(CONFIG.format(backends=backends, **places))
+    service = Portline(config, log)
+    applications = [Application(path, n, before) for n, path in enumerate((NATIVE, LINK, OVER))]
+    figures = Figures()
+
+    def of_use() -> None:
+        """Wait until all three are of use: that is what a user waits for."""
+        begun, had = time.monotonic(), [each.answers for each in applications]
+        until(
+            lambda: all(e.answers > a for e, a in zip(applications, had, strict=True)),
+            partial(_situation, applications, service),
+            limit=2 * LIMIT,
+        )
+        figures.back.append(time.monotonic() - begun)
+
+    try:
+        for count in range(rounds):
+            if not count or dice.random() < 0.5:
+                of_use()
+            time.sleep(dice.uniform(0, 1.5))
+            killed = None
+            if dice.random() < 0.4:
+                figures.stops += 1
+                service.send(signal.SIGSTOP)
+                time.sleep(dice.uniform(0, 5))
+                if dice.random() < 0.5:
+                    figures.programs += 1
+                    killed = dice.choice(applications)
+                    killed.kill()
+                if dice.random() < 0.3:
+                    service.send(signal.SIGCONT)
+                    time.sleep(dice.uniform(0, 1))
+            service.send(signal.SIGKILL)
+            code = service.wait()
+            assert code == -signal.SIGKILL, f"ended with {code}: {service.said()[-4000:]}"
+            ended = time.monotonic()
+            if killed is not None:
+                assert killed.ended(HANG), f"{killed.path} is not killed: {killed.doing}"
+                killed.start()
+            doing = [each.doing for each in applications]
+            moves = [each.moves for each in applications]
+            service = Portline(config, log)
+            for each, what, had in zip(applications, doing, moves, strict=True):
+                until(
+                    lambda each=each, had=had: each.moves > had,  # type: ignore[misc]
+                    partial(_situation, applications, service),
+                    limit=HANG,
+                )
+                figures.calls.append((time.monotonic() - ended, f"{each.path} {what}"))
+            say(f"{count}: {max(figures.calls[-3:])} {figures.back[-1]:.1f} {slots_taken()}")
+        of_use()
+        service.send(signal.SIGTERM)
+        code = service.wait()
+        assert code == 0, f"ended with {code}: {service.said()[-4000:]}"
+    finally:
+        for each in applications:
+            each.kill()
+        for each in applications:
+            assert each.ended(HANG), f"{each.path} is not killed: {each.doing}"
+    until(lambda: left_over() == NOTHING, lambda: f"left over: {left_over()}")
+    assert os.stat(OVER).st_rdev == before
+    said = service.said()
+    assert "Traceback" not in said
+    assert "should not have happened" not in said
+    assert complaints(kernel_log()) == []
+    for line in sorted({re.sub(r"\d+", "N", line[20:]) for line in said.splitlines()}):
+        if line.startswith(("warning", "error")):
+            say(line)
+    return figures
+
+
+def _situation(applications: list[Application], service: Portline) -> str:
+    what = [f"{a.path} {a.doing} for {time.monotonic() - a.since:.1f} s" for a in applications]
+    return f"{what} {left_over()}\n{service.said()[-4000:]}"
+
+
+def main() -> None:
+    """Print the figures; arguments: three backends, rounds, seed."""
+    backends, rounds, seed = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3])
+    folder = Path(tempfile.mkdtemp())
+    os.environ["RUNTIME_DIRECTORY"] = str(folder)
+    with far_ends(folder) as places:
+        print(*backends, kills(places, backends, folder, rounds, seed, partial(print, flush=True)))
+
+
+if __name__ == "__main__":
+    main()
