@@ -36,6 +36,10 @@ COMMANDS: Final = {
     "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
     "status": ("portline.cli.status:status", "Show what the running connections do."),
     "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),
+    "restart": (
+        "portline.cli.restart:restart",
+        "Begin a running Portline anew; USB/IP ports stay open.",
+    ),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),

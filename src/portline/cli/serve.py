@@ -57,7 +57,7 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     """Share the serial ports that a configuration file describes, until Ctrl-C or SIGTERM.
 
     FILE may be given with or without --config.  SIGHUP reads it again: connections that it does not
-    change notice nothing, and a file with a mistake changes nothing.
+    change notice nothing, and a file with a mistake changes nothing.  SIGUSR2 restarts Portline.
     """
     path = found_config(named or file)
     config = load(path)
@@ -69,4 +69,11 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     # What comes through a pipe can be read only once.
     again = partial(load_again, path) if path.is_file() else None
     beside = companion("serve", os.path.abspath(path))
-    return run(config, load=again, verbose=verbosity(ctx), announce=True, companion=beside)
+    return run(
+        config,
+        load=again,
+        verbose=verbosity(ctx),
+        announce=True,
+        companion=beside,
+        restartable=again is not None,
+    )

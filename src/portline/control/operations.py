@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import portline
 from portline.control.snapshot import snapshot
@@ -30,6 +30,8 @@ __all__ = [
     "Process",
     "Pulsed",
     "Reloaded",
+    "Restarting",
+    "Result",
     "Served",
     "Status",
     "Subject",
@@ -59,6 +61,13 @@ class Served(Protocol):
 
         Raises ConfigError, with nothing changed, for its mistakes, and UsageError where there is no
         file to read.
+        """
+
+    async def restart(self) -> None:
+        """Begin anew in the same process, soon after this has returned.
+
+        Raises ConfigError, with nothing changed, for mistakes in the file, and UsageError where
+        that cannot be.
         """
 
 
@@ -102,12 +111,22 @@ class Reloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarting:
+    """The result of ``restart``: who is about to begin anew, under the same pid."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
 class Pulsed:
     """The result of ``pulse``: the connection whose lines were moved, and how."""
 
     process: Process
     name: str
     sequence: str
+
+
+Result: TypeAlias = Status | Reloaded | Restarting | Pulsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +149,8 @@ class Operation:
 
     name: str
     parameters: tuple[Parameter, ...]
-    result: type[Status | Reloaded | Pulsed]
-    run: Callable[..., Coroutine[None, None, Status | Reloaded | Pulsed]]
+    result: type[Result]
+    run: Callable[..., Coroutine[None, None, Result]]
     changes: bool
     """Whether something may be different afterwards."""
 
@@ -182,6 +201,12 @@ async def _reload(subject: Subject) -> Reloaded:
     return Reloaded(subject.process, await subject.served.reload())
 
 
+async def _restart(subject: Subject) -> Restarting:
+    """Begin anew in the same process; USB/IP ports stay open for their applications."""
+    await subject.served.restart()
+    return Restarting(subject.process)
+
+
 def _text(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -221,6 +246,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             changes=False,
         ),
         Operation("reload", (), Reloaded, _reload, changes=True),
+        Operation("restart", (), Restarting, _restart, changes=True),
         Operation(
             "pulse",
             (

@@ -97,6 +97,10 @@ class VirtualPort(ABC):
     def close(self) -> None:
         """Remove it; waiting requests are answered before this returns."""
 
+    def leave(self, kept: bytes, *, named: bool) -> bool:
+        """Return False: what an application has open cannot be left to another process."""
+        return False
+
     @abstractmethod
     def _application_changed(self, report: Report) -> None:
         """Pass on what the application has changed."""

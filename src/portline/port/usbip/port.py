@@ -14,6 +14,9 @@ unused     the name                                an application opens it; ``cl
 in use     the same                                the application closes it; ``close()``; lost
 =========  ======================================  ===============================================
 
+A port that has a shelf (:mod:`portline.port.shelf`) may be *left*: everything stays but this
+process, and the next one's ``open`` goes on from there.
+
 ``open`` does not wait for the terminal: the kernel takes some tenths of a second, and this thread
 has to answer it meanwhile.
 
@@ -46,7 +49,8 @@ from portline.line import (
 from portline.port.base import REAL, Capabilities
 from portline.port.usbip.chip import TransmitterAsked
 from portline.port.usbip.device import Cancelled, InUse, Written
-from portline.port.usbip.naming import Naming
+from portline.port.usbip.handover import taken_over
+from portline.port.usbip.naming import Naming, abandon
 from portline.port.usbip.vhci import Controller
 from portline.port.usbip.wiring import Wiring, plug_in, resume
 from portline.port.virtual import VirtualPort
@@ -57,12 +61,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.port.base import PortOwner
-    from portline.port.outlet import Outlet
+    from portline.port.outlet import Done, Outlet
+    from portline.port.shelf import Shelf
     from portline.port.usbip.device import Event
     from portline.port.usbip.handover import Handover
     from portline.port.usbip.intake import Intake
 
-__all__ = ["NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
+__all__ = ["LINES_HELD", "NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
 
 NODE_LOOK: Final = 0.02
 """Seconds between two looks for the terminal, while the kernel gets to know the adapter."""
@@ -70,6 +75,10 @@ NODE_LOOK: Final = 0.02
 NODE_LIMIT: Final = 20.0
 """Seconds after which an adapter without a terminal is unplugged: some twenty times what a slow
 machine takes."""
+
+LINES_HELD: Final = 10.0
+"""Seconds for which the signal lines stay as they were when another process has taken over, unless
+peers tell the same before: what they need to come back."""
 
 LOG: Final = logging.getLogger("portline.port")
 
@@ -79,8 +88,8 @@ class UsbipPort(VirtualPort):
 
     ``name``, ``directory`` and ``overlap`` are those of :class:`portline.port.pty.port.PtyPort`,
     and so are ``mode``, ``group`` and ``strict``.  ``adapter`` is a name of
-    :data:`portline.port.usbip.chips.CHIPS`.  ``taken_over`` is what another process has let go of:
-    ``open`` then goes on with it.
+    :data:`portline.port.usbip.chips.CHIPS`.  On ``shelf`` lies what a process before
+    this one has left; without one nothing is left.
     """
 
     medium: ClassVar = "the pipe to the adapter"
@@ -99,7 +108,7 @@ class UsbipPort(VirtualPort):
         strict: bool = False,
         capabilities: Capabilities = REAL,
         controller: Controller | None = None,
-        taken_over: Handover | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         super().__init__(name, LineSettings(), owner=owner, loop=loop, capabilities=capabilities)
         self.adapter = adapter
@@ -108,11 +117,12 @@ class UsbipPort(VirtualPort):
         self._naming = Naming(
             name, self._controller, directory=directory, overlap=overlap, mode=mode, group=group
         )
-        self._taken_over = taken_over
+        self.shelf = shelf
+        self._held: ModemLines | None = None
         self._paused = False
         self._sent = 0
         self._wiring: Wiring | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle | None] = [None, None]
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -144,37 +154,45 @@ class UsbipPort(VirtualPort):
         """Plug the adapter in; the name appears when the kernel has made the terminal."""
         if self._wiring is not None:
             raise UsageError(f"{self.name}: is open already")
-        handover, self._taken_over = self._taken_over, None
+        handover = self._taken_over()
         if handover is not None:
-            self._naming.begin(handover.saved.node)
             self._resume(handover)
         else:
             self._naming.begin()
             settings = self.application.settings if self._strict else None
             self._wiring = plug_in(
-                self,
-                self._controller,
-                self.adapter,
-                self.application.inputs,
-                self._loop,
-                strict=settings,
+                self, self._controller, self.application.inputs, self._loop, strict=settings
             )
         self._hold_line()
         self._look_for_node(self._loop.time() + NODE_LIMIT)
 
     def close(self) -> None:
         """Remove the name and unplug the adapter; waiting requests are answered before."""
+        self._let_go(Wiring.close)
+
+    def leave(self, kept: bytes, *, named: bool) -> bool:
+        """Leave the terminal to the process that takes what is on the shelf."""
+        if self.shelf is None or self._wiring is None:
+            return False
+        try:
+            self._wiring.prepare_to_leave(kept)
+        except ValueError as error:
+            LOG.warning("%s: is unplugged: %s", self.name, error)
+            return False
+        self._let_go(Wiring.leave, named=named)
+        return True
+
+    def _let_go(self, end: Callable[[Wiring], list[Done]], *, named: bool = False) -> None:
         self._full = False
         self.application.there = False
         self.application.outputs = ModemLines()
+        self._forget_timers()
         wiring = self._wiring
         if wiring is None:
             return
-        self._naming.forget()
-        self._forget_timer()
         self._sent += wiring.device.fetched
-        self.discarded += wiring.drop()
-        waiting = wiring.close()
+        waiting = end(wiring)
+        self._naming.forget(leave=named)
         self._wiring = None
         for done in waiting:
             done(self.state)
@@ -202,21 +220,58 @@ class UsbipPort(VirtualPort):
 
     # --- plugging in ----------------------------------------------------------------------------
 
+    def _taken_over(self) -> Handover | None:
+        """Return what a process before this one has left, if it is of use."""
+        descriptors = [] if self.shelf is None else self.shelf.take()
+        if self.shelf is None or not descriptors:
+            return None
+        try:
+            handover = taken_over(descriptors)
+        except ValueError as error:
+            fault = str(error)
+        else:
+            if (handover.saved.name, handover.saved.adapter) == (self.name, self.adapter):
+                return handover
+            fault = f"it is {handover.saved.adapter}, and {self.adapter} is configured"
+            abandon(handover)
+        self.shelf.forget()
+        LOG.warning(
+            "%s: the adapter of the process before is of no use (%s); another one is plugged in, "
+            "and programs have to open the port again",
+            self.name,
+            fault,
+        )
+        return None
+
     def _resume(self, handover: Handover) -> None:
         """Go on where another process has stopped."""
         saved = handover.saved
-        self._wiring = resume(self, handover, self._loop, strict=self._strict)
-        self.adapter = saved.adapter
+        try:
+            self._naming.begin(saved.node)
+            self._wiring = resume(self, handover, self._loop, strict=self._strict)
+        except PortError:
+            abandon(handover)
+            raise
         self.application.settings = saved.settings
-        self.application.inputs = saved.lines
+        # What is to be read by now is known when peers are back; until then it stays.
+        self._held = saved.lines
+        self._timers[1] = self._loop.call_later(LINES_HELD, self._release_lines)
         if saved.pending.in_use:
             self._used(True)
         self.application.drive(dtr=saved.dtr, rts=saved.rts)
         self.application.hold_break(saved.break_on)
+        self._inputs_moved(saved.lines, self.application.inputs)
+        if saved.kept:
+            self._loop.call_soon(self._owner.port_data, saved.kept)
+        LOG.info("%s: goes on with the adapter of the process before", self.name)
+
+    def _release_lines(self) -> None:
+        self._held = None
+        self._inputs_moved(self.application.inputs, self.application.inputs)
 
     def _look_for_node(self, deadline: float) -> None:
         """Give the terminal its name as soon as it is there."""
-        self._timer = None
+        self._timers[0] = None
         if self._wiring is None:
             return
         try:
@@ -225,9 +280,10 @@ class UsbipPort(VirtualPort):
             self._lose_soon(error)
             return
         if found:
+            self._wiring.checkpoint()
             LOG.info("%s: is %s, a virtual adapter %s", self.path, self.node, self.adapter)
         elif self._loop.time() < deadline:
-            self._timer = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
+            self._timers[0] = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
         else:
             text = (
                 "the kernel has made no terminal of the adapter; `dmesg | tail` may tell why, "
@@ -235,30 +291,12 @@ class UsbipPort(VirtualPort):
             )
             self._lose_soon(PortError(self.name, text))
 
-    # --- letting go -----------------------------------------------------------------------------
-
-    def release(self) -> Handover:
-        """Stop, and return what another process needs to go on; the application notices nothing.
-
-        The port is closed afterwards, but the name stays, and the terminal.  What the adapter has
-        for the application goes along; what waits in the queue before it is discarded, and waiting
-        requests are answered.
-        """
-        if self._wiring is None:
-            raise UsageError(f"{self.name}: is not open")
-        handover, waiting = self._wiring.release(self.adapter, self.node)
-        self._wiring = None
-        self._naming.forget(leave=True)
-        self._forget_timer()
-        self.application.there = False
-        for done in waiting:
-            done(self.state)
-        return handover
-
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _forget_timers(self) -> None:
+        self._held = None
+        for index, timer in enumerate(self._timers):
+            if timer is not None:
+                timer.cancel()
+                self._timers[index] = None
 
     # --- what comes through the plug ------------------------------------------------------------
 
@@ -354,8 +392,9 @@ class UsbipPort(VirtualPort):
 
     def _inputs_moved(self, before: ModemLines, lines: ModemLines) -> None:
         if self._wiring is not None:
-            self._wiring.device.drive(lines)
-            self._wiring.plug.flush()
+            if lines == self._held:
+                self._held = None
+            self._wiring.drive(lines if self._held is None else self._held)
         self._hold_line()
 
     def _drop_received(self) -> None:
