@@ -103,7 +103,7 @@ def abandon(handover: Handover) -> None:
     """Unplug an adapter that no port goes on with, and take its name away; never raises."""
     saved = handover.saved
     if saved.path is not None and saved.node is not None:
-        Place(saved.name, TERMINALS, None).remove(saved.path, marked(saved.node))
+        Place(saved.path, TERMINALS, None).remove(saved.path, marked(saved.node))
         Overlap(saved.name, TERMINALS).remove(saved.path, saved.node)
     with suppress(OSError):
         handover.socket.shutdown(socket.SHUT_RDWR)

@@ -384,9 +384,8 @@ class UsbipPort(VirtualPort):
         """Take nothing while the owner pauses, or while CTS holds the line back."""
         if self._wiring is not None:
             hardware = self.application.settings.flow_control is FlowControl.HARDWARE
-            self._wiring.intake.block(
-                self._paused or (hardware and not self.application.inputs.cts)
-            )
+            cts = self._wiring.device.chip.lines.cts
+            self._wiring.intake.block(self._paused or (hardware and not cts))
 
     # --- what all virtual ports do in their own way ---------------------------------------------
 
