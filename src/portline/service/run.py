@@ -156,7 +156,8 @@ class Service:
         """
         if not self._restartable or self._store is None:
             raise UsageError(
-                "this Portline cannot be restarted in place: what it was told can be read only once"
+                "this Portline cannot be restarted in place: it is a demo, or its configuration "
+                "came through a pipe; end it and start it again"
             )
         if self._load is not None:
             async with self._loading:

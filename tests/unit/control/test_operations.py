@@ -5,19 +5,19 @@ import os
 import pytest
 
 import portline
-from portline.control.operations import OPERATIONS, Pulsed, Reloaded, Status
+from portline.control.operations import OPERATIONS, Pulsed, Reloaded, Restarting, Status
 from portline.errors import PortError, UsageError
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
 
 def test_the_table_describes_itself() -> None:
-    assert list(OPERATIONS) == ["status", "reload", "pulse"]
+    assert list(OPERATIONS) == ["status", "reload", "restart", "pulse"]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
-        assert operation.result in (Status, Reloaded, Pulsed)
-    assert [operation.changes for operation in OPERATIONS.values()] == [False, True, True]
+        assert operation.result in (Status, Reloaded, Restarting, Pulsed)
+    assert [operation.changes for operation in OPERATIONS.values()] == [False, True, True, True]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:
