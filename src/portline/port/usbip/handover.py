@@ -7,12 +7,13 @@ it the kernel waits: transfers stay under way, an application blocks as it would
 (Requests for settings and lines time out after five seconds.)  So what is handed over is the
 socket, and a journal (:mod:`portline.port.usbip.journal`) with what there is to know, a
 :class:`Saved`.  Both lie on the port's shelf (:mod:`portline.port.shelf`) from the moment the
-adapter is plugged in.  :func:`taken_over` is the way back from there; what a process has not said
+adapter is plugged in.  :func:`left_for` is the way back from there; what a process has not said
 because it was killed, :mod:`portline.port.usbip.revival` finds out.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import stat
@@ -25,6 +26,7 @@ from portline.line import DATA_BITS, LineSettings, ModemLines  # pydantic reads 
 from portline.port.usbip.chips import CHIPS
 from portline.port.usbip.device import TRANSFERS_MAX, Pending
 from portline.port.usbip.journal import Journal
+from portline.port.usbip.naming import abandon, take_away
 from portline.port.usbip.revival import revived
 from portline.port.usbip.wire import TRANSFER_MAX
 
@@ -33,9 +35,12 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
+    from portline.port.shelf import Shelf
     from portline.port.usbip.device import Device
 
-__all__ = ["Handover", "Saved", "save", "taken_over"]
+__all__ = ["Handover", "Saved", "left_for", "save", "taken_over"]
+
+LOG: Final = logging.getLogger("portline.port")
 
 _STRANGE: Final = "what is saved is of another version, or no adapter"
 
@@ -169,10 +174,35 @@ def save(
     )
 
 
+def left_for(name: str, adapter: str, shelf: Shelf) -> Handover | None:
+    """Return what a process before this one has left for a port; None, and why, if it is no use."""
+    descriptors = shelf.take()
+    if not descriptors:
+        return None
+    try:
+        handover = taken_over(descriptors)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        if (handover.saved.name, handover.saved.adapter) == (name, adapter):
+            return handover
+        fault = f"it is {handover.saved.adapter}, and {adapter} is configured"
+        abandon(handover)
+    shelf.forget()
+    LOG.warning(
+        "%s: the adapter of the process before is of no use (%s); another one is plugged in, "
+        "and programs have to open the port again",
+        name,
+        fault,
+    )
+    return None
+
+
 def taken_over(descriptors: Sequence[int]) -> Handover:
     """Return what lies on a shelf; the descriptors belong to it, or are closed.
 
-    Raises ValueError, in a few words, for what is no adapter that is still plugged in.
+    Raises ValueError, in a few words, for what is no adapter that is still plugged in; its name is
+    taken away then.
     """
     if len(descriptors) != DESCRIPTORS:
         _close(descriptors)
@@ -185,15 +215,18 @@ def taken_over(descriptors: Sequence[int]) -> Handover:
         _close(found)
         raise ValueError(_words(error)) from error
     connected: socket.socket | None = None
+    saved: Saved | None = None
     try:
-        connected = socket.socket(fileno=found[0])
-        _examine(connected)
         record = journal.read()
         saved = Saved.from_json(record.text)
+        connected = socket.socket(fileno=found[0])
+        _examine(connected)
         if any(record.received[:4]) or any(record.sent[:4]):
             saved = revived(saved, record)
     except (OSError, ValueError) as error:
         journal.close()
+        if saved is not None:
+            take_away(saved)
         if connected is None:
             _close(found[:1])
         else:

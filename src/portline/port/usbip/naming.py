@@ -19,10 +19,10 @@ from portline.port.pty.master import TERMINALS
 
 if TYPE_CHECKING:
     from portline.errors import PortError
-    from portline.port.usbip.handover import Handover
+    from portline.port.usbip.handover import Handover, Saved
     from portline.port.usbip.vhci import Controller
 
-__all__ = ["Naming", "abandon"]
+__all__ = ["Naming", "abandon", "take_away"]
 
 
 class Naming:
@@ -101,10 +101,14 @@ class Naming:
 
 def abandon(handover: Handover) -> None:
     """Unplug an adapter that no port goes on with, and take its name away; never raises."""
-    saved = handover.saved
-    if saved.path is not None and saved.node is not None:
-        Place(saved.path, TERMINALS, None).remove(saved.path, marked(saved.node))
-        Overlap(saved.name, TERMINALS).remove(saved.path, saved.node)
+    take_away(handover.saved)
     with suppress(OSError):
         handover.socket.shutdown(socket.SHUT_RDWR)
     handover.close()
+
+
+def take_away(saved: Saved) -> None:
+    """Take away the name of a port that another process has left; never raises."""
+    if saved.path is not None and saved.node is not None:
+        Place(saved.path, TERMINALS, None).remove(saved.path, marked(saved.node))
+        Overlap(saved.name, TERMINALS).remove(saved.path, saved.node)

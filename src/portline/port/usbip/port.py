@@ -49,7 +49,7 @@ from portline.line import (
 from portline.port.base import REAL, Capabilities
 from portline.port.usbip.chip import TransmitterAsked
 from portline.port.usbip.device import Cancelled, InUse, Written
-from portline.port.usbip.handover import taken_over
+from portline.port.usbip.handover import left_for
 from portline.port.usbip.naming import Naming, abandon
 from portline.port.usbip.vhci import Controller
 from portline.port.usbip.wiring import Wiring, plug_in, resume
@@ -154,7 +154,7 @@ class UsbipPort(VirtualPort):
         """Plug the adapter in; the name appears when the kernel has made the terminal."""
         if self._wiring is not None:
             raise UsageError(f"{self.name}: is open already")
-        handover = self._taken_over()
+        handover = None if self.shelf is None else left_for(self.name, self.adapter, self.shelf)
         if handover is not None:
             self._resume(handover)
         else:
@@ -219,29 +219,6 @@ class UsbipPort(VirtualPort):
             self._wiring.supply.pump()
 
     # --- plugging in ----------------------------------------------------------------------------
-
-    def _taken_over(self) -> Handover | None:
-        """Return what a process before this one has left, if it is of use."""
-        descriptors = [] if self.shelf is None else self.shelf.take()
-        if self.shelf is None or not descriptors:
-            return None
-        try:
-            handover = taken_over(descriptors)
-        except ValueError as error:
-            fault = str(error)
-        else:
-            if (handover.saved.name, handover.saved.adapter) == (self.name, self.adapter):
-                return handover
-            fault = f"it is {handover.saved.adapter}, and {self.adapter} is configured"
-            abandon(handover)
-        self.shelf.forget()
-        LOG.warning(
-            "%s: the adapter of the process before is of no use (%s); another one is plugged in, "
-            "and programs have to open the port again",
-            self.name,
-            fault,
-        )
-        return None
 
     def _resume(self, handover: Handover) -> None:
         """Go on where another process has stopped."""

@@ -160,6 +160,7 @@ def test_other_descriptors_are_refused_and_closed(tmp_path: Path) -> None:
 
     def a_journal() -> int:
         journal = Journal.create()
+        journal.checkpoint(PLAIN.to_json(), unsent=0, lines=ModemLines())
         copy = os.dup(journal.descriptor)
         journal.close()
         return copy
