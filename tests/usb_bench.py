@@ -21,6 +21,7 @@ from tests.usb_host import DRIVERS, Driver
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from portline.port.shelf import Shelf
     from portline.port.usbip.chip import Chip
 
 NODE = "/dev/null"
@@ -147,20 +148,25 @@ class UsbBench:
     adapter = "pl2303"
     strict = False
 
-    def __init__(self, folder: Path) -> None:
-        self.owner = VirtualRecorder()
-        loop = asyncio.get_running_loop()
-        self.kernel = Kernel(loop)
+    def __init__(self, folder: Path, shelf: Shelf | None = None) -> None:
+        self.kernel = Kernel(asyncio.get_running_loop())
         self.far: Any = None
+        self._folder = folder
+        self.begin(shelf)
+
+    def begin(self, shelf: Shelf | None, **more: Any) -> None:
+        """Make a port, not yet open, with an owner of its own."""
+        self.owner = VirtualRecorder()
+        given: dict[str, Any] = {"adapter": self.adapter, "strict": self.strict} | more
         self.virtual = UsbipPort(
             "virtual",
             owner=self.owner,
-            loop=loop,
-            adapter=self.adapter,
-            directory=folder,
-            strict=self.strict,
+            loop=self.kernel.loop,
+            directory=self._folder,
             group=None,
             controller=self.kernel,
+            shelf=shelf,
+            **given,
         )
         self.port = self.virtual
 

@@ -188,7 +188,7 @@ class ConnectionMachine(RuleBasedStateMachine):
             for patch in self.patches:
                 patch.stop()
 
-    def make_port(self, config: Any, *, owner: Any, loop: Any) -> MemoryPort:
+    def make_port(self, config: Any, *, owner: Any, loop: Any, **_: Any) -> MemoryPort:
         return MemoryPort(
             owner, PortState(settings=config.line_settings()), virtual=config.is_virtual
         )

@@ -39,6 +39,10 @@ COMMANDS: Final = {
     "edit": ("portline.cli.edit:edit", "Change a connection in a configuration file."),
     "remove": ("portline.cli.remove:remove", "Take a connection out of a configuration file."),
     "reload": ("portline.cli.reload:reload", "Have `portline serve` read its file again."),
+    "restart": (
+        "portline.cli.restart:restart",
+        "Begin a running Portline anew; USB/IP ports stay open.",
+    ),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
     "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),

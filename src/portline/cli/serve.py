@@ -62,7 +62,7 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     """Share the serial ports that a configuration file describes, until Ctrl-C or SIGTERM.
 
     FILE may be given with or without --config.  SIGHUP reads it again: connections that it does not
-    change notice nothing, and a file with a mistake changes nothing.
+    change notice nothing, and a file with a mistake changes nothing.  SIGUSR2 restarts Portline.
     """
     path = found_config(named or file)
     config = load(path)
@@ -82,4 +82,5 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
         verbose=verbosity(ctx),
         announce=True,
         companion=beside,
+        restartable=again is not None,
     )

@@ -23,7 +23,7 @@ from portline.control.snapshot import plain
 from portline.errors import ConfigError, PortlineError, UsageError
 
 if TYPE_CHECKING:
-    from portline.control.operations import Changed, Pulsed, Status
+    from portline.control.operations import Result
 
 __all__ = ["LINE_MAX", "VERSION", "Request", "encode_error", "encode_result", "result_of"]
 
@@ -66,7 +66,7 @@ class Request:
         )
 
 
-def encode_result(result: Status | Changed | Pulsed) -> Iterator[bytes]:
+def encode_result(result: Result) -> Iterator[bytes]:
     """Yield the line of a result in pieces, so that a long one need not be made at once."""
     piece = b'{"portline":%d,"result":{' % VERSION
     for number, field in enumerate(fields(result)):

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import portline
 from portline.control.snapshot import snapshot
@@ -32,6 +32,8 @@ __all__ = [
     "Parameter",
     "Process",
     "Pulsed",
+    "Restarting",
+    "Result",
     "Served",
     "Status",
     "Subject",
@@ -67,6 +69,13 @@ class Served(Protocol):
         """Change the text of the configuration file and put it in force; as ``reload`` otherwise.
 
         Raises also what ``edit`` raises.
+        """
+
+    async def restart(self) -> None:
+        """Begin anew in the same process, soon after this has returned.
+
+        Raises ConfigError, with nothing changed, for mistakes in the file, and UsageError where
+        that cannot be.
         """
 
 
@@ -110,12 +119,22 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarting:
+    """The result of ``restart``: who is about to begin anew, under the same pid."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
 class Pulsed:
     """The result of ``pulse``: the connection whose lines were moved, and how."""
 
     process: Process
     name: str
     sequence: str
+
+
+Result: TypeAlias = Status | Changed | Restarting | Pulsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +157,8 @@ class Operation:
 
     name: str
     parameters: tuple[Parameter, ...]
-    result: type[Status | Changed | Pulsed]
-    run: Callable[..., Coroutine[None, None, Status | Changed | Pulsed]]
+    result: type[Result]
+    run: Callable[..., Coroutine[None, None, Result]]
     changes: bool
     """Whether something may be different afterwards."""
 
@@ -188,6 +207,12 @@ async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
 async def _reload(subject: Subject) -> Changed:
     """Read the configuration file again; put what is different in force, or change nothing."""
     return Changed(subject.process, await subject.served.reload())
+
+
+async def _restart(subject: Subject) -> Restarting:
+    """Begin anew in the same process; USB/IP ports stay open for their applications."""
+    await subject.served.restart()
+    return Restarting(subject.process)
 
 
 def _text(value: object) -> str:
@@ -300,6 +325,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             _remove,
             changes=True,
         ),
+        Operation("restart", (), Restarting, _restart, changes=True),
         Operation(
             "pulse",
             (

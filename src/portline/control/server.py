@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from portline.control.operations import Changed, Pulsed, Status, Subject
+    from portline.control.operations import Result, Subject
 
 __all__ = ["CALLERS_MAX", "REST", "TIME_LIMIT", "ControlServer"]
 
@@ -217,7 +217,7 @@ class Caller:
         work = self._loop.create_task(_carried_out(line, self._subject))
         work.add_done_callback(self._answer)
 
-    def _answer(self, work: asyncio.Task[Status | Changed | Pulsed]) -> None:
+    def _answer(self, work: asyncio.Task[Result]) -> None:
         """Begin to send what came of a request."""
         if work.cancelled():  # everything ends
             self.close()
@@ -271,7 +271,7 @@ class Caller:
             self._refuse(f"no request came within {TIME_LIMIT:g} s")
 
 
-async def _carried_out(line: bytes, subject: Subject) -> Status | Changed | Pulsed:
+async def _carried_out(line: bytes, subject: Subject) -> Result:
     """Return the result of a request.  Raises PortlineError."""
     request = Request.decode(line)
     operation = OPERATIONS.get(request.operation)

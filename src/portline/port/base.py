@@ -221,6 +221,14 @@ class SerialPort(Protocol):
         Safe to call twice.  No callback of the owner comes afterwards.
         """
 
+    def leave(self, kept: bytes, *, named: bool) -> bool:
+        """Close the port, but leave what its application has open to a process after this one.
+
+        The application notices nothing then.  ``kept`` is what it wrote and nobody has heard: the
+        next process begins with it.  ``named`` leaves the name, too.  Returns False, with nothing
+        done, where a port cannot be left, or nobody would keep it.
+        """
+
     def write(self, data: bytes) -> None:
         """Send data, after everything written or submitted before it."""
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.port.base import PortOwner, SerialPort
+    from portline.port.shelf import Shelf
 
 __all__ = ["CUSE", "LADDER", "PTY", "Adapter", "Backend", "Choice", "Rung", "Wish", "choose"]
 
@@ -69,14 +70,15 @@ class Rung:
     """One backend.
 
     ``obstacle`` returns why the machine does not allow it, with the remedy, or ""; ``make`` returns
-    a port that is not yet open, also where there is an obstacle: opening it then says so.
+    a port that is not yet open, also where there is an obstacle: opening it then says so.  On the
+    shelf is what a process before this one may have left; some ports leave nothing.
     """
 
     backend: Backend
     what: str
     capabilities: Callable[[Adapter], Capabilities]
     obstacle: Callable[[Adapter], str]
-    make: Callable[[Wish, PortOwner, asyncio.AbstractEventLoop], SerialPort]
+    make: Callable[[Wish, PortOwner, asyncio.AbstractEventLoop, Shelf | None], SerialPort]
 
     def variants(self) -> list[tuple[Adapter, Capabilities]]:
         """Return what there is to choose from, each with what it can do."""
@@ -133,7 +135,9 @@ def _usbip_obstacle(adapter: Adapter) -> str:
     return obstacle(CHIPS[adapter.value])
 
 
-def _make_pty(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> SerialPort:
+def _make_pty(
+    wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop, _shelf: Shelf | None
+) -> SerialPort:
     from portline.port.pty.port import PtyPort
 
     return PtyPort(wish.name, owner=owner, loop=loop, overlap=wish.overlap, strict=wish.strict)
@@ -152,13 +156,17 @@ def _cuse_obstacle(_adapter: Adapter) -> str:
     return obstacle()
 
 
-def _make_cuse(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> SerialPort:
+def _make_cuse(
+    wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop, _shelf: Shelf | None
+) -> SerialPort:
     from portline.port.cuse.port import CusePort
 
     return CusePort(wish.name, owner=owner, loop=loop, overlap=wish.overlap, strict=wish.strict)
 
 
-def _make_usbip(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -> SerialPort:
+def _make_usbip(
+    wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop, shelf: Shelf | None
+) -> SerialPort:
     from portline.port.usbip.port import UsbipPort
 
     return UsbipPort(
@@ -169,6 +177,7 @@ def _make_usbip(wish: Wish, owner: PortOwner, loop: asyncio.AbstractEventLoop) -
         overlap=wish.overlap,
         strict=wish.strict,
         capabilities=_usbip_capabilities(wish.adapter),
+        shelf=shelf,
     )
 
 

@@ -194,6 +194,13 @@ class Outlet:
         self._relieve()
         self._run()
 
+    def leftover(self) -> bytes:
+        """Return the data that waits here and forget it, uncounted; requests stay."""
+        data = [bytes(entry) for entry in self._queue if not isinstance(entry, tuple)]
+        self._queue = deque(entry for entry in self._queue if isinstance(entry, tuple))
+        self.queued = REQUEST_COST * len(self._queue)
+        return b"".join(data)
+
     def close(self) -> list[Done]:
         """Stop for good; return the ``done`` of each request that waited, in order."""
         waiting = [entry[1] for entry in self._queue if isinstance(entry, tuple)]

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.line import LineSettings, Report, Request
     from portline.net.link import Link
+    from portline.service.store import Store
 
 __all__ = ["Connection"]
 
@@ -66,11 +67,16 @@ peers that came and went while the device took nothing."""
 class Connection:
     """A connection named ``name``; see :mod:`portline.config.models`.
 
-    ``start`` and ``stop`` may each be called once.
+    ``start`` and ``stop`` may each be called once.  ``store`` outlives the process; without one
+    nothing is left to the next.
     """
 
     def __init__(
-        self, name: str, config: ConnectionConfig, loop: asyncio.AbstractEventLoop
+        self,
+        name: str,
+        config: ConnectionConfig,
+        loop: asyncio.AbstractEventLoop,
+        store: Store | None = None,
     ) -> None:
         self.name = name
         self.config = config
@@ -83,7 +89,7 @@ class Connection:
             buffer_size=config.buffer_size,
             buffer_overflow=config.buffer_overflow,
         )
-        self.port = make_port(config, owner=self, loop=loop)
+        self.port = make_port(config, owner=self, loop=loop, log=self.log, store=store)
         self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
         self.absence = Absence(self, loop)
         self.news = News(self.log)
@@ -150,6 +156,12 @@ class Connection:
         self.pace.update()
         if self.network_wanted:
             self.network.open(True)
+
+    def leave_port(self, *, named: bool) -> None:
+        """Leave a virtual port to the process after this one, if that can be; its name, too."""
+        kept = self.hub.keep.empty()
+        if not self.port.leave(kept, named=named) and kept:
+            self.hub.keep.put_back(kept)
 
     def stop(self, limit: float) -> list[Link]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.

@@ -17,26 +17,28 @@ if TYPE_CHECKING:
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
     from portline.service.status import ConnectionStatus
+    from portline.service.store import Store
 
 __all__ = ["Gateway"]
 
 
 class Gateway:
-    """All connections of a configuration.
+    """All connections of a configuration; ``store`` is what outlives the process.
 
     Make it and use it in one running event loop (RuntimeError where none runs): ``start()``, then
     ``await stop()``, each once.  A connection with a problem does not disturb the others and raises
     nothing; look at ``status()``.
     """
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, store: Store | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.config = config
         self.connections: Mapping[str, Connection] = {
-            name: Connection(name, connection, loop)
+            name: Connection(name, connection, loop, store)
             for name, connection in config.connections.items()
         }
         self._loop = loop
+        self._store = store
         self._retiring: set[Retirement] = set()
         self._waiting: set[Connection] = set()
         self._stopped = False
@@ -45,6 +47,13 @@ class Gateway:
         """Open the ports and listen, each now or as soon as it is possible.  Never fails."""
         for connection in self.connections.values():
             connection.start()
+        if self._store is not None:
+            self._store.drop_untaken()
+
+    def leave_ports(self, *, named: bool) -> None:
+        """Leave the virtual ports that can be left to the process after this one; then ``stop``."""
+        for connection in self.connections.values():
+            connection.leave_port(named=named)
 
     async def stop(self) -> None:
         """Say goodbye to the peers, let the ports send what they have, and close everything.
@@ -78,7 +87,10 @@ class Gateway:
         }
         self._retire([each for each in before.values() if each not in kept.values()])
         begun = [name for name in config.connections if name not in kept]
-        kept |= {name: Connection(name, config.connections[name], self._loop) for name in begun}
+        kept |= {
+            name: Connection(name, config.connections[name], self._loop, self._store)
+            for name in begun
+        }
         self.connections = {name: kept[name] for name in config.connections}
         for change in found.changed:
             if change.name not in begun:

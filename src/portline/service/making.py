@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import portline
 from portline.config.models import ClientConnection, UdpConnection
@@ -13,6 +12,7 @@ from portline.wire.base import RawWire
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
     from collections.abc import Callable, Sequence
 
     from portline.config.models import ConnectionConfig
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from portline.service.network import NetworkSide
     from portline.service.news import News
     from portline.service.session import Session
+    from portline.service.store import Store
     from portline.wire.base import Wire
 
 __all__ = [
@@ -33,21 +34,27 @@ __all__ = [
     "make_wire",
 ]
 
-LOG: Final = logging.getLogger("portline.port")
-
 
 def make_port(
-    config: ConnectionConfig, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
+    config: ConnectionConfig,
+    *,
+    owner: PortOwner,
+    loop: asyncio.AbstractEventLoop,
+    log: logging.LoggerAdapter[logging.Logger],
+    store: Store | None = None,
 ) -> SerialPort:
-    """Return the local port that a connection is about, not yet open."""
+    """Return the local port that a connection is about, not yet open.
+
+    In ``store`` may be what a process before this one has left of a virtual one.
+    """
     if config.virtual is not None:
         from portline.port.ladder import Wish, choose
 
         wish = Wish(config.virtual, config.adapter, config.overlap, config.strict_baudrate)
         choice = choose(config.backend, config.adapter)
-        port = choice.rung.make(wish, owner, loop)
-        LOG.info("%s: backend %s (%s)", config.virtual, choice.rung.backend.value, choice.why)
-        return port
+        shelf = None if store is None else store.shelf(config.virtual)
+        log.info("backend=%s (%s)", choice.rung.backend.value, choice.why)
+        return choice.rung.make(wish, owner, loop, shelf)
     from portline.port.tty.port import PosixPort
 
     assert config.port is not None

@@ -1,4 +1,8 @@
-"""Runs a gateway in the foreground until a signal ends it; another one changes it meanwhile."""
+"""Runs a gateway in the foreground until a signal ends it; others change or restart it meanwhile.
+
+A restart is in place: the process ends everything but what virtual ports can leave behind
+(:mod:`portline.service.store`), and executes its own command line again.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -19,9 +24,10 @@ from portline.service.limits import files_needed, raise_file_limit
 from portline.service.log import start_logging
 from portline.service.recovery import recover
 from portline.service.status import State
+from portline.service.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from portline.config.models import GatewayConfig
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
     Edit: TypeAlias = Callable[[str], str]
 
-__all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run"]
+__all__ = ["ANSWERED", "ENDING", "Service", "announcement", "new_event_loop", "run"]
 
 FIRST_ATTEMPTS: Final = 1.0
 """Seconds that first attempts to connect may take before it is told how things stand: a host that
@@ -39,8 +45,14 @@ is there answers sooner, and people wait no longer for a first line."""
 FIRST_LOOK: Final = 0.02
 """Seconds between two looks at them."""
 
+ANSWERED: Final = 0.05
+"""Seconds until a restart begins, so that who has asked for it is answered before."""
+
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the service cleanly: a service manager's and Ctrl-C."""
+
+CHANGING: Final = (signal.SIGHUP, signal.SIGUSR2)
+"""Signals that it goes on after: one to reload, one to restart."""
 
 LOG: Final = logging.getLogger("portline")
 
@@ -88,6 +100,8 @@ class Service:
 
     ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
     None where there is no file to read.  ``change`` puts its text through a function first.
+    ``store`` is what outlives the process.  ``restartable`` tells whether the command line means
+    the same once more.
     """
 
     def __init__(
@@ -95,14 +109,22 @@ class Service:
         config: GatewayConfig,
         load: Callable[[], GatewayConfig] | None = None,
         change: Callable[[Edit], GatewayConfig] | None = None,
+        *,
+        store: Store | None = None,
+        restartable: bool = False,
     ) -> None:
-        self.gateway = Gateway(config)
+        self.gateway = Gateway(config, store)
+        self.restarts = False
+        """Whether all has ended, or is about to, in order to begin again."""
+        self._store = store
+        self._restartable = restartable
         self._load = load
         self._change = change
         self._loading = asyncio.Lock()
         self._reading: asyncio.Future[GatewayConfig] | None = None
         self._ended = asyncio.Event()
         self._asked = asyncio.Event()
+        self._restarting = False
         self._terminals = [fd for fd in range(3) if os.isatty(fd)]
 
     def end(self) -> None:
@@ -145,6 +167,24 @@ class Service:
             LOG.info("reloaded: %s", line)
         return lines
 
+    async def restart(self) -> None:
+        """End soon, to begin again with ``restarts`` set.
+
+        Raises ConfigError, with nothing changed, when the configuration has mistakes, and
+        UsageError where the command line would not mean the same again.
+        """
+        if not self._restartable or self._store is None:
+            raise UsageError(
+                "this Portline cannot be restarted in place: it is a demo, or its configuration "
+                "came through a pipe; end it and start it again"
+            )
+        if self._load is not None:
+            async with self._loading:
+                await self._read(self._load)
+        if not self._ended.is_set():
+            self.restarts = True
+            asyncio.get_running_loop().call_later(ANSWERED, self.end)
+
     async def _read(self, load: Callable[[], GatewayConfig]) -> GatewayConfig | None:
         """Return the configuration, None when all ends first: it may be where nothing answers."""
         self._reading = aside(load)
@@ -168,19 +208,22 @@ class Service:
         ``started`` is called once, when every connection has made its first attempt, or
         FIRST_ATTEMPTS after that has begun.  SIGHUP
         reloads where there is a file, unless it means that the terminal has gone; ``reloaded`` is
-        told what changed then, and mistakes are logged.  ``companion`` makes what is there from
-        before the start until everything has stopped.
+        told what changed then, and mistakes are logged.  SIGUSR2 restarts.
+        ``companion`` makes what is there from before the start until everything has stopped.
         """
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self.end)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        loop.add_signal_handler(signal.SIGUSR2, self._restart_asked)
         try:
             with companion(self):
                 await self._serve(started, reloaded)
         finally:
-            for number in (*ENDING, signal.SIGHUP):
+            for number in (*ENDING, *CHANGING):
                 loop.remove_signal_handler(number)
+                if self.restarts and number in CHANGING:
+                    signal.signal(number, signal.SIG_IGN)  # until the next one can take them
 
     async def _serve(
         self, started: Callable[[Gateway], None], reloaded: Callable[[list[str]], None]
@@ -193,9 +236,13 @@ class Service:
             while not self._ended.is_set():
                 await self._asked.wait()
                 self._asked.clear()
-                if not self._ended.is_set():
+                if self._restarting:
+                    await self._restart_or_tell()
+                elif not self._ended.is_set():
                     await self._reload_and_tell(reloaded)
         finally:
+            if self.restarts or (self._store is not None and self._store.outlives):
+                self.gateway.leave_ports(named=self.restarts)
             await self.gateway.stop()
 
     async def _first_attempts(self) -> None:
@@ -214,6 +261,23 @@ class Service:
             self.end()
         else:
             self._asked.set()
+
+    def _restart_asked(self) -> None:
+        self._restarting = True
+        self._asked.set()
+
+    async def _restart_or_tell(self) -> None:
+        self._restarting = False
+        try:
+            await self.restart()
+        except ConfigError as error:
+            mistakes = error.mistakes
+        except UsageError as error:
+            mistakes = [str(error)]
+        else:
+            return
+        for mistake in (*mistakes, "not restarted"):
+            LOG.error("%s", mistake)
 
     async def _reload_and_tell(self, reloaded: Callable[[list[str]], None]) -> None:
         try:
@@ -256,9 +320,14 @@ def run(
     verbose: int = 0,
     announce: bool = True,
     companion: Companion = nullcontext,
+    restartable: bool = True,
 ) -> int:
-    """Run a gateway in the foreground; returns the exit code of the process."""
+    """Run a gateway in the foreground; returns the exit code of the process.
+
+    A restart executes the command line of this process again, and returns only when that fails.
+    """
     start_logging(verbose)
+    store = Store()
 
     def started(gateway: Gateway) -> None:
         # What is there now stays: 38 000 objects, nearly all of them modules' own, through which
@@ -271,10 +340,21 @@ def run(
         if announce:
             _say(lines or ["the configuration is as it was"])
 
-    async def serve() -> None:
-        service = Service(config, load, change)
+    async def serve() -> bool:
+        service = Service(config, load, change, store=store, restartable=restartable)
         await service.run(started=started, reloaded=reloaded, companion=companion)
+        return service.restarts
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve())
-    return 0
+        restarts = runner.run(serve())
+    return _begin_again(store, sys.orig_argv) if restarts else 0
+
+
+def _begin_again(store: Store, command: Sequence[str]) -> int:
+    """Become what the command line makes; returns an exit code when that cannot be."""
+    try:
+        os.execve(sys.executable, list(command), os.environ | store.handed_on())
+    except OSError as error:
+        fault = error.strerror
+    LOG.error("cannot restart: %s: %s", sys.executable, fault)
+    return 1

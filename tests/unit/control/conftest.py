@@ -77,6 +77,9 @@ class Served:
         await asyncio.sleep(0)
         return self.outcome()
 
+    async def restart(self) -> None:
+        self.outcome()
+
 
 def host(
     made: Gateway | None = None,

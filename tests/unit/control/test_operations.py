@@ -6,18 +6,18 @@ from collections.abc import Callable
 import pytest
 
 import portline
-from portline.control.operations import OPERATIONS, Changed, Pulsed, Status
+from portline.control.operations import OPERATIONS, Changed, Pulsed, Restarting, Status
 from portline.errors import PortError, UsageError
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
 
 def test_the_table_describes_itself() -> None:
-    assert list(OPERATIONS) == ["status", "reload", "add", "update", "remove", "pulse"]
+    assert list(OPERATIONS) == ["status", "reload", "add", "update", "remove", "restart", "pulse"]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
-        assert operation.result in (Status, Changed, Pulsed)
+        assert operation.result in (Status, Changed, Restarting, Pulsed)
     assert [name for name, operation in OPERATIONS.items() if not operation.changes] == ["status"]
 
 

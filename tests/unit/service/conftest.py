@@ -96,7 +96,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     """Make a stage; the log lines of its connection are in ``caplog``."""
 
     def memory_port(
-        config: ConnectionConfig, *, owner: PortOwner, loop: asyncio.AbstractEventLoop
+        config: ConnectionConfig, *, owner: PortOwner, loop: asyncio.AbstractEventLoop, **_: object
     ) -> MemoryPort:
         return MemoryPort(
             owner, PortState(settings=config.line_settings()), virtual=config.is_virtual

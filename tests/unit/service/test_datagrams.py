@@ -115,7 +115,7 @@ def memory_ports(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtu
     monkeypatch.setattr(module, "make_port", memory_port)
 
 
-def memory_port(config: Any, *, owner: PortOwner, loop: object) -> MemoryPort:
+def memory_port(config: Any, *, owner: PortOwner, loop: object, **_: object) -> MemoryPort:
     return MemoryPort(owner, PortState(settings=config.line_settings()), virtual=config.is_virtual)
 
 

@@ -28,6 +28,8 @@ from tests.conftest import Run
 from tests.helpers import WirePair
 from tests.ports import Recorder
 
+LOG = logging.LoggerAdapter(logging.getLogger("portline.connection"), {"connection": "meter"})
+
 
 def configured(**table: object) -> ServerConnection:
     return ServerConnection.model_validate(table)
@@ -37,7 +39,7 @@ def test_a_device_becomes_a_real_port_with_its_settings(run: Run, tmp_path: Path
     async def scenario() -> None:
         path = str(tmp_path / "ttyUSB0")
         config = configured(port=path, baudrate=19200, parity="even")
-        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop(), log=LOG)
         assert isinstance(port, PosixPort)
         assert port.name == path
         assert port.state.settings == LineSettings(baudrate=19200, parity=Parity.EVEN)
@@ -51,7 +53,7 @@ def test_a_virtual_port_is_made(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "ttyV0"
         config = configured(virtual=str(path), backend="pty")
-        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop(), log=LOG)
         assert isinstance(port, PtyPort)
         assert not path.exists()
         port.open()
@@ -65,7 +67,7 @@ def test_a_virtual_port_over_a_device_is_made(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "ttyS1"
         config = configured(virtual=str(path), backend="pty", overlap=True)
-        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop(), log=LOG)
         with pytest.raises(PortAbsent, match="no device to lie over"):
             port.open()
         assert not path.exists()
@@ -82,7 +84,7 @@ def test_a_usb_port_says_what_is_missing_when_it_opens(
     async def scenario() -> None:
         path = tmp_path / "ttyV0"
         config = configured(virtual=str(path), backend="usbip", adapter=adapter)
-        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop())
+        port = make_port(config, owner=Recorder(), loop=asyncio.get_running_loop(), log=LOG)
         assert (port.capabilities.backend, port.capabilities.variant) == ("usbip", adapter)
         with pytest.raises(PortError, match="ttyV0: nothing to plug into"):
             port.open()

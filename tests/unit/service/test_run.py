@@ -21,7 +21,9 @@ from portline.errors import ConfigError, UsageError
 from portline.service import run as module
 from portline.service.gateway import Gateway
 from portline.service.run import Service, announcement, new_event_loop
+from portline.service.store import Store
 from tests.conftest import Run
+from tests.ports import until
 from tests.proxies import silent_address
 
 
@@ -336,3 +338,96 @@ def test_a_process_runs_in_the_foreground(
     assert said.out.count("\n") == (2 if announce else 0)
     assert "info scale: listening on 127.0.0.1:" in said.err
     assert "warning meter: " in said.err
+
+
+# --- a restart in place ---------------------------------------------------------------------------
+
+
+def test_a_signal_restarts_it(run: Run, config: GatewayConfig) -> None:
+    async def scenario() -> None:
+        service = Service(config, lambda: config, store=Store({}), restartable=True)
+        await service.run(started=lambda gateway: interrupt(signal.SIGUSR2))
+        assert service.restarts
+
+    try:
+        run(scenario())
+        # What comes before the next one can take it must not end it.
+        assert signal.getsignal(signal.SIGUSR2) == signal.SIG_IGN
+    finally:
+        for number in (signal.SIGUSR2, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("restartable", [True, False])
+def test_what_stands_in_the_way_of_a_restart_is_logged(
+    run: Run, config: GatewayConfig, caplog: pytest.LogCaptureFixture, restartable: bool
+) -> None:
+    def load() -> GatewayConfig:
+        raise ConfigError(["/x.toml:3: a mistake"])
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        service = Service(config, load, store=Store({}), restartable=restartable)
+        running = loop.create_task(service.run(started=lambda gateway: interrupt(signal.SIGUSR2)))
+        await until(lambda: "not restarted" in caplog.text)
+        service.end()
+        await running
+        assert not service.restarts
+
+    run(scenario())
+    reason = "/x.toml:3: a mistake" if restartable else "cannot be restarted in place"
+    assert [each.message.partition(":")[0] for each in caplog.records if each.levelno > 30] == [
+        reason.partition(":")[0] if restartable else "this Portline cannot be restarted in place",
+        "not restarted",
+    ]
+
+
+def test_ports_are_left_at_a_restart_and_for_a_service_manager_only(
+    run: Run, config: GatewayConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left: list[bool] = []
+
+    def leave_ports(self: Gateway, *, named: bool) -> None:
+        left.append(named)
+
+    monkeypatch.setattr(Gateway, "leave_ports", leave_ports)
+
+    async def scenario(how: int, environment: dict[str, str]) -> None:
+        service = Service(config, store=Store(environment), restartable=True)
+        await service.run(started=lambda gateway: interrupt(how))
+
+    manager = {"NOTIFY_SOCKET": str(tmp_path / "manager")}
+    try:
+        run(scenario(signal.SIGTERM, {}))
+        assert left == []
+        run(scenario(signal.SIGTERM, dict(manager)))
+        run(scenario(signal.SIGUSR2, {}))
+        assert left == [False, True]
+    finally:
+        for number in (signal.SIGUSR2, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_restart_executes_the_same_command_line(
+    config: GatewayConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    executed: list[tuple[str, list[str], dict[str, str]]] = []
+
+    def execve(path: str, words: list[str], environment: dict[str, str]) -> None:
+        executed.append((path, words, environment))
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "execve", execve)
+    interrupts = iter([signal.SIGUSR2])
+    monkeypatch.setattr(
+        module, "announcement", lambda gateway: [interrupt(next(interrupts)) or "started"]
+    )
+    try:
+        assert module.run(config) == 1
+    finally:
+        for number in (signal.SIGUSR2, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+    [(path, words, environment)] = executed
+    assert (path, words) == (sys.executable, sys.orig_argv)
+    assert environment["LISTEN_FDS"] == "0"
+    assert "cannot restart" in capsys.readouterr().err

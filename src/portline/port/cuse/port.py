@@ -18,15 +18,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError
-from portline.line import (
-    LineFault,
-    LineSettings,
-    Purge,
-    Request,
-    SendBreak,
-    SetBreak,
-    SetInputs,
-)
 from portline.port.cuse.channel import Kernel
 from portline.port.cuse.discipline import Discipline
 from portline.port.cuse.front import Front
@@ -40,6 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     import os
 
+    from portline.line import LineFault, LineSettings, ModemLines
     from portline.port.base import PortOwner
     from portline.port.programs.terminal import Action
     from portline.port.pty.master import Master
@@ -74,9 +66,15 @@ class CusePort(PtyPort):
     ) -> None:
         # The terminal is nobody's business: only the front opens it.
         super().__init__(
-            name, settings, owner=owner, loop=loop, mode=0o600, group=None, strict=strict
+            name,
+            settings,
+            owner=owner,
+            loop=loop,
+            mode=0o600,
+            group=None,
+            strict=strict,
+            capabilities=CUSE,
         )
-        self.capabilities = CUSE
         self._device = DeviceName(
             name,
             kernel or Kernel(),
@@ -149,20 +147,16 @@ class CusePort(PtyPort):
         elif fault.parity or fault.framing:
             self._fault = fault
 
-    def carry_out(self, request: Request) -> float:
-        """Show the application what is for it, remember the rest."""
-        before = self.application.inputs
-        result = super().carry_out(request)
-        match request:
-            case SetInputs(lines):
-                self._hold_line()
-                if self._front is not None and lines != before:
-                    self._front.lines_moved(before, lines)
-            case SendBreak() | SetBreak(True):
-                self.show_fault(LineFault(break_received=True))
-            case Purge(True) if self._front is not None:
-                self._front.emptied()
-        return result
+    def _inputs_moved(self, before: ModemLines, lines: ModemLines) -> None:
+        super()._inputs_moved(before, lines)
+        self._hold_line()
+        if self._front is not None and lines != before:
+            self._front.lines_moved(before, lines)
+
+    def _drop_received(self) -> None:
+        super()._drop_received()
+        if self._front is not None:
+            self._front.emptied()
 
     # --- what the front asks --------------------------------------------------------------------
 

@@ -16,9 +16,7 @@ look.  The flag is level-triggered and would keep the loop busy, so the descript
 set only while the port is in use.  An application that writes and closes at once leaves its data
 in front of the hang-up: all of it is read before the port counts as unused.
 
-The port is the far end of a null modem cable to the application.  What is submitted here is
-remembered and answered, and never changes the application's settings; what the application sets
-and drives is reported, and kept in ``application`` (:mod:`portline.port.application`).
+What all virtual ports do is :mod:`portline.port.virtual`'s.
 
 Settings are looked at before data is passed on, so data never runs ahead of the settings it was
 written with.  (The kernel has no order between the two: settings changed right after writing may
@@ -34,27 +32,10 @@ written; an application that opens it meanwhile is the next user without a break
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from portline.errors import PortError, UsageError
-from portline.line import (
-    Hold,
-    LineChange,
-    LineSettings,
-    ModemLines,
-    PortState,
-    Purge,
-    Query,
-    Request,
-    SendBreak,
-    SetBreak,
-    SetInputs,
-    SetLine,
-    SetModem,
-)
-from portline.port.application import Application
-from portline.port.base import unanswered
+from portline.line import LineChange, LineSettings, ModemLines, SetBreak, SetLine, SetModem
 from portline.port.ladder import PTY
 from portline.port.names.overlap import Overlap
 from portline.port.names.place import Place
@@ -63,22 +44,22 @@ from portline.port.pty.master import TERMINALS
 from portline.port.pty.pair import Pair
 from portline.port.pty.poll import Poll
 from portline.port.tty.termios2 import require_layout
+from portline.port.virtual import VirtualPort
 
 if TYPE_CHECKING:
     import asyncio
     import os
-    from collections.abc import Callable
 
-    from portline.line import LineFault, Report
-    from portline.port.base import PortOwner
-    from portline.port.outlet import Done
+    from portline.line import PortState, Report
+    from portline.port.base import Capabilities, PortOwner
+    from portline.port.outlet import Done, Outlet
     from portline.port.programs.terminal import Action
     from portline.port.pty.master import Master
 
 __all__ = ["PtyPort"]
 
 
-class PtyPort:
+class PtyPort(VirtualPort):
     """A pseudo terminal under a name, as a :class:`portline.port.base.SerialPort`.
 
     ``name`` and ``directory`` are those of :class:`portline.port.names.place.Place`, or with
@@ -86,6 +67,8 @@ class PtyPort:
     what an application finds that sets nothing; ``mode`` and ``group`` are the terminal's;
     ``strict`` passes data no faster than a line with the application's settings would.
     """
+
+    medium: ClassVar = "the pseudo terminal"
 
     def __init__(
         self,
@@ -99,19 +82,16 @@ class PtyPort:
         mode: int = 0o660,
         group: str | None = "dialout",
         strict: bool = False,
+        capabilities: Capabilities = PTY,
     ) -> None:
-        self.name = name
+        super().__init__(
+            name,
+            settings or LineSettings(),
+            owner=owner,
+            loop=loop,
+            capabilities=capabilities,
+        )
         self.path: str | None = None
-        self.application = Application(settings or LineSettings(), self._application_changed)
-        self.has_lines = True
-        self.hardware = None
-        self.refused = 0
-        self.discarded = 0
-        self.drains = False
-        self.capabilities = PTY
-        self._asked = PortState(self.application.settings)
-        self._owner = owner
-        self._loop = loop
         self._mode = mode
         self._group = group
         self._strict = strict
@@ -121,27 +101,24 @@ class PtyPort:
         """Bytes that were read from applications, since the start."""
         self._sent = 0
         self._paused = False
-        self._heard = False  # somebody is there to read what is written
-        self._full = False
+        self._reads = False  # somebody is there to read what is written
         self._pair: Pair | None = None
         self._poll: Poll | None = None
 
     # --- the contract ---------------------------------------------------------------------------
 
     @property
-    def state(self) -> PortState:
-        """What was asked for last; there is no hardware that could disagree."""
-        return replace(self._asked, lines=self.application.outputs, idle=not self.queued)
+    def _outlet(self) -> Outlet | None:
+        return None if self._pair is None else self._pair.outlet
+
+    @property
+    def _heard(self) -> bool:
+        return self._reads
 
     @property
     def sent(self) -> int:
         """Bytes that the kernel has taken towards the line, since the start."""
         return self._sent + (0 if self._pair is None else self._pair.outlet.taken)
-
-    @property
-    def queued(self) -> int:
-        """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
-        return 0 if self._pair is None else self._pair.outlet.queued
 
     @property
     def trouble(self) -> PortError | None:
@@ -169,7 +146,7 @@ class PtyPort:
     def close(self) -> None:
         """Remove the name and hang up; waiting requests are answered before this returns."""
         self._full = False
-        self._heard = self.application.there = False
+        self._reads = self.application.there = False
         self.application.outputs = ModemLines()
         pair, path, self.path = self._pair, self.path, None
         if pair is None or path is None:
@@ -181,25 +158,6 @@ class PtyPort:
         for done in self._disconnect(pair):
             done(self.state)
 
-    def write(self, data: bytes) -> None:
-        """Send data to the application; discarded while there is none."""
-        if self._pair is None or not self._heard:
-            self.discarded += len(data)
-        else:
-            self._pair.outlet.write(data)
-
-    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
-        """Remember what is asked, after everything before it, then call ``done``."""
-        if self._pair is None or isinstance(request, SetInputs):
-            self.carry_out(request)
-            done(self.state)
-        else:
-            self._pair.outlet.submit(request, done)
-
-    def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
-        """Change nothing: the application decides."""
-        done(self.state)
-
     def pause_reading(self) -> None:
         """Leave what the application writes in the kernel; it blocks when that is full."""
         self._paused = True
@@ -209,12 +167,6 @@ class PtyPort:
         """Read again."""
         self._paused = False
         self._set_reading()
-
-    def show_fault(self, fault: LineFault) -> None:
-        """Do nothing: a pseudo terminal has no way to show it."""
-
-    def watch(self, *, modem_lines: bool, faults: bool) -> None:
-        """Do nothing: the lines cost nothing to watch, and there are no faults."""
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -238,16 +190,6 @@ class PtyPort:
         self._sent += pair.outlet.taken
         return waiting
 
-    def _lose(self, error: PortError) -> None:
-        was_full, was_used = self._full, self.application.there
-        self.application.goes()
-        self.close()
-        if was_full:
-            self._owner.port_full(False)
-        if was_used:
-            self._owner.port_in_use(False)
-        self._owner.port_lost(error)
-
     # --- applications come and go ---------------------------------------------------------------
 
     def _look(self) -> None:
@@ -265,7 +207,7 @@ class PtyPort:
         self._check_settings()
 
     def _used(self) -> None:
-        self._heard = self.application.there = True
+        self._reads = self.application.there = True
         self._set_reading()
         self._poll = Poll(self._check_settings, self._loop)
         self._owner.port_in_use(True)
@@ -273,7 +215,7 @@ class PtyPort:
 
     def _hear(self, there: bool) -> None:
         """Forget what nobody is there to read, while the last words are still on the line."""
-        was_heard, self._heard = self._heard, self.application.there and there
+        was_heard, self._reads = self._heard, self.application.there and there
         if was_heard and not there and self._pair is not None:
             self._pair.outlet.drop()
             self._pair.master.renew()
@@ -285,7 +227,7 @@ class PtyPort:
             return
         self._check_settings()
         self._leave()
-        self._heard = False
+        self._reads = False
         pair.outlet.drop()
         failure = None if pair.master.renew() else self._exchange(pair)
         self.application.goes()
@@ -368,10 +310,6 @@ class PtyPort:
         """Return whether everything that programs have written has been taken over."""
         return self._pair is None or not self._pair.master.look()[1]
 
-    def drain(self, done: Callable[[], None]) -> None:
-        """Call ``done`` when what was taken over has left on the other side."""
-        self._owner.port_drain(done)
-
     # --- what the inlet tells -------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
@@ -392,49 +330,11 @@ class PtyPort:
         """Note that the last application is gone."""
         self._unused()
 
-    # --- what the outlet asks for ---------------------------------------------------------------
+    # --- what all virtual ports do in their own way ---------------------------------------------
 
-    def carry_out(self, request: Request) -> float:
-        """Remember what is asked."""
-        match request:
-            case SetInputs(lines):
-                self.application.inputs = lines
-                self._lines.changed()
-            case SetLine():
-                settings = request.applied_to(self._asked.settings)
-                self._asked = replace(self._asked, settings=settings)
-            case SetModem():
-                self._asked = request.applied_to(self._asked)
-            case SetBreak(on):
-                self._asked = replace(self._asked, break_on=on)
-            case Purge(received):
-                if received and self._pair is not None:
-                    self._pair.inlet.drop()
-            case SendBreak() | Query() | Hold():
-                pass
-        return 0.0
+    def _inputs_moved(self, before: ModemLines, lines: ModemLines) -> None:
+        self._lines.changed()
 
-    def unsent(self) -> int:
-        """Return 0: the kernel does not tell what an application has not read."""
-        return 0
-
-    def empty(self) -> bool | None:
-        """Return True: there is no transmitter."""
-        return True
-
-    def drop_unsent(self) -> None:
-        """Leave what the kernel has: it has arrived at the application."""
-
-    def full(self, full: bool) -> None:
-        """Pass the queue's level on."""
-        self._full = full
-        self._owner.port_full(full)
-
-    def failed(self, error: OSError) -> None:
-        """Lose the port, but from the loop: the owner may be in the middle of a write."""
-        lost = PortError(self.name, f"the pseudo terminal failed: {error.strerror}")
-        self._loop.call_soon(self._lose_if, self._pair, lost)
-
-    def _lose_if(self, pair: Pair | None, error: PortError) -> None:
-        if pair is self._pair and pair is not None:
-            self._lose(error)
+    def _drop_received(self) -> None:
+        if self._pair is not None:
+            self._pair.inlet.drop()

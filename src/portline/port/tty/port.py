@@ -200,6 +200,10 @@ class PosixPort:
         for done in self._shut():
             done(self.state)
 
+    def leave(self, kept: bytes, *, named: bool) -> bool:
+        """Return False: it has no application."""
+        return False
+
     def write(self, data: bytes) -> None:
         """Send data, after everything written or submitted before it."""
         if self._outlet is None:

@@ -1,42 +1,70 @@
-"""A port that goes from one process to another while an application has it open.
+"""A port that goes from one process to the next while an application has it open.
 
 Theory of operation
 -------------------
 The kernel only knows the socket.  Whoever has our end of it is the adapter, and while nobody reads
 it the kernel waits: transfers stay under way, an application blocks as it would on a busy line.
-(Requests for settings and lines time out after five seconds.)  So a port is handed over by the
-socket and a :class:`Saved`: :func:`send` and :func:`receive` carry both over a Unix socket,
-``UsbipPort.release`` and ``taken_over`` are the two ends.  Where the process is only replaced
-(exec), the descriptor may be inherited instead.
+(Requests for settings and lines time out after five seconds.)  So what is handed over is the
+socket, and a journal (:mod:`portline.port.usbip.journal`) with what there is to know, a
+:class:`Saved`.  Both lie on the port's shelf (:mod:`portline.port.shelf`) from the moment the
+adapter is plugged in.  :func:`left_for` is the way back from there; what a process has not said
+because it was killed, :mod:`portline.port.usbip.revival` finds out.
 """
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 import socket
-from collections import deque
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from portline.line import FlowControl, LineFault, LineSettings, ModemLines, Parity, StopBits
-from portline.port.usbip.device import Pending
+from portline.line import DATA_BITS, LineSettings, ModemLines  # pydantic reads annotations
+from portline.port.usbip.chips import CHIPS
+from portline.port.usbip.device import TRANSFERS_MAX, Pending
+from portline.port.usbip.journal import Journal
+from portline.port.usbip.naming import abandon, take_away
+from portline.port.usbip.revival import revived
+from portline.port.usbip.wire import TRANSFER_MAX
 
 if TYPE_CHECKING:
-    from portline.port.usbip.intake import Intake
-    from portline.port.usbip.plug import Plug
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["SAVED_MAX", "Handover", "Saved", "receive", "save", "send"]
+    from pydantic import TypeAdapter
 
-SAVED_MAX: Final = 1024 * 1024
-"""Bytes of what is saved: all that may wait in both directions, in hexadecimal, several times."""
+    from portline.port.shelf import Shelf
+    from portline.port.usbip.device import Device
+
+__all__ = ["Handover", "Saved", "left_for", "save", "taken_over"]
+
+LOG: Final = logging.getLogger("portline.port")
+
+_STRANGE: Final = "what is saved is of another version, or no adapter"
+
+DESCRIPTORS: Final = 2
+"""On the shelf of a port: the socket and the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What an adapter is in the middle of."""
 
+    __pydantic_config__: ClassVar[Any] = {
+        "strict": True,
+        "extra": "forbid",
+        "ser_json_bytes": "hex",
+        "val_json_bytes": "hex",
+    }
+
+    name: str
+    """The port's."""
     adapter: str
     slot: int
+    path: str | None
+    """Where applications find it."""
     node: str | None
     settings: LineSettings
     lines: ModemLines
@@ -53,34 +81,83 @@ class Saved:
     """What the application wrote and was not passed on, by transfer."""
     held: int | None
     """The transfer that is held until everything has left."""
+    kept: bytes = b""
+    """What the application wrote and nobody has heard."""
 
-    def to_json(self) -> str:
+    def to_json(self) -> bytes:
         """Write it as text."""
-        return json.dumps(asdict(self), default=_plain)
+        return _adapter().dump_json(self)
 
     @classmethod
-    def from_json(cls, text: str) -> Saved:
-        """Read it.  Raises ValueError for what another version wrote."""
+    def from_json(cls, text: bytes) -> Saved:
+        """Read it.  Raises ValueError for anything else."""
         try:
-            return cls(**_read(json.loads(text)))
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"no saved adapter: {error}") from error
+            saved: Saved = _adapter().validate_json(text)
+        except ValueError:  # pydantic's has several lines
+            raise ValueError(_STRANGE) from None
+        if not _plausible(saved):
+            raise ValueError(_STRANGE)
+        return saved
+
+
+def _plausible(saved: Saved) -> bool:
+    """Tell whether all numbers are such as there are; the kernel and the chip take no others."""
+    pending, line = saved.pending, saved.settings
+    transfers = [*pending.into, *pending.interrupts, *pending.out.items()]
+    numbers = [number for number, _ in (*transfers, *saved.writes)]
+    sizes = [size for _, size in transfers]
+    return (
+        saved.adapter in CHIPS
+        and saved.slot >= 0
+        and line.data_bits in DATA_BITS
+        and all(0 <= value <= 0xFF for value in saved.registers.values())
+        and all(0 <= each < 1 << 32 for each in (*numbers, saved.held or 0, line.baudrate))
+        and all(0 <= size <= TRANSFER_MAX for size in sizes)
+        and len(transfers) <= TRANSFERS_MAX
+    )
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Saved)
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What was saved, and the connected socket."""
+    """What was saved, the connected socket, and the journal, which goes on."""
 
     saved: Saved
     socket: socket.socket
+    journal: Journal
+
+    def close(self) -> None:
+        """Let go of everything; where nobody else has the socket, the adapter is unplugged."""
+        self.socket.close()
+        self.journal.close()
 
 
-def save(adapter: str, slot: int, node: str | None, plug: Plug, intake: Intake) -> Saved:
-    """Return the state of everything at this moment."""
-    device, chip = plug.device, plug.device.chip
+def save(
+    device: Device,
+    *,
+    name: str,
+    adapter: str,
+    slot: int,
+    path: str | None,
+    node: str | None,
+    unsent: bytes,
+    writes: tuple[tuple[int, bytes], ...],
+    held: int | None,
+    kept: bytes,
+) -> Saved:
+    """Return the state of everything at this moment; the device has nothing more to say."""
+    chip = device.chip
     return Saved(
+        name=name,
         adapter=adapter,
         slot=slot,
+        path=path,
         node=node,
         settings=chip.settings,
         lines=chip.lines,
@@ -90,89 +167,90 @@ def save(adapter: str, slot: int, node: str | None, plug: Plug, intake: Intake) 
         registers=dict(chip.registers),
         pending=device.pending,
         rest=device.rest,
-        unsent=plug.unsent + device.output(),
-        writes=intake.waiting,
-        held=intake.held,
+        unsent=unsent,
+        writes=writes,
+        held=held,
+        kept=kept,
     )
 
 
-def send(handover: Handover, over: socket.socket) -> None:
-    """Send a port to another process, over a blocking stream socket; our descriptor is closed.
+def left_for(name: str, adapter: str, shelf: Shelf) -> Handover | None:
+    """Return what a process before this one has left for a port; None, and why, if it is no use."""
+    descriptors = shelf.take()
+    if not descriptors:
+        return None
+    try:
+        handover = taken_over(descriptors)
+    except ValueError as error:
+        fault = str(error)
+    else:
+        if (handover.saved.name, handover.saved.adapter) == (name, adapter):
+            return handover
+        fault = f"it is {handover.saved.adapter}, and {adapter} is configured"
+        abandon(handover)
+    shelf.forget()
+    LOG.warning(
+        "%s: the adapter of the process before is of no use (%s); another one is plugged in, "
+        "and programs have to open the port again",
+        name,
+        fault,
+    )
+    return None
 
-    Raises OSError.
+
+def taken_over(descriptors: Sequence[int]) -> Handover:
+    """Return what lies on a shelf; the descriptors belong to it, or are closed.
+
+    Raises ValueError, in a few words, for what is no adapter that is still plugged in; its name is
+    taken away then.
     """
-    text = handover.saved.to_json().encode()
-    head = len(text).to_bytes(4, "big")
-    socket.send_fds(over, [head], [handover.socket.fileno()])
-    over.sendall(text)
-    handover.socket.close()
-
-
-def receive(over: socket.socket) -> Handover:
-    """Take a port that ``send`` has sent.  Raises OSError, ValueError."""
-    head, descriptors, _flags, _address = socket.recv_fds(over, 4, 1)
-    size = int.from_bytes(head, "big")
-    if len(head) != 4 or len(descriptors) != 1 or size > SAVED_MAX:
-        raise ValueError("nothing that is a port was handed over")
-    connected = socket.socket(fileno=descriptors[0])
-    text = bytearray()
-    while len(text) < size:
-        piece = over.recv(size - len(text))
-        if not piece:
+    if len(descriptors) != DESCRIPTORS:
+        _close(descriptors)
+        raise ValueError(f"{len(descriptors)} descriptors are no adapter")
+    one, two = descriptors
+    found = (one, two) if stat.S_ISSOCK(os.fstat(one).st_mode) else (two, one)
+    try:
+        journal = Journal(found[1])
+    except (OSError, ValueError) as error:
+        _close(found)
+        raise ValueError(_words(error)) from error
+    connected: socket.socket | None = None
+    saved: Saved | None = None
+    try:
+        record = journal.read()
+        saved = Saved.from_json(record.text)
+        connected = socket.socket(fileno=found[0])
+        _examine(connected)
+        if any(record.received[:4]) or any(record.sent[:4]):
+            saved = revived(saved, record)
+    except (OSError, ValueError) as error:
+        journal.close()
+        if saved is not None:
+            take_away(saved)
+        if connected is None:
+            _close(found[:1])
+        else:
             connected.close()
-            raise ValueError("a port was handed over in part")
-        text += piece
-    return Handover(Saved.from_json(text.decode()), connected)
+        raise ValueError(_words(error)) from error
+    return Handover(replace(saved, lines=record.lines), connected, journal)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    if isinstance(value, deque):
-        return list(value)
-    if isinstance(value, Parity | StopBits | FlowControl):
-        return value.value
-    if isinstance(value, ModemLines | LineFault):  # asdict leaves what is in a deque
-        return asdict(value)
-    raise TypeError(f"{type(value)} cannot be saved")
+def _examine(connected: socket.socket) -> None:
+    """Raise unless this is connected to a kernel that still listens."""
+    connected.getpeername()
+    connected.setblocking(False)
+    if (connected.family, connected.type) != (socket.AF_UNIX, socket.SOCK_STREAM):
+        raise ValueError("its socket is of another kind")
+    with suppress(BlockingIOError):
+        if not connected.recv(1, socket.MSG_PEEK):
+            raise ValueError("the kernel has unplugged it")
 
 
-def _bytes(value: Any) -> bytes:
-    return bytes.fromhex(value["bytes"])
+def _words(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
-def _read(table: dict[str, Any]) -> dict[str, Any]:
-    settings = table["settings"]
-    inbound = settings["inbound_flow"]
-    line = LineSettings(
-        baudrate=settings["baudrate"],
-        data_bits=settings["data_bits"],
-        parity=Parity(settings["parity"]),
-        stop_bits=StopBits(settings["stop_bits"]),
-        flow_control=FlowControl(settings["flow_control"]),
-        inbound_flow=None if inbound is None else FlowControl(inbound),
-    )
-    return table | {
-        "settings": line,
-        "lines": ModemLines(**table["lines"]),
-        "registers": {int(key): value for key, value in table["registers"].items()},
-        "pending": _pending(table["pending"]),
-        "rest": _bytes(table["rest"]),
-        "unsent": _bytes(table["unsent"]),
-        "writes": tuple((number, _bytes(data)) for number, data in table["writes"]),
-    }
-
-
-def _pending(table: dict[str, Any]) -> Pending:
-    return Pending(
-        into=deque((number, size) for number, size in table["into"]),
-        interrupts=deque((number, size) for number, size in table["interrupts"]),
-        out={int(number): size for number, size in table["out"].items()},
-        waiting=deque(
-            _bytes(each) if "bytes" in each else LineFault(**each) for each in table["waiting"]
-        ),
-        states=deque(ModemLines(**each) for each in table["states"]),
-        fault=LineFault(**table["fault"]),
-        fault_told=table["fault_told"],
-        in_use=table["in_use"],
-    )
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)

@@ -61,7 +61,9 @@ class Intake:
     """The transfers towards the line of one port.
 
     ``character_time`` holds the data to the speed of a line; None passes it on at once.
-    ``waiting`` and ``held`` are those of a process before this one.
+    ``waiting`` and ``held`` are those of a process before this one.  ``note(number, offset)`` is
+    called when everything up to the transfer ``number`` is passed on or dropped, and ``offset``
+    bytes of the next one.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Intake:
         asked: bool,
         waiting: tuple[tuple[int, bytes], ...] = (),
         held: int | None = None,
+        note: Callable[[int, int], None] = lambda number, offset: None,
     ) -> None:
         self.empty = True
         """Whether everything is known to have left, as far as anybody has asked."""
@@ -82,6 +85,9 @@ class Intake:
         self._waiting: deque[tuple[int, bytes]] = deque(waiting)
         self._held = held
         self._passed = 0  # counts what was passed on, to know what a drain was for
+        self._note = note
+        self._over = 0  # the last transfer that was passed on or dropped
+        self._begun = 0  # bytes of the next one that were
         self._draining = False
         self._blocked = False
         self._closed = False
@@ -112,6 +118,9 @@ class Intake:
 
     def cancel(self, number: int) -> None:
         """Forget a transfer, which the kernel has ended."""
+        if self._waiting and self._waiting[0][0] == number:
+            self._begun = 0
+            self._note(self._over, 0)
         self._waiting = deque(each for each in self._waiting if each[0] != number)
         if number == self._held:
             self._held = None
@@ -145,7 +154,10 @@ class Intake:
         """Throw away what was not passed on, as if it had been; return how many bytes."""
         dropped = sum(len(data) for _, data in self._waiting)
         while self._waiting:
-            self._hold(self._waiting.popleft()[0])
+            self._over = self._waiting.popleft()[0]
+            self._hold(self._over)
+        self._begun = 0
+        self._note(self._over, 0)
         self._drain()
         return dropped
 
@@ -153,6 +165,10 @@ class Intake:
         """Begin to find out whether everything has left; ``empty`` tells."""
         if not self.empty and not self._waiting:
             self._drain()
+
+    def begin_notes(self) -> None:
+        """Count from what is waiting now."""
+        self._begun = 0
 
     def close(self) -> None:
         """Stop for good."""
@@ -179,11 +195,14 @@ class Intake:
             pieces.append(data[:room])
             if len(data) > room:
                 self._waiting.appendleft((number, data[room:]))
+                self._begun += room
             else:
+                self._over, self._begun = number, 0
                 self._hold(number)
             room -= len(pieces[-1])
         self._passed += 1
         self._owner.received(b"".join(pieces))
+        self._note(self._over, self._begun)
         if not self._closed:
             if not self._asked:
                 self._drain()

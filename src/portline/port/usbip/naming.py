@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import grp
 import os
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ from portline.port.pty.master import TERMINALS
 
 if TYPE_CHECKING:
     from portline.errors import PortError
+    from portline.port.usbip.handover import Handover, Saved
     from portline.port.usbip.vhci import Controller
 
-__all__ = ["Naming"]
+__all__ = ["Naming", "abandon", "take_away"]
 
 
 class Naming:
@@ -50,11 +52,11 @@ class Naming:
     def begin(self, taken_over: str | None = None) -> None:
         """Look at what is under the name now.  Raises PortError, as it might for the terminal.
 
-        ``taken_over`` is a terminal that has the name already, from a process before this one.
+        ``taken_over`` is a terminal that may have it already, from a process before this one.
         """
         self._wanted = self._place.path()
         self.node = taken_over
-        if taken_over is None:
+        if taken_over is None or self._place.fault(self._wanted, self._spelled(taken_over)):
             self._place.check(self._wanted)
 
     def find(self, slot: int) -> bool:
@@ -64,6 +66,7 @@ class Naming:
             return False
         if self.node != node:
             self._give_away(node)
+        if self._place.fault(self._wanted, self._spelled(node)):
             self._place.put(self._wanted, self._spelled(node))
         self.node, self.path = node, self._wanted
         TERMINALS[self._spelled(node)] = self.path
@@ -94,3 +97,18 @@ class Naming:
             if self._group is not None:
                 os.chown(node, -1, grp.getgrnam(self._group).gr_gid)
                 os.chmod(node, self._mode)
+
+
+def abandon(handover: Handover) -> None:
+    """Unplug an adapter that no port goes on with, and take its name away; never raises."""
+    take_away(handover.saved)
+    with suppress(OSError):
+        handover.socket.shutdown(socket.SHUT_RDWR)
+    handover.close()
+
+
+def take_away(saved: Saved) -> None:
+    """Take away the name of a port that another process has left; never raises."""
+    if saved.path is not None and saved.node is not None:
+        Place(saved.path, TERMINALS, None).remove(saved.path, marked(saved.node))
+        Overlap(saved.name, TERMINALS).remove(saved.path, saved.node)

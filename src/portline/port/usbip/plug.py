@@ -7,12 +7,15 @@ for: each transfer has one answer (:data:`portline.port.usbip.device.TRANSFERS_M
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from portline.port.usbip.device import Device, Event
+    from portline.port.usbip.journal import Journal
 
 __all__ = ["Plug", "PlugOwner", "pair"]
 
@@ -33,7 +36,11 @@ class PlugOwner(Protocol):
 
 
 class Plug:
-    """A ``device`` on a connected socket, used from the thread of ``loop``."""
+    """A ``device`` on a connected socket, used from the thread of ``loop``.
+
+    ``unsent`` is what a process before this one has left; ``journal`` is where everything is
+    written, and ``checkpoint`` what begins it anew.
+    """
 
     def __init__(
         self,
@@ -42,17 +49,21 @@ class Plug:
         connected: socket.socket,
         loop: asyncio.AbstractEventLoop,
         unsent: bytes = b"",
+        journal: Journal | None = None,
+        checkpoint: Callable[[], None] = lambda: None,
     ) -> None:
         self.device = device
         self.socket = connected
         self._owner = owner
         self._loop = loop
         self._unsent = bytearray(unsent)
+        self._noted = len(unsent)
+        self._journal = journal
+        self._checkpoint = checkpoint
         self._closed = False
         self._writing = False
         connected.setblocking(False)
         loop.add_reader(connected.fileno(), self._readable)
-        self.flush()
 
     @property
     def unsent(self) -> bytes:
@@ -63,7 +74,10 @@ class Plug:
         """Send what the device has to say."""
         if self._closed:
             return
-        self._unsent += self.device.output()
+        fresh = self.device.output()
+        if fresh and self._journal is not None:
+            self._journal.sent(fresh)
+        self._unsent += fresh
         try:
             while self._unsent:
                 del self._unsent[: self.socket.send(self._unsent)]
@@ -72,24 +86,29 @@ class Plug:
         except OSError as error:
             self._loop.call_soon(self._gone, error.strerror or "error")
             self._unsent.clear()
+        if self._journal is not None and len(self._unsent) != self._noted:
+            self._noted = len(self._unsent)
+            self._journal.unsent(self._noted)
         self._await_room(bool(self._unsent))
 
-    def release(self) -> socket.socket:
-        """Let go of the socket and return it, still connected."""
+    def release(self) -> None:
+        """Let go of the socket; it stays connected where somebody else has it, too.  Safe twice."""
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self.socket.fileno())
             self._await_room(False)
-        return self.socket
+            self.socket.close()
 
     def close(self) -> None:
-        """Unplug the adapter; safe twice."""
+        """Unplug the adapter, whoever else has the socket; safe twice."""
         if not self._closed:
-            self.release().close()
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.release()
 
     def _readable(self) -> None:
         try:
-            data = self.socket.recv(READ_SIZE)
+            data = self._receive()
             events = self.device.feed(data)
         except BlockingIOError:
             return
@@ -103,6 +122,13 @@ class Plug:
         self.flush()
         self._owner.happened(events)
         self.flush()
+
+    def _receive(self) -> bytes:
+        if self._journal is None:
+            return self.socket.recv(READ_SIZE)
+        if self._journal.due:
+            self._checkpoint()
+        return self._journal.receive(self.socket)
 
     def _gone(self, reason: str) -> None:
         if not self._closed:

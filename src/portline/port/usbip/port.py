@@ -14,6 +14,9 @@ unused     the name                                an application opens it; ``cl
 in use     the same                                the application closes it; ``close()``; lost
 =========  ======================================  ===============================================
 
+A port that has a shelf (:mod:`portline.port.shelf`) may be *left*: everything stays but this
+process, and the next one's ``open`` goes on from there.
+
 ``open`` does not wait for the terminal: the kernel takes some tenths of a second, and this thread
 has to answer it meanwhile.
 
@@ -28,36 +31,29 @@ of a pseudo terminal is.  With hardware flow control on and CTS off nothing is t
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from portline.errors import PortError, UsageError
 from portline.line import (
     FlowControl,
-    Hold,
     LineChange,
     LineFault,
     LineSettings,
     ModemLines,
-    PortState,
     Purge,
-    Query,
     Report,
-    Request,
-    SendBreak,
     SetBreak,
-    SetInputs,
-    SetLine,
     SetModem,
 )
-from portline.port.application import Application
-from portline.port.base import REAL, Capabilities, unanswered
+from portline.port.base import REAL, Capabilities
 from portline.port.usbip.chip import TransmitterAsked
 from portline.port.usbip.device import Cancelled, InUse, Written
-from portline.port.usbip.naming import Naming
+from portline.port.usbip.handover import left_for
+from portline.port.usbip.naming import Naming, abandon
 from portline.port.usbip.vhci import Controller
 from portline.port.usbip.wiring import Wiring, plug_in, resume
+from portline.port.virtual import VirtualPort
 
 if TYPE_CHECKING:
     import asyncio
@@ -65,11 +61,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.port.base import PortOwner
+    from portline.port.outlet import Done, Outlet
+    from portline.port.shelf import Shelf
     from portline.port.usbip.device import Event
     from portline.port.usbip.handover import Handover
     from portline.port.usbip.intake import Intake
 
-__all__ = ["NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
+__all__ = ["LINES_HELD", "NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
 
 NODE_LOOK: Final = 0.02
 """Seconds between two looks for the terminal, while the kernel gets to know the adapter."""
@@ -78,17 +76,23 @@ NODE_LIMIT: Final = 20.0
 """Seconds after which an adapter without a terminal is unplugged: some twenty times what a slow
 machine takes."""
 
+LINES_HELD: Final = 10.0
+"""Seconds for which the signal lines stay as they were when another process has taken over, unless
+peers tell the same before: what they need to come back."""
+
 LOG: Final = logging.getLogger("portline.port")
 
 
-class UsbipPort:
+class UsbipPort(VirtualPort):
     """A terminal under a name, as a :class:`portline.port.base.SerialPort`.
 
     ``name``, ``directory`` and ``overlap`` are those of :class:`portline.port.pty.port.PtyPort`,
     and so are ``mode``, ``group`` and ``strict``.  ``adapter`` is a name of
-    :data:`portline.port.usbip.chips.CHIPS`.  ``taken_over`` is what another process has let go of:
-    ``open`` then goes on with it.
+    :data:`portline.port.usbip.chips.CHIPS`.  On ``shelf`` lies what a process before
+    this one has left; without one nothing is left.
     """
+
+    medium: ClassVar = "the pipe to the adapter"
 
     def __init__(
         self,
@@ -104,32 +108,21 @@ class UsbipPort:
         strict: bool = False,
         capabilities: Capabilities = REAL,
         controller: Controller | None = None,
-        taken_over: Handover | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
-        self.name = name
-        self.has_lines = True
-        self.application = Application(LineSettings(), self._application_changed)
-        self.hardware = None
-        self.refused = 0
-        self.discarded = 0
-        self.drains = False
-        self.capabilities = capabilities
+        super().__init__(name, LineSettings(), owner=owner, loop=loop, capabilities=capabilities)
         self.adapter = adapter
-        self._owner = owner
-        self._loop = loop
         self._strict = strict
         self._controller = controller or Controller()
         self._naming = Naming(
             name, self._controller, directory=directory, overlap=overlap, mode=mode, group=group
         )
-        self._asked = PortState(self.application.settings)
-        self._taken_over = taken_over
-        self._inputs = ModemLines()
+        self.shelf = shelf
+        self._held: ModemLines | None = None
         self._paused = False
-        self._full = False
         self._sent = 0
         self._wiring: Wiring | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle | None] = [None, None]
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -144,19 +137,13 @@ class UsbipPort:
         return self._naming.node
 
     @property
-    def state(self) -> PortState:
-        """What was asked for last; there is no hardware that could disagree."""
-        return replace(self._asked, lines=self.application.outputs, idle=not self.queued)
+    def _outlet(self) -> Outlet | None:
+        return None if self._wiring is None else self._wiring.outlet
 
     @property
     def sent(self) -> int:
         """Bytes that the driver has taken towards the application, since the start."""
         return self._sent + (0 if self._wiring is None else self._wiring.device.fetched)
-
-    @property
-    def queued(self) -> int:
-        """Bytes (and requests, at REQUEST_COST each) that wait towards the application."""
-        return 0 if self._wiring is None else self._wiring.outlet.queued
 
     @property
     def trouble(self) -> PortError | None:
@@ -167,56 +154,48 @@ class UsbipPort:
         """Plug the adapter in; the name appears when the kernel has made the terminal."""
         if self._wiring is not None:
             raise UsageError(f"{self.name}: is open already")
-        handover, self._taken_over = self._taken_over, None
+        handover = None if self.shelf is None else left_for(self.name, self.adapter, self.shelf)
         if handover is not None:
-            self._naming.begin(handover.saved.node)
             self._resume(handover)
         else:
             self._naming.begin()
             settings = self.application.settings if self._strict else None
             self._wiring = plug_in(
-                self, self._controller, self.adapter, self._inputs, self._loop, strict=settings
+                self, self._controller, self.application.inputs, self._loop, strict=settings
             )
         self._hold_line()
         self._look_for_node(self._loop.time() + NODE_LIMIT)
 
     def close(self) -> None:
         """Remove the name and unplug the adapter; waiting requests are answered before."""
+        self._let_go(Wiring.close)
+
+    def leave(self, kept: bytes, *, named: bool) -> bool:
+        """Leave the terminal to the process that takes what is on the shelf."""
+        if self.shelf is None or self._wiring is None:
+            return False
+        try:
+            self._wiring.prepare_to_leave(kept)
+        except ValueError as error:
+            LOG.warning("%s: is unplugged: %s", self.name, error)
+            return False
+        self._let_go(Wiring.leave, named=named)
+        return True
+
+    def _let_go(self, end: Callable[[Wiring], list[Done]], *, named: bool = False) -> None:
         self._full = False
         self.application.there = False
         self.application.outputs = ModemLines()
+        self._forget_timers()
         wiring = self._wiring
         if wiring is None:
             return
-        self._naming.forget()
-        self._forget_timer()
         self._sent += wiring.device.fetched
-        self.discarded += wiring.drop()
-        waiting = wiring.close()
+        waiting = end(wiring)
+        self._naming.forget(leave=named)
         self._wiring = None
         for done in waiting:
             done(self.state)
-
-    def write(self, data: bytes) -> None:
-        """Send data to the application; discarded while there is none."""
-        if self._wiring is None or not self.application.there:
-            self.discarded += len(data)
-        else:
-            self._wiring.outlet.write(data)
-            self._pump()
-
-    def submit(self, request: Request, done: Callable[[PortState], None] = unanswered) -> None:
-        """Do what is asked, after everything before it, then call ``done``."""
-        if self._wiring is None or isinstance(request, SetInputs):
-            self.carry_out(request)
-            done(self.state)
-        else:
-            self._wiring.outlet.submit(request, done)
-            self._pump()
-
-    def configure(self, settings: LineSettings, done: Callable[[PortState], None]) -> None:
-        """Change nothing: the application decides."""
-        done(self.state)
 
     def pause_reading(self) -> None:
         """Leave what the application writes in the kernel; it blocks when that is full."""
@@ -228,9 +207,6 @@ class UsbipPort:
         self._paused = False
         self._hold_line()
 
-    def watch(self, *, modem_lines: bool, faults: bool) -> None:
-        """Do nothing: the lines cost nothing to watch, and there are no faults."""
-
     def show_fault(self, fault: LineFault) -> None:
         """Have the application's next character be one with a fault."""
         if self._wiring is not None and self.application.there:
@@ -238,7 +214,7 @@ class UsbipPort:
             self._wiring.device.fault(fault)
             self._wiring.plug.flush()
 
-    def _pump(self) -> None:
+    def _written(self) -> None:
         if self._wiring is not None:
             self._wiring.supply.pump()
 
@@ -247,74 +223,57 @@ class UsbipPort:
     def _resume(self, handover: Handover) -> None:
         """Go on where another process has stopped."""
         saved = handover.saved
-        self._wiring = resume(self, handover, self._loop, strict=self._strict)
-        self.adapter = saved.adapter
+        try:
+            self._naming.begin(saved.node)
+            self._wiring = resume(self, handover, self._loop, strict=self._strict)
+        except PortError:
+            abandon(handover)
+            raise
         self.application.settings = saved.settings
-        self.application.inputs = self._inputs = saved.lines
+        # What is to be read by now is known when peers are back; until then it stays.
+        self._held = saved.lines
+        self._timers[1] = self._loop.call_later(LINES_HELD, self._release_lines)
         if saved.pending.in_use:
             self._used(True)
         self.application.drive(dtr=saved.dtr, rts=saved.rts)
         self.application.hold_break(saved.break_on)
+        self._inputs_moved(saved.lines, self.application.inputs)
+        if saved.kept:
+            self._loop.call_soon(self._owner.port_data, saved.kept)
+        LOG.info("%s: goes on with the adapter of the process before", self.name)
+
+    def _release_lines(self) -> None:
+        self._held = None
+        self._inputs_moved(self.application.inputs, self.application.inputs)
 
     def _look_for_node(self, deadline: float) -> None:
         """Give the terminal its name as soon as it is there."""
-        self._timer = None
+        self._timers[0] = None
         if self._wiring is None:
             return
         try:
             found = self._naming.find(self._wiring.slot)
         except PortError as error:
-            self._loop.call_soon(self._lose_if, self._wiring, error)
+            self._lose_soon(error)
             return
         if found:
+            self._wiring.checkpoint()
             LOG.info("%s: is %s, a virtual adapter %s", self.path, self.node, self.adapter)
         elif self._loop.time() < deadline:
-            self._timer = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
+            self._timers[0] = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
         else:
             text = (
                 "the kernel has made no terminal of the adapter; `dmesg | tail` may tell why, "
                 'or take a pseudo terminal (--backend pty, in a file backend = "pty")'
             )
-            self._loop.call_soon(self._lose_if, self._wiring, PortError(self.name, text))
+            self._lose_soon(PortError(self.name, text))
 
-    # --- letting go -----------------------------------------------------------------------------
-
-    def release(self) -> Handover:
-        """Stop, and return what another process needs to go on; the application notices nothing.
-
-        The port is closed afterwards, but the name stays, and the terminal.  What the adapter has
-        for the application goes along; what waits in the queue before it is discarded, and waiting
-        requests are answered.
-        """
-        if self._wiring is None:
-            raise UsageError(f"{self.name}: is not open")
-        handover, waiting = self._wiring.release(self.adapter, self.node)
-        self._wiring = None
-        self._naming.forget(leave=True)
-        self._forget_timer()
-        self.application.there = False
-        for done in waiting:
-            done(self.state)
-        return handover
-
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _lose(self, error: PortError) -> None:
-        was_full, was_used = self._full, self.application.there
-        self.application.goes()
-        self.close()
-        if was_full:
-            self._owner.port_full(False)
-        if was_used:
-            self._owner.port_in_use(False)
-        self._owner.port_lost(error)
-
-    def _lose_if(self, wiring: Wiring | None, error: PortError) -> None:
-        if wiring is self._wiring and wiring is not None:
-            self._lose(error)
+    def _forget_timers(self) -> None:
+        self._held = None
+        for index, timer in enumerate(self._timers):
+            if timer is not None:
+                timer.cancel()
+                self._timers[index] = None
 
     # --- what comes through the plug ------------------------------------------------------------
 
@@ -402,56 +361,23 @@ class UsbipPort:
         """Take nothing while the owner pauses, or while CTS holds the line back."""
         if self._wiring is not None:
             hardware = self.application.settings.flow_control is FlowControl.HARDWARE
-            self._wiring.intake.block(self._paused or (hardware and not self._inputs.cts))
+            cts = self._wiring.device.chip.lines.cts
+            self._wiring.intake.block(self._paused or (hardware and not cts))
 
-    # --- what the outlet asks for ---------------------------------------------------------------
+    # --- what all virtual ports do in their own way ---------------------------------------------
 
-    def carry_out(self, request: Request) -> float:
-        """Show the application what is for it, remember the rest."""
-        match request:
-            case SetInputs(lines):
-                self._inputs = self.application.inputs = lines
-                if self._wiring is not None:
-                    self._wiring.device.drive(lines)
-                    self._wiring.plug.flush()
-                self._hold_line()
-            case SetLine():
-                settings = request.applied_to(self._asked.settings)
-                self._asked = replace(self._asked, settings=settings)
-            case SetModem():
-                self._asked = request.applied_to(self._asked)
-            case SetBreak(on):
-                self._asked = replace(self._asked, break_on=on)
-                if on:
-                    self.show_fault(LineFault(break_received=True))
-            case SendBreak():
-                self.show_fault(LineFault(break_received=True))
-            case Purge(received):
-                if received and self._wiring is not None:
-                    self._wiring.intake.drop()
-            case Query() | Hold():
-                pass
-        return 0.0
+    def _inputs_moved(self, before: ModemLines, lines: ModemLines) -> None:
+        if self._wiring is not None:
+            if lines == self._held:
+                self._held = None
+            self._wiring.drive(lines if self._held is None else self._held)
+        self._hold_line()
 
-    def unsent(self) -> int:
-        """Return 0: what the driver has, it has."""
-        return 0
-
-    def empty(self) -> bool | None:
-        """Return True: there is no transmitter towards the application."""
-        return True
+    def _drop_received(self) -> None:
+        if self._wiring is not None:
+            self._wiring.intake.drop()
 
     def drop_unsent(self) -> None:
         """Throw away what the driver has not fetched."""
         if self._wiring is not None:
             self.discarded += self._wiring.drop()
-
-    def full(self, full: bool) -> None:
-        """Pass the queue's level on."""
-        self._full = full
-        self._owner.port_full(full)
-
-    def failed(self, error: OSError) -> None:
-        """Lose the port, but from the loop: the owner may be in the middle of a write."""
-        lost = PortError(self.name, f"the pipe to the adapter failed: {error.strerror}")
-        self._loop.call_soon(self._lose_if, self._wiring, lost)

@@ -21,7 +21,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 __all__ = [
     "HEADER_SIZE",
@@ -30,7 +33,9 @@ __all__ = [
     "Splitter",
     "Submit",
     "Unlink",
+    "answered",
     "completed",
+    "recorded",
     "stalled",
     "unlinked",
 ]
@@ -105,6 +110,43 @@ def unlinked(number: int, *, pending: bool) -> bytes:
     return _BASIC.pack(RET_UNLINK, number, 0, 0, 0) + _UNLINKED.pack(RESET if pending else 0)
 
 
+def recorded(log: bytes) -> tuple[list[Command], bytes]:
+    """Return the commands in a log that ends with zeros, and what is left of one that is not whole.
+
+    Raises ValueError like :class:`Splitter`.
+    """
+    splitter = Splitter(log)
+    commands: list[Command] = []
+    begin = 0
+    while any(log[begin : begin + 4]) and len(log) - begin >= HEADER_SIZE:
+        command, end = splitter.parse(begin)
+        if command is None:
+            return commands, log[begin:]
+        commands.append(command)
+        begin = end
+    return commands, log[begin:].rstrip(b"\0")
+
+
+def answered(log: bytes, into: Container[int]) -> tuple[set[int], int]:
+    """Return the transfers and unlinks that are answered in a log, and where it ends, with zeros.
+
+    ``into`` are those transfers into the host, whose answers bring data.  Raises ValueError for
+    what is no answer.
+    """
+    numbers = set()
+    begin = 0
+    while any(log[begin : begin + 4]) and len(log) - begin >= HEADER_SIZE:
+        kind, number = _BASIC.unpack_from(log, begin)[:2]
+        if kind not in (RET_SUBMIT, RET_UNLINK):
+            raise ValueError(f"{kind} is no answer of USB/IP")
+        numbers.add(number)
+        size = _RESULT.unpack_from(log, begin + _BASIC.size)[1]
+        begin += HEADER_SIZE
+        if kind == RET_SUBMIT and number in into:
+            begin += max(0, size)
+    return numbers, begin
+
+
 class Splitter:
     """Divides what the kernel sends into commands, whatever pieces it comes in."""
 
@@ -126,7 +168,7 @@ class Splitter:
         commands: list[Command] = []
         begin = 0
         while len(self._buffer) - begin >= HEADER_SIZE:
-            command, end = self._parse(begin)
+            command, end = self.parse(begin)
             if command is None:
                 break
             commands.append(command)
@@ -135,7 +177,7 @@ class Splitter:
             del self._buffer[:begin]
         return commands
 
-    def _parse(self, begin: int) -> tuple[Command | None, int]:
+    def parse(self, begin: int) -> tuple[Command | None, int]:
         """Return the command at ``begin`` and where it ends; None when its data is missing."""
         buffer = self._buffer
         kind, number, _device, direction, endpoint = _BASIC.unpack_from(buffer, begin)

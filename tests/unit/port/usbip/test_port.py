@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -24,7 +23,6 @@ from portline.line import (
     StopBits,
 )
 from portline.port.usbip import port as module
-from portline.port.usbip.port import UsbipPort
 from tests.conftest import Run
 from tests.ports import turns, until
 from tests.usb_bench import NODE, AcmBench, FtdiBench, UsbBench
@@ -228,43 +226,5 @@ def test_faults_and_breaks_come_after_the_data_before_them(check: Check) -> None
         bench.port.submit(SetBreak(on=True))
         await far.expect(b"beforeXafter\0")
         assert [data for _, data in far.driver.marked] == [b"X", b"\0"]
-
-    check(scenario)
-
-
-def test_another_port_goes_on_with_what_one_has_released(check: Check, tmp_path: Path) -> None:
-    async def scenario(bench: UsbBench) -> None:
-        far = await bench.open()
-        bench.port.submit(SetInputs(ModemLines(dsr=True)))
-        await until(lambda: far.driver.lines.dsr)
-        await far.write(b"held by the first")
-        await until(lambda: bench.owner.received == b"held by the first")
-        path = bench.port.path
-        handover = bench.port.release()
-        assert os.path.lexists(str(path))
-        assert bench.owner.lost == []
-        await far.write(b"while nobody is there")
-        second = UsbipPort(
-            "virtual",
-            owner=bench.owner,
-            loop=asyncio.get_running_loop(),
-            directory=tmp_path,
-            group=None,
-            controller=bench.kernel,
-            taken_over=handover,
-        )
-        second.open()
-        bench.port = bench.virtual = second
-        await until(lambda: bench.owner.received.endswith(b"while nobody is there"))
-        assert second.path == path
-        assert second.application.settings.baudrate == 115200
-        assert second.application.there
-        second.write(b"from the second")
-        await far.expect(b"from the second")
-        while bench.owner.draining:
-            bench.owner.draining.pop(0)()
-            await turns()
-        if bench.adapter != "ftdi":
-            await until(lambda: far.driver.drained)
 
     check(scenario)

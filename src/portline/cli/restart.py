@@ -1,0 +1,78 @@
+"""``portline restart``: have a running Portline begin anew in its own process."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from portline.cli.app import verbose_option
+from portline.cli.layout import clean
+from portline.cli.processes import ask_all, nobody, socket_option
+from portline.errors import ConfigError, PortlineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["restart"]
+
+BACK: Final = 60.0
+"""Seconds within which one that restarts has to answer again: some twenty times what a slow machine
+takes."""
+
+LOOK: Final = 0.1
+"""Seconds between two questions whether it does."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@socket_option
+@verbose_option
+def restart(socket: Path | None) -> int:
+    """Have each running `portline serve` begin anew: another version, or everything made afresh.
+
+    Peers are disconnected and come back; virtual ports with the backend usbip stay open for their
+    applications, which notice nothing.  A configuration with mistakes changes nothing; the exit
+    code is 2 then.
+    """
+    codes = []
+    # An empty list of names: who is there is asked for, not what it does.
+    for answer in ask_all("status", socket, names=[]):
+        if answer.error is not None:
+            codes.append(_failed("", answer.error))
+        elif answer.result["process"]["file"] is not None or socket is not None:
+            codes.append(_restart(answer.path, answer.result["process"]))
+    if not codes:
+        raise nobody("`portline serve`")
+    return max(codes)
+
+
+def _restart(path: Path, process: dict[str, Any]) -> int:
+    who = f"pid {process['pid']}, {clean(process['file'] or process['command'])}"
+    begun = time.monotonic()
+    for answer in ask_all("restart", path):
+        if answer.error is not None:
+            return _failed(who, answer.error)
+    while time.monotonic() - begun < BACK:
+        time.sleep(LOOK)
+        for answer in ask_all("status", path, names=[]):
+            if answer.error is None and _is_new(answer.result["process"], begun):
+                click.echo(f"{who}: restarted")
+                return 0
+    return _failed(who, PortlineError(f"{who}: does not answer again; see its log"))
+
+
+def _is_new(process: dict[str, Any], begun: float) -> bool:
+    up_for = process.get("up_for")
+    return isinstance(up_for, int | float) and up_for < time.monotonic() - begun
+
+
+def _failed(who: str, error: PortlineError) -> int:
+    """Say what is wrong; return the exit code."""
+    lines = error.mistakes if isinstance(error, ConfigError) else str(error).splitlines()
+    for line in lines:
+        click.echo(f"portline: error: {clean(line)}", err=True)
+    if isinstance(error, ConfigError):
+        click.echo(f"portline: error: {who}: nothing was changed", err=True)
+        return 2
+    return 1
