@@ -214,6 +214,11 @@ def reload(place: Place, command: Command, words: list[str]) -> None:
     beside(place, command, ["reload", *words])
 
 
+def restart(place: Place, command: Command, words: list[str]) -> None:
+    """Have the service begin anew."""
+    beside(place, command, ["restart", *words])
+
+
 def run(place: Place, command: Command, words: list[str]) -> None:
     """Run a program that ends by itself on a virtual port; of the others see that it begins."""
     if reason := unavailable():
@@ -261,6 +266,7 @@ SUBCOMMANDS: Final = {
     "doctor": doctor,
     "status": status,
     "reload": reload,
+    "restart": restart,
 }
 
 
