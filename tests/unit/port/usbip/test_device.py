@@ -67,7 +67,8 @@ class Bench:
                 for event in self.device.feed(output):
                     self.events.append(event)
                     if completing and isinstance(event, Written):
-                        self.device.complete(event.number)
+                        for number in list(self.device.pending.out):  # in order, as a line does
+                            self.device.complete(number)
             answer = self.device.output()
             self.host.feed(answer)
             if not output and not answer:
