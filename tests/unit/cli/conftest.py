@@ -26,7 +26,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         announce: bool,
         companion: object,
         load: Callable[[], GatewayConfig] | None = None,
+        restartable: bool = True,
     ) -> int:
+        assert restartable
         assert load is None or load() == config
         made.append((config, verbose, announce))
         return 0
