@@ -237,6 +237,11 @@ def changing(operation: str) -> Callable[[Place, Command, list[str]], None]:
     return change
 
 
+def restart(place: Place, command: Command, words: list[str]) -> None:
+    """Have the service begin anew."""
+    beside(place, command, ["restart", *words])
+
+
 def run(place: Place, command: Command, words: list[str]) -> None:
     """Run a program that ends by itself on a virtual port; of the others see that it begins."""
     if reason := unavailable():
@@ -287,6 +292,7 @@ SUBCOMMANDS: Final = {
     "add": changing("add"),
     "edit": changing("edit"),
     "remove": changing("remove"),
+    "restart": restart,
 }
 
 

@@ -27,7 +27,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         companion: object,
         load: Callable[[], GatewayConfig] | None = None,
         change: Callable[[Callable[[str], str]], GatewayConfig] | None = None,
+        restartable: bool = True,
     ) -> int:
+        assert restartable
         assert load is None or load() == config
         assert change is None or change(str) == config
         made.append((config, verbose, announce))

@@ -10,11 +10,10 @@ an HXN there; older families encode odd rates as divisors.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from portline.line import FlowControl, LineFault, ModemLines, Purge
-from portline.port.usbip import coding
-from portline.port.usbip.chip import Answer, Chip, Did
+from portline.line import FlowControl, Purge
+from portline.port.usbip.coding import CodingChip
 from portline.port.usbip.descriptors import (
     BULK,
     INTERRUPT,
@@ -26,6 +25,9 @@ from portline.port.usbip.descriptors import (
     endpoint,
     interface,
 )
+
+if TYPE_CHECKING:
+    from portline.port.usbip.chip import Answer, Did
 
 __all__ = ["Pl2303"]
 
@@ -44,20 +46,12 @@ FLOWS: Final = {
     0x0C: FlowControl.XON_XOFF,
 }
 
-STATE_HEAD: Final = bytes((0xA1, 0x20, 0, 0, 0, 0, 2, 0))
-"""SERIAL_STATE (USB CDC 1.2, 6.3.5); the driver looks at the ninth byte only."""
 
-DCD, DSR, BREAK, RI, FRAMING, PARITY, OVERRUN, CTS = (1 << bit for bit in range(8))
-
-
-class Pl2303(Chip):
+class Pl2303(CodingChip):
     """The default adapter."""
 
     name: ClassVar = "pl2303"
     drivers: ClassVar = ("pl2303", "usbserial")
-    interrupt_in: ClassVar = 1
-    bulk_out: ClassVar = 2
-    bulk_in: ClassVar = 3
     marks_faults: ClassVar = True
 
     def describe(self, identity: Identity) -> Descriptors:
@@ -76,24 +70,13 @@ class Pl2303(Chip):
             (identity.maker, identity.name, identity.serial),
         )
 
-    def request(self, setup: Setup, data: bytes) -> Answer:
-        """Answer what the driver asks."""
-        match setup.kind, setup.request:
-            case (0x21, coding.SET_LINE_CODING):
-                settings = coding.decode(data, self.settings)
-                return (None, []) if settings is None else (b"", self._set(settings))
-            case (0xA1, coding.GET_LINE_CODING):
-                return coding.encode(self.settings), []
-            case (0x21, coding.SET_CONTROL):
-                dtr, rts = bool(setup.value & coding.DTR), bool(setup.value & coding.RTS)
-                return b"", self._drive(dtr=dtr, rts=rts)
-            case (0x21, coding.SEND_BREAK):
-                return b"", self._hold_break(setup.value != 0)
-            case (0xC0, _):  # read a register
+    def _further(self, setup: Setup) -> Answer:
+        match setup.kind:
+            case 0xC0:  # read a register
                 register = setup.value & 0xFF
                 fresh = FLOW_MASK if register == FLOW_REGISTER else 0
                 return bytes((self.registers.get(register, fresh),)), []
-            case (0x40, _):  # write one
+            case 0x40:  # write one
                 return b"", self._write(setup.value & 0xFF, setup.index & 0xFF)
             case _:
                 return None, []
@@ -106,17 +89,3 @@ class Pl2303(Chip):
         if register == RESET_REGISTER:
             return [Purge(bool(value & RESET_RECEIVED), bool(value & RESET_UNSENT))]
         return []
-
-    def frame(
-        self, data: bytes, room: int, lines: ModemLines, fault: LineFault
-    ) -> tuple[bytes, int]:
-        """Bring data as it is."""
-        taken = data[:room]
-        return taken, len(taken)
-
-    def notice(self, lines: ModemLines, fault: LineFault) -> bytes:
-        """Tell the lines, and the fault of the next character."""
-        bits = DCD * lines.dcd | DSR * lines.dsr | RI * lines.ri | CTS * lines.cts
-        bits |= BREAK * fault.break_received | FRAMING * fault.framing
-        bits |= PARITY * fault.parity | OVERRUN * fault.overrun
-        return STATE_HEAD + bytes((bits, 0))

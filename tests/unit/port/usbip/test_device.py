@@ -67,8 +67,7 @@ class Bench:
                 for event in self.device.feed(output):
                     self.events.append(event)
                     if completing and isinstance(event, Written):
-                        # Those that wait from before go first, as everywhere.
-                        for number in list(self.device.pending.out):
+                        for number in list(self.device.pending.out):  # in order, as a line does
                             self.device.complete(number)
             answer = self.device.output()
             self.host.feed(answer)

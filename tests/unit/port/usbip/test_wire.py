@@ -14,7 +14,9 @@ from portline.port.usbip.wire import (
     Splitter,
     Submit,
     Unlink,
+    answered,
     completed,
+    recorded,
     stalled,
     unlinked,
 )
@@ -108,3 +110,32 @@ def test_results_are_what_the_kernel_reads() -> None:
     host.feed(unlinked(a, pending=True))
     host.feed(completed(second) + unlinked(b, pending=False))
     assert host.unlinked == {first: -104, second: 0}
+
+
+@given(COMMANDS, st.integers(0, 200))
+def test_a_log_of_commands_ends_with_zeros(commands: list, zeros: int) -> None:
+    log = b"".join(map(written, commands)) + bytes(zeros)
+    assert recorded(log) == (commands, b"")
+
+
+def test_a_log_may_end_within_a_command() -> None:
+    one = written(Submit(1, 2, False, 3, bytes(8), b"abc"))
+    assert recorded(one + one[:-1]) == ([Submit(1, 2, False, 3, bytes(8), b"abc")], one[:-1])
+    with pytest.raises(ValueError, match="no command of USB/IP"):
+        recorded(b"nonsense" * 20)
+
+
+@given(st.lists(st.tuples(NUMBERS, st.none() | st.binary(max_size=60))), st.integers(0, 200))
+def test_a_log_of_answers_ends_with_zeros(answers: list, zeros: int) -> None:
+    """Whose answer brings data is only known by what was asked."""
+    log = b""
+    into = {number for number, data in answers if data is not None}
+    for number, data in answers:
+        log += completed(number, data or b"") if number in into else completed(number, length=9)
+    log += unlinked(7, pending=True)
+    assert answered(log + bytes(zeros), into) == ({7, *(number for number, _ in answers)}, len(log))
+
+
+def test_what_is_no_answer_is_refused() -> None:
+    with pytest.raises(ValueError, match="no answer of USB/IP"):
+        answered(b"nonsense" * 20, ())
