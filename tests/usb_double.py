@@ -56,7 +56,7 @@ class UsbDouble:
         self.echo = echo
         self._held: list[Callable[[], None]] = []
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = UsbipPort(
             path, owner=self, loop=self._loop, adapter=adapter, strict=strict, **more
         )

@@ -10,6 +10,7 @@ it is root; what cannot be seen is left out, and then nobody is named.  Nothing 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -138,8 +139,7 @@ def uucp_holder(path: str, locks: Path = UUCP_LOCKS, proc: Path = PROC) -> Holde
     """
     file = locks / f"LCK..{os.path.basename(os.path.realpath(path))}"
     try:
-        with file.open("rb") as opened:
-            contents = opened.read(UUCP_SIZE)
+        contents = _beginning(file)
     except OSError:
         return None
     words = contents.split()
@@ -152,6 +152,18 @@ def uucp_holder(path: str, locks: Path = UUCP_LOCKS, proc: Path = PROC) -> Holde
     if pid in (0, os.getpid()) or not (proc / str(pid)).is_dir():
         return None
     return Holder.of(pid, proc)
+
+
+def _beginning(file: Path) -> bytes:
+    """Return the first UUCP_SIZE bytes of a plain file, b"" of anything else.  Raises OSError.
+
+    Everybody may put something into that folder, also a pipe, of which opening would never end.
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, UUCP_SIZE) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
 
 
 def _names(folder: Path) -> list[str]:

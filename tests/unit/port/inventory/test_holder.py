@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from portline.port.inventory.holder import Holder, holders, lock_holder, uucp_holder
+from tests.waiting import SLOWNESS
 
 
 @pytest.fixture
@@ -82,6 +84,36 @@ def test_lock_files_of_uucp(proc: Path, tmp_path: Path, contents: bytes, pid: in
     (tmp_path / "LCK..ttyUSB0").write_bytes(contents)
     found = uucp_holder("/dev/ttyUSB0", tmp_path, proc)
     assert (found and found.pid) == pid
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "folder", "link in a circle"])
+def test_what_anybody_may_put_there_instead_of_a_lock_file(
+    proc: Path, tmp_path: Path, kind: str
+) -> None:
+    """Opening a pipe waits for a writer: one user could stop the Portline of another."""
+    file, pipe = tmp_path / "LCK..ttyUSB0", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    match kind:
+        case "pipe":
+            pipe.rename(file)
+            pipe = file
+        case "link to a pipe":
+            file.symlink_to(pipe)
+        case "folder":
+            file.mkdir()
+        case _:
+            file.symlink_to(file)
+    found: list[Holder | None] = []
+    looking = threading.Thread(
+        target=lambda: found.append(uucp_holder("/dev/ttyUSB0", tmp_path, proc)), daemon=True
+    )
+    looking.start()
+    looking.join(5 * SLOWNESS)
+    waits = looking.is_alive()
+    if waits:
+        os.close(os.open(pipe, os.O_RDWR))
+    assert not waits
+    assert found == [None]
 
 
 def test_no_lock_file(tmp_path: Path, proc: Path) -> None:
