@@ -142,3 +142,9 @@ def test_a_program_that_embeds_the_command_gets_the_error(
         failing[0] = error
         with pytest.raises(type(error)):
             main(["fail"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_told_to_say_more(name: str) -> None:
+    """As the words about what was not foreseen advise."""
+    assert CliRunner().invoke(main, [name, "-vv", "--help"]).exit_code == 0
