@@ -57,6 +57,9 @@ def control_sockets() -> Iterator[str]:
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
+BOUND = 300 if IN_LAB else 60
+"""Seconds for one scenario, less than pytest gives a test: so the loop is closed in any case."""
+
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
@@ -70,6 +73,6 @@ def run(request: pytest.FixtureRequest) -> Run:
 
     def run_it(scenario: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(asyncio.wait_for(scenario, 60))
+            runner.run(asyncio.wait_for(scenario, BOUND))
 
     return run_it
