@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 from bench.bridges import BRIDGES, Bridge, portline_by
 from bench.compile import compile_program
-from bench.goals import GENSIO, GOALS, IMPORTS, MEASURES, SOCATS
+from bench.goals import GENSIO, GOALS, IMPORTS, LAB, MEASURES, SOCATS
+from bench.guest import measure_in_lab
 from bench.process import BridgeError
 from bench.report import judge, render, summary
+from bench.rungs import RUNGS, Findings, measure_here
 from bench.works import WORKS, Effort, Figures, Work, imports
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ FULL: Final = Effort(transfer=1.0, trip=0.4, busy=3.0)
 QUICK: Final = Effort(transfer=0.25, trip=0.15, busy=1.0)
 QUICK_BRIDGES: Final = ("portline", "C relay", "ser2net tuned", SOCATS, GENSIO)
 """The ones that the goals speak of."""
+
+RUNG_WORK: Final = "rungs"
+"""The name of the work that is not done with bridges: the ways to have a virtual port."""
+
+LAB_FACTOR: Final = 5.0
+"""How much longer each thing is measured in the lab's machine: it does less in a second."""
 
 
 class Run:
@@ -48,6 +56,7 @@ class Run:
         self.rounds = rounds
         self.table: dict[str, dict[str, list[float]]] = {}
         self.faults: list[str] = []
+        self.remarks: list[str] = []
 
     def measure(self) -> None:
         """Do all works; a bridge that fails loses its turn, not the run."""
@@ -78,9 +87,48 @@ class Run:
         for fault in figures.faults:
             self.faults.append(f"{work.name}, {name}, round {number}: {fault}")
 
+    def measure_rungs(self, portline: Sequence[str], *, lab: bool) -> None:
+        """Measure the ways to have a virtual port here, and all of them in the lab's machine.
+
+        The lab is left out where nothing is missing here.
+        """
+        start = time.monotonic()
+        effort = self.effort
+        try:
+            found = measure_here(portline, self.rounds, effort.transfer, effort.trip)
+        except BridgeError as error:
+            self.faults.append(f"{RUNG_WORK}: {error}")
+            return
+        self._take(found, "")
+        for name, reason in found.missing.items():
+            self.remarks.append(f"{name} not measured on this kernel: {reason}")
+        if found.missing and not lab:
+            self.remarks.append("not in the lab's machine either: left out by --quick")
+        elif found.missing:
+            longer = (LAB_FACTOR * effort.transfer, LAB_FACTOR * effort.trip)
+            try:
+                self._take(measure_in_lab(portline, self.rounds, *longer), LAB)
+            except BridgeError as error:
+                names = ", ".join(rung.name for rung in RUNGS)
+                self.remarks.append(f"not measured in the lab's machine ({names}): {error}")
+        print(f"{RUNG_WORK}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+
+    def _take(self, found: Findings, prefix: str) -> None:
+        where = f"{prefix}{RUNG_WORK}"
+        for key, values in found.values.items():
+            self.table[f"{prefix}{key}"] = values
+        self.faults += [f"{where}, {fault}" for fault in found.faults]
+        if prefix:
+            self.remarks.append(
+                f"the lab's machine is emulated ({found.kernel}): only its ratios mean anything"
+            )
+            self.faults += [f"{where}, {name}: {why}" for name, why in found.missing.items()]
+
     def text(self) -> str:
         """The report."""
         blocks = [render(measure, self.table, GOALS) for measure in MEASURES]
+        if self.remarks:
+            blocks.append("Virtual ports\n" + "\n".join(f"  {each}" for each in self.remarks))
         if self.faults:
             blocks.append("What went wrong\n" + "\n".join(f"  {fault}" for fault in self.faults))
         blocks.append(summary(self.table, GOALS))
@@ -95,6 +143,7 @@ class Run:
             "rounds": self.rounds,
             "values": self.table,
             "faults": self.faults,
+            "remarks": self.remarks,
             "goals": [
                 {
                     "measure": judgement.goal.measure,
@@ -118,7 +167,7 @@ def _machine() -> str:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    works = [work.name for work in WORKS]
+    works = [*(work.name for work in WORKS), RUNG_WORK]
     bridges = [bridge.name for bridge in BRIDGES]
     parser = argparse.ArgumentParser(
         prog="python -m bench",
@@ -177,9 +226,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         effort = Effort(arguments.seconds, effort.trip, effort.busy)
     print(f"{_machine()}\n", flush=True)
     run = Run(works, bridges, effort, arguments.rounds or (1 if arguments.quick else ROUNDS))
+    program = shlex.split(arguments.portline or "") or [sys.executable, "-m", "portline"]
     try:
         compile_program("load")
         run.measure()
+        asked = not arguments.works or any(RUNG_WORK.startswith(name) for name in arguments.works)
+        if asked and BRIDGES[0].name in (bridge.name for bridge in bridges):
+            run.measure_rungs(program, lab=not arguments.quick)
     except BridgeError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

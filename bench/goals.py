@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["GOALS", "MEASURES", "Goal", "Measure"]
+__all__ = ["GOALS", "LAB", "MEASURES", "Goal", "Measure"]
 
 RELAY: Final = "C relay"
 TUNED: Final = "ser2net tuned"
@@ -23,6 +23,8 @@ class Measure:
     unit: str
     digits: int = 0
     """After the point."""
+    base: str = ""
+    """What the others are divided by; an empty string: portline is divided by each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class Goal:
     against: str = ""
     own: str = ""
 
+
+PTY: Final = "pty"
+LAB: Final = "lab-"
+"""What the keys of figures from the lab's machine begin with."""
 
 TRIP_SIZES: Final = (1, 64, 256)
 """Bytes of the messages whose round trip is measured."""
@@ -94,6 +100,19 @@ MEASURES: Final = (
             Measure(f"{key}-da-cpu", f"{title}: device to application: CPU of both", "s/GiB", 2),
             Measure(f"{key}-ad", f"{title}: application to device", "MB/s", 1),
             Measure(f"{key}-ad-cpu", f"{title}: application to device: CPU of both", "s/GiB", 2),
+        )
+    ),
+    *(
+        Measure(f"{prefix}rung-{key}", f"virtual port{where}, raw, {title}", unit, digits, PTY)
+        for prefix, where in (("", ""), (LAB, " in the lab's machine"))
+        for key, title, unit, digits in (
+            ("trip-p50", "round trip of 64 B, p50", "µs", 0),
+            ("trip-p99", "round trip of 64 B, p99", "µs", 0),
+            ("trip-cpu", "round trip of 64 B: CPU of what makes the port", "µs", 0),
+            ("da", "device to application", "MB/s", 2),
+            ("da-cpu", "device to application: CPU of what makes the port", "s/GiB", 2),
+            ("ad", "application to device", "MB/s", 2),
+            ("ad-cpu", "application to device: CPU of what makes the port", "s/GiB", 2),
         )
     ),
     Measure("tls-dn", "TLS, device to network", "MB/s", 1),

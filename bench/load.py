@@ -24,10 +24,13 @@ class Load(Process):
 
     Each method waits for the answer, described in load.c, and raises :class:`BridgeError` when
     the generator ends (a bridge that closed its connection ends it) or does not answer.
+    ``prefix`` is a program that starts the generator.
     """
 
-    def __init__(self, folder: Path, *, ports: int = 1, telnet: bool = False) -> None:
-        argv = [str(compile_program("load")), "--ports", str(ports)]
+    def __init__(
+        self, folder: Path, *, ports: int = 1, telnet: bool = False, prefix: Sequence[str] = ()
+    ) -> None:
+        argv = [*prefix, str(compile_program("load")), "--ports", str(ports)]
         super().__init__([*argv, "--telnet"] if telnet else argv, folder / "load.log", pipes=True)
         try:
             self.ttys = tuple(self._line().removeprefix("pty ").strip() for _ in range(ports))

@@ -73,7 +73,8 @@ static bool one_trip(struct port *port, int size, struct pollfd ends[2])
     return true;
 }
 
-/* Answer: count of messages, "p50" and "p99" of the round trip in microseconds, "lost" messages. */
+/* Answer: "count" of recorded messages, "p50" and "p99" of their round trip in microseconds, "lost"
+ * messages, and how many were "made", those to warm up too (what CPU time is to be divided by). */
 void trip(int size, double seconds)
 {
     struct port *port = &ports[0];
@@ -91,8 +92,8 @@ void trip(int size, double seconds)
             record(now_ns() - start);
     }
     qsort(samples, sample_count, sizeof *samples, compare);
-    printf("{\"count\": %zu, \"p50\": %.1f, \"p99\": %.1f, \"lost\": %d}\n", sample_count,
-           percentile(0.5), percentile(0.99), lost);
+    printf("{\"count\": %zu, \"p50\": %.1f, \"p99\": %.1f, \"lost\": %d, \"made\": %d}\n", sample_count,
+           percentile(0.5), percentile(0.99), lost, made);
 }
 
 struct flight { /* one chunk on its way */

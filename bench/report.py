@@ -70,13 +70,17 @@ def judge(goal: Goal, table: Table) -> Judgement:
     return Judgement(goal, Verdict.MET if met else Verdict.MISSED, reached)
 
 
-def _row(measure: Measure, bridge: str, values: Sequence[float], ours: float | None) -> str:
+def _row(measure: Measure, bridge: str, values: Sequence[float], base: float | None) -> str:
     middle = median(values)
     digits = measure.digits
     spread = f"{min(values):.{digits}f} .. {max(values):.{digits}f}"
     row = f"  {bridge:<16} {middle:>10.{digits}f}   {spread:<22}"
-    if ours is not None and middle and bridge != OURS:
-        row += f" {OURS} / this {ours / middle:.2f}"
+    if base and middle and bridge != (measure.base or OURS):
+        row += (
+            f" this / {measure.base} {middle / base:.2f}"
+            if measure.base
+            else f" {OURS} / this {base / middle:.2f}"
+        )
     return row.rstrip()
 
 
@@ -88,9 +92,9 @@ def render(measure: Measure, table: Table, goals: Sequence[Goal]) -> str:
     bridges = table.get(measure.key, {})
     if not any(bridges.values()):
         return ""
-    ours = _median(table, measure.key, OURS)
+    base = _median(table, measure.key, measure.base or OURS)
     lines = [f"{measure.title} [{measure.unit}]"]
-    lines += [_row(measure, name, values, ours) for name, values in bridges.items() if values]
+    lines += [_row(measure, name, values, base) for name, values in bridges.items() if values]
     lines += [f"    {judge(goal, table)}" for goal in goals if goal.measure == measure.key]
     return "\n".join(lines)
 

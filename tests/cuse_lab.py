@@ -83,6 +83,7 @@ class KernelCuseBench(VirtualBench):
 
     can_be_lost = True
     much = 100_000
+    often = 150
 
     def __init__(self, folder: Path) -> None:
         self.owner = VirtualRecorder()

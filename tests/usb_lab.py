@@ -63,7 +63,7 @@ class KernelBench:
     """Openings that count as often, as fast as its driver is."""
 
     can_be_lost = True
-    much = 600_000
+    much = 200_000
     adapter = "pl2303"
     strict = False
     settings = SETTINGS

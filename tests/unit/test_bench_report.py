@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from bench.bridges import BRIDGES, PAIRS, Task
-from bench.goals import GOALS, MEASURES, Goal, Measure
+from bench.goals import GOALS, LAB, MEASURES, Goal, Measure
+from bench.guest import measure_in_lab
+from bench.process import BridgeError
 from bench.report import Verdict, judge, render, summary
+from bench.rungs import RUNGS, Findings
 from bench.works import WORKS
 
 SPEED = Measure("speed", "raw", "MB/s", 1)
@@ -131,3 +135,35 @@ def test_the_goal_of_the_pair_is_the_round_trip_next_to_two_socats() -> None:
     assert bounds == {
         f"pair-trip-{size}-p{part}": 1.0 for size in (1, 64, 256) for part in (50, 99)
     }
+
+
+def test_the_ways_to_have_a_virtual_port_are_compared_with_the_first() -> None:
+    cost = Measure("cost", "virtual port", "µs", base="pty")
+    table = {"cost": {"pty": [50.0, 60.0, 40.0], "CUSE": [75.0]}}
+    assert render(cost, table, []).splitlines()[2:] == [
+        "  CUSE                     75   75 .. 75               this / pty 1.50",
+    ]
+
+
+def test_each_way_is_measured_here_and_in_the_lab_next_to_the_pty() -> None:
+    keys = {measure.key for measure in MEASURES if measure.base}
+    assert {key.removeprefix(LAB) for key in keys if key.startswith(LAB)} == {
+        key for key in keys if not key.startswith(LAB)
+    }
+    assert {measure.base for measure in MEASURES if measure.base} == {RUNGS[0].name}
+    assert [rung.backend for rung in RUNGS] == ["pty", "pty", "usbip", "cuse"]
+
+
+def test_what_was_found_is_the_same_after_its_way_as_json() -> None:
+    findings = Findings("Linux 1.2", missing={"CUSE": "no module"}, faults=["it broke"])
+    findings.note("rung-da", "pty", 1.5)
+    findings.note("rung-da", "pty", 2.5)
+    again = Findings(**json.loads(json.dumps(findings.document())))
+    assert again == findings
+    assert again.values == {"rung-da": {"pty": [1.5, 2.5]}}
+
+
+def test_what_the_lab_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BridgeError, match=r"^lab: .*(is missing; install|runs on Linux on)"):
+        measure_in_lab(["portline"], 1, 0.1, 0.1)
