@@ -33,6 +33,7 @@ from portline.line import (  # noqa: E402  # where pyserial is missing nothing e
     StopBits,
 )
 from tests.cuse_double import CuseDouble, Refused  # noqa: E402
+from tests.interop.test_programs import running, shows  # noqa: E402
 from tests.waiting import LIMIT  # noqa: E402
 
 NAME = "/dev/ttyFAR0"
@@ -195,6 +196,29 @@ def test_picocom_accepts_the_settings(double: CuseDouble) -> None:
     assert "mismatch" not in done.stdout + done.stderr
     # It puts back what it found when it ends.
     assert LineSettings(57600, 7, Parity.EVEN, StopBits.TWO) in double.look()["seen"]
+
+
+@pytest.mark.parametrize("name", ["tio", "minicom"])
+def test_a_terminal_program_talks(double: CuseDouble, name: str, tmp_path: Path) -> None:
+    words = {
+        "tio": ["-n", "-b", "19200", "-d", "7", "-p", "even", "-s", "2", NAME],
+        "minicom": ["-o", "-7", "-b", "19200", "-D", NAME],
+    }[name]
+    begun, leave = {"tio": (b"Connected", b"\x14q"), "minicom": (b"CTRL-A Z", b"\x01q\r")}[name]
+    command = ["env", "TERM=vt100", f"HOME={tmp_path}", "LC_ALL=C", program(name), *words]
+    with running(command) as (process, terminal):
+        assert begun in shows(terminal, begun)
+        double.until(lambda: double.settings.baudrate == 19200)
+        assert double.settings.data_bits == 7
+        os.write(terminal, b"root")
+        double.until(lambda: b"root" in double.received)
+        double.send(b"Password: ")
+        assert b"Password: " in shows(terminal, b"Password: ")
+        os.write(terminal, leave[:2])
+        if name == "minicom":  # it asks
+            shows(terminal, b"eave")
+            os.write(terminal, leave[2:])
+        assert process.wait(LIMIT) == 0
 
 
 def test_lines_are_read_waited_for_and_counted(double: CuseDouble) -> None:
