@@ -95,6 +95,16 @@ class DatagramLink:
         return self.address is not None
 
     @property
+    def security(self) -> None:
+        """What protects the way: nothing."""
+        return None
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding: there is none."""
+        return b""
+
+    @property
     def gather(self) -> int:
         """Bytes of waiting packets that may be put together: each is a datagram of its own."""
         return 1

@@ -140,6 +140,16 @@ class StreamLink:
         return True
 
     @property
+    def security(self) -> None:
+        """What protects the way: nothing."""
+        return None
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding: there is none."""
+        return b""
+
+    @property
     def gather(self) -> int:
         """Bytes of waiting packets that may be put together: a stream knows no packets."""
         return GATHER

@@ -213,7 +213,9 @@ class Connection:
             faults=Ability.BREAK in self._abilities,
             clock=self._loop.time,
         )
-        self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
+        self.log.info(
+            "peer connected peer=%s protocol=%s%s", session.name, session.protocol, _shown(link)
+        )
         self.news.kept(self.hub.keep)
         if not self._occupied:
             self.tenancy.begins()
@@ -438,3 +440,13 @@ class Connection:
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
         self.pace.caught_up(session)
+
+
+def _shown(link: Link) -> str:
+    """Write what protects a link; "" for nothing."""
+    if (security := link.security) is None:
+        return ""
+    text = f" tls={security.version} cipher={security.cipher}"
+    if security.subject:
+        text += f' subject="{security.subject}"'
+    return text + (f" certificate={security.fingerprint}" if security.fingerprint else "")

@@ -66,6 +66,8 @@ def announcement(gateway: Gateway) -> list[str]:
         where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
         settings = f" {port.settings}" if port.in_use is None else ""
         lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
+        if status.security is not None and status.security.certificate:
+            lines.append(f"{status.name}: certificate {status.security.certificate}")
     return lines
 
 
@@ -120,6 +122,7 @@ class Service:
             if config is None or self._ended.is_set():
                 return []
             _prepare(config)
+            self.gateway.renew()
             lines = self.gateway.apply(config).lines()
         for line in lines:
             LOG.info("reloaded: %s", line)

@@ -39,6 +39,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,
         counts=connection.network.counts,
+        security=connection.network.security,
     )
 
 
@@ -94,4 +95,5 @@ def _peer(session: Session, now: float) -> PeerStatus:
         signature=session.wire.peer_signature,
         unanswered=session.wire.unanswered,
         remote=session.remote.settings,
+        security=session.link.security,
     )
