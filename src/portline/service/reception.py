@@ -163,6 +163,8 @@ class Reception:
         self._only_when_open = config.listen_when_open
         self._wanted = wanted
         self.encryption.adopt(server_security(config))
+        if wanted:
+            self.encryption.open()
         self.entrance.move(config.places(), wanted=wanted and self.encryption.ready)
         for session in self._peers():
             if session.protocol not in self.entrance.protocols:

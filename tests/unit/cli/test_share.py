@@ -45,6 +45,7 @@ def test_help_shows_the_flags_by_group_with_range_and_default() -> None:
         "Connection settings",
         "Data transfer",
         "Data buffer",
+        "Security",
         "Signal lines",
         "Other",
     ]
