@@ -50,8 +50,8 @@ class Hall:
 
     def close(self) -> None:
         self.handshakes.close()
-        for link in self.links:
-            link.abort()
+        for stream in self.streams:
+            stream.abort()
 
 
 async def through(sock: socket.socket) -> Far:
@@ -88,6 +88,7 @@ def test_who_says_nothing_or_little_is_sent_away_in_time(run: Run, place: Place)
             sock.settimeout(5)
             assert sock.recv(100) == b""
             sock.close()
+        hall.close()
 
     run(scenario())
 
@@ -126,6 +127,7 @@ def test_a_first_word_without_an_end_costs_bounded_memory(run: Run, place: Place
         await until(lambda: hall.faults != [])
         assert hall.faults[0][1].failure is Failure.BROKEN
         assert hall.streams[0].received < 2 * HANDSHAKE_BYTES
+        hall.close()
         far.close()
 
     run(scenario())
@@ -144,6 +146,7 @@ def test_plain_text_garbage_and_who_leaves_are_told_apart(run: Run, place: Place
             Failure.LEFT.value: 1,
             Failure.BROKEN.value: 1,
         }
+        hall.close()
         plain.close()
         garbage.close()
 
