@@ -86,8 +86,8 @@ class Handshake:
         self._limit = limit
         self._timer = loop.call_later(limit, self._late)
         self._turns = turns
-        self._done = done
-        self._failed = failed
+        self._done: Callable[[TlsLink], object] | None = done
+        self._failed: Callable[[Handshake, TlsFault], object] | None = failed
         self._unheard: list[bytes] = []
         self._ended = False
         self._over = False
@@ -102,19 +102,25 @@ class Handshake:
     def stop(self, fault: TlsFault | None = None) -> None:
         """End it now, as failed where there is a ``fault``."""
         if not self._over:
-            self._end()
             self._stream.abort()
-            if fault is not None:
-                self._failed(self, fault)
+            self._end(fault)
 
     def _late(self) -> None:
         said = f"{self._limit:g}"
         self.stop(TlsFault.of(Failure.TIMEOUT, server=self._channel.server, said=said))
 
-    def _end(self) -> None:
+    def _end(self, fault: TlsFault | None) -> None:
+        """Be over, and tell that it has failed where there is a fault."""
+        done, failed = self._done, self._failed
+        # Who was called may hold this object: a flood of them would wait for the collector.
+        self._done = self._failed = None
         self._over = True
         self._timer.cancel()
         self._unheard.clear()
+        if fault is not None and failed is not None:
+            failed(self, fault)
+        elif self._channel.established and done is not None:
+            done(self._link)
 
     def _say(self) -> None:
         self._link.say(self._channel.outgoing())
@@ -139,9 +145,8 @@ class Handshake:
     def link_lost(self, reason: str) -> None:
         """Note that the connection is lost."""
         if not self._over:
-            self._end()
             fault = TlsFault.of(Failure.LEFT, server=self._channel.server)
-            self._failed(self, TlsFault(fault.failure, f"{fault.text} ({reason})"))
+            self._end(TlsFault(fault.failure, f"{fault.text} ({reason})"))
 
     def _step(self) -> None:
         if self._over:
@@ -152,9 +157,8 @@ class Handshake:
         if heard:
             self._link.hear(heard)
         if channel.established and channel.fault is None:
-            self._end()
             self._link.settle(ended=self._ended)
-            self._done(self._link)
+            self._end(None)
             return
         if channel.fault is None and self._stream.received > HANDSHAKE_BYTES:
             said = f"a handshake of more than {HANDSHAKE_BYTES} bytes"
@@ -162,8 +166,7 @@ class Handshake:
         if channel.fault is None and self._ended:
             channel.feed_end()
         if channel.fault is not None:
-            self._end()
             self._stream.finish(limit=_ALERT_LIMIT)
-            self._failed(self, channel.fault)
+            self._end(channel.fault)
             return
         self._stream.resume()
