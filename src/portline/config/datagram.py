@@ -13,6 +13,7 @@ from portline.config.measures import Duration, Size
 from portline.config.options import Group, Option
 from portline.config.packets import PacketOptions
 from portline.config.places import HostAddresses, Interface, ListenAddresses
+from portline.config.security import NetworkOptions, PasswordOptions
 from portline.config.signals import LevelOptions
 from portline.config.transfer import Answers, KeepOptions, OpeningOptions, SelectionOptions
 from portline.config.values import Address, Place, Protocol
@@ -150,8 +151,10 @@ class DatagramOptions(BaseModel):
 
 class UdpConnection(
     # Pydantic puts the fields of the last base first, as in StreamOptions.
+    NetworkOptions,
     DatagramOptions,
     LevelOptions,
+    PasswordOptions,
     KeepOptions,
     SelectionOptions,
     OpeningOptions,

@@ -38,6 +38,7 @@ CONNECTION_NAME_LIMIT: Final = 64
 _TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
+_PROMPT: Final = Choice({word: word for word in ("off", "tls", "forced")})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
 _BACKENDS: Final = Choice({item.value: item for item in Backend})
 _DELAYS: Final = Duration(0, 1e9)
@@ -121,6 +122,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if "adapter" in table and backend in (Backend.PTY, Backend.CUSE):
         text = f"is about the backend usbip, and {backend.value} has none; leave one of them out"
         faults.append(Fault(("adapter",), text))
+    faults += _security_contradictions(table)
     if table.get("kind") == "client":
         faults += _client_contradictions(table)
     if table.get("kind") == "udp":
@@ -158,6 +160,41 @@ def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             if _read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
                 text = "RTS is what switches the direction of RS-485; leave one of them out"
                 yield Fault((field,), text)
+
+
+def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    asks = table.get("password") is True or "password_file" in table
+    if table.get("password") is True and "password_file" in table:
+        yield Fault(("password",), "password and password-file exclude each other; keep one")
+    prompt = _read(_PROMPT, table.get("password_prompt", "off"))
+    if prompt in ("tls", "forced") and not asks:
+        text = "asks for a password, and there is none; give password-file too"
+        yield Fault(("password_prompt",), text)
+    if table.get("open") is True and (asks or "allow" in table):
+        other = "allow keeps people out" if "allow" in table else "a password is asked for"
+        yield Fault(("open",), f"says that everybody is let in, and {other}; leave one of them out")
+    elif table.get("open") is not True and not asks and "allow" not in table:
+        yield from _open_doors(table)
+
+
+def _open_doors(table: Mapping[str, object]) -> Iterable[Fault]:
+    """Return the addresses at which everybody would be let in without anybody having said so."""
+    default = () if table.get("kind") == "udp" else DEFAULT_LISTEN
+    doors = _read(ListenAddresses(), table.get("listen", default))
+    kind = table.get("kind", "server")
+    if kind == "client" or not isinstance(doors, tuple):
+        return
+    if kind == "udp" and _read(_ACCEPT, table.get("accept", "known")) == "known":
+        hosts = _read(HostAddresses(), table.get("connect"))
+        if not isinstance(hosts, tuple) or not any(host.means_many for host in hosts):
+            return  # only the hosts that are named are heard
+    for address in doors:
+        if not address.is_loopback:
+            text = (
+                f"{address}: everybody who reaches it would be let in; give a password "
+                "(password-file) or networks (allow), or write open = true if that is meant"
+            )
+            yield Fault(("listen",), text)
 
 
 def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from portline.config.connection import StreamOptions
 from portline.config.local import ListenOptions
+from portline.config.security import NetworkOptions, PromptOptions
 from portline.config.transfer import AdmissionOptions
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["ServerConnection"]
 
 
-class ServerConnection(AdmissionOptions, ListenOptions, StreamOptions):
+class ServerConnection(
+    NetworkOptions, PromptOptions, AdmissionOptions, ListenOptions, StreamOptions
+):
     """A local port, real or virtual, that peers reach by connecting to this machine."""
 
     @property

@@ -52,7 +52,10 @@ class DatagramLink:
         "_rest",
         "_room",
         "address",
+        "binding",
+        "early",
         "heard_at",
+        "login",
         "lost",
         "name",
         "read_size",
@@ -75,6 +78,9 @@ class DatagramLink:
         """Bytes taken by the kernel for the peer; nobody tells whether they arrive."""
         self.lost = 0
         """Bytes that the kernel did not take, or that waited when the link was closed."""
+        self.binding: bytes | None = None
+        self.login = ""
+        self.early = b""
         self.heard_at = endpoint.loop.time()
         """When the peer has last sent something."""
         self.trouble = ""

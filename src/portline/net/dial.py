@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from portline.errors import NetworkError
+from portline.errors import LoginError, NetworkError
 from portline.net.address import display
 from portline.net.attempts import Attempts
 from portline.net.lookup import Lookups
@@ -30,16 +30,16 @@ from portline.net.stream import StreamLink
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Callable, Sequence
 
+    from portline.auth.password import Password
     from portline.net.backoff import Backoff
     from portline.net.proxy import Proxy
 
 __all__ = ["Dialer"]
 
-_Found: TypeAlias = "tuple[socket.socket, str, int]"
-"""A socket, the peer's name, and the index of its place."""
+_Found: TypeAlias = "tuple[StreamLink, int]"
+"""A link, and the index of its place."""
 
 
 class Dialer:
@@ -47,7 +47,8 @@ class Dialer:
 
     ``connected(link, index)`` is called with each link that is made, and the index of its place.
     ``changed(self)`` is called when :attr:`error` has become another, or none.  ``timeout`` is the
-    number of seconds after which a place is given up.
+    number of seconds after which a place is given up.  With a ``password``, a server that does not
+    ask for it, or does not know it, is as good as one that does not answer.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Dialer:
         proxy: Proxy | None = None,
         timeout: float,
         backoff: Backoff,
+        password: Password | None = None,
         connected: Callable[[StreamLink, int], None],
         changed: Callable[[Dialer], None] = lambda dialer: None,
     ) -> None:
@@ -73,11 +75,13 @@ class Dialer:
         self._proxy = proxy
         self._timeout = timeout
         self._backoff = backoff
+        self.password = password
+        """What is proved to each server, and asked of it, before a link is handed over."""
         self._connected = connected
         self._changed = changed
         self._lookups = Lookups(loop)
         self._attempts: Attempts[_Found] = Attempts(
-            loop, self._begin, ended=self._ended, dropped=lambda found: found[0].close()
+            loop, self._begin, ended=self._ended, dropped=lambda found: found[0].abort()
         )
         self._first = 0  # the place at which the next round begins
         self._reached = 0
@@ -144,11 +148,24 @@ class Dialer:
                 sock, name = await reach(
                     self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
                 )
-                return sock, name, index
+                link = StreamLink(self._loop, sock, name)
+                await self._log_in(link, display(host, port))
+                return link, index
             except NetworkError as fault:
                 faults.append(fault)
         first = faults[0].address
         raise NetworkError(first, "; ".join(map(str, faults)).removeprefix(f"{first}: "))
+
+    async def _log_in(self, link: StreamLink, address: str) -> None:
+        """Log in if there is a password; raise NetworkError, with the link closed, if it fails."""
+        if self.password is None:
+            return
+        from portline.net.login import LOGIN_LIMIT, log_in
+
+        try:
+            await log_in(link, self.password, LOGIN_LIMIT)
+        except LoginError as error:
+            raise NetworkError(address, error.text) from None
 
     def _ended(self, task: asyncio.Task[_Found]) -> None:
         """Hand over what a round has found, or say why it found nothing."""
@@ -163,15 +180,15 @@ class Dialer:
         else:
             self._hand_over(*found)
 
-    def _hand_over(self, sock: socket.socket, name: str, index: int) -> None:
+    def _hand_over(self, link: StreamLink, index: int) -> None:
         self._reached = index
         self.attempt = 0
         handed_over_at = self._handed_over_at = self._loop.time()
         self._tell(None)
         if self._handed_over_at is handed_over_at and self._attempts.wanted:
-            self._connected(StreamLink(self._loop, sock, name), index)
+            self._connected(link, index)
         else:  # whoever heard that it is well again does not want it any more
-            sock.close()
+            link.abort()
 
     def _tell(self, error: NetworkError | None) -> None:
         """Note how the last round ended, and say so if that is news."""

@@ -25,6 +25,13 @@ class Link(Protocol):
     """Bytes taken by the kernel for the peer."""
     lost: int
     """Bytes that were written and that the peer did not get, as far as that is known yet."""
+    binding: bytes | None
+    """What a login is bound to: ``tls-server-end-point`` of the TLS below (RFC 5929), None without
+    TLS."""
+    login: str
+    """How the peer has proved that it knows the password; "" if it was not asked."""
+    early: bytes
+    """What the peer has said behind the login, before the link had its owner: its first data."""
 
     @property
     def hears(self) -> bool:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
+    from portline.auth.password import Password
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.config.values import Place
     from portline.net.stream import StreamLink
@@ -62,6 +64,7 @@ class Calling:
         self._loop = loop
         self._enter = enter
         self._changed = changed
+        self._password: Password | None = None
         self._demand = Demand(loop, self._hang_up)
         self._calls = self._made()
 
@@ -120,6 +123,12 @@ class Calling:
                     call.dialer.open()  # one that has taken over a peer has not dialed yet
                     call.dialer.again(refused=bool(call.refusal))
 
+    def trust(self, secret: Secret | None) -> None:
+        """Log in at the hosts with this password; who is connected stays."""
+        self._password = None if secret is None else secret.password
+        for call in self._calls:
+            call.dialer.password = self._password
+
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Connect to other hosts, or in another way; a peer that is still among them stays."""
         assert isinstance(config, ClientConnection)  # another kind is another connection
@@ -143,6 +152,7 @@ class Calling:
             proxy=self._config.proxy,
             timeout=self._config.connect_timeout,
             backoff=Backoff(self._config.retry, self._config.retry_max),
+            password=self._password,
             connected=partial(self._connected, call),
             changed=self._changed,
         )

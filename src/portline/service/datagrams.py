@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.net.datagram import DatagramLink
     from portline.net.way import Host, Way
@@ -74,6 +75,7 @@ class Datagrams:
         self._loop = loop
         self._enter = enter
         self._changed = changed
+        self._secret: Secret | None = None
         self._demand = Demand(loop, self._hang_up)
         self._forgetting: asyncio.TimerHandle | None = None
         self._hosts: dict[DatagramLink, tuple[Host, Session]] = {}
@@ -138,6 +140,10 @@ class Datagrams:
         self._learned = {k: v for k, v in self._learned.items() if v is not session}
         if self._anybody is not None and self._anybody[1] is session:
             self._anybody = None
+
+    def trust(self, secret: Secret | None) -> None:
+        """Demand this password of peers, and prove it to them."""
+        self._secret = secret
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Send to other hosts, or receive elsewhere; who is learned stays if that is the same."""

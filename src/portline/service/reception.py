@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from portline.config.security import Prompt
 from portline.config.server import ServerConnection
 from portline.service.demand import NOBODY_ASKS
 from portline.service.door import Door
 from portline.service.entrance import Entrance
+from portline.service.gate import Gate
 from portline.service.status import State
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.net.listen import Listener
     from portline.net.stream import StreamLink
@@ -35,7 +37,6 @@ class Reception:
     calls = False
     attempting = False
     retains = False
-    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,
@@ -62,7 +63,16 @@ class Reception:
             log=log,
             enter=enter,
         )
-        self.entrance = Entrance(config.places(), loop=loop, knock=self.door.knock, changed=changed)
+        self.gate = Gate(loop=loop, log=log, knock=self.door.knock)
+        self._guard(config)
+        self.entrance = Entrance(
+            config.places(), loop=loop, knock=self.gate.arrive, changed=changed
+        )
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What became of those who came to the gate."""
+        return self.gate.counts
 
     @property
     def turned_away(self) -> int:
@@ -109,11 +119,23 @@ class Reception:
     def close(self) -> None:
         """Listen no longer, and send away who waits."""
         self.entrance.listen(False)
+        self.gate.close()
         self.door.close()
 
     def left(self, session: Session) -> None:
         """Let somebody in who waits."""
         self.door.somebody_left()
+
+    def trust(self, secret: Secret | None) -> None:
+        """Ask newcomers for this password; who is in stays."""
+        self.gate.verifier = None if secret is None else secret.salted()
+
+    def _guard(self, config: ServerConnection) -> None:
+        self.gate.networks = config.networks
+        prompt = config.password_prompt
+        self.gate.prompts = lambda link: (
+            prompt is Prompt.FORCED or (prompt is Prompt.TLS and link.binding is not None)
+        )
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Move to other addresses; newcomers find the new rules."""
@@ -122,6 +144,7 @@ class Reception:
         door.name, door.limit = name, config.max_connections
         door.when_full, door.idle_after = config.when_full, config.idle_after
         self._only_when_open = config.listen_when_open
+        self._guard(config)
         self.entrance.move(config.places(), wanted=wanted)
         for session in self._peers():
             if session.protocol not in self.entrance.protocols:
