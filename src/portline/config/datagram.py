@@ -13,9 +13,9 @@ from portline.config.measures import Duration, Size
 from portline.config.options import Group, Option
 from portline.config.packets import PacketOptions
 from portline.config.places import HostAddresses, Interface, ListenAddresses
-from portline.config.security import NetworkOptions, PasswordOptions
 from portline.config.signals import LevelOptions
 from portline.config.transfer import Answers, KeepOptions, OpeningOptions, SelectionOptions
+from portline.config.trust import NetworkOptions, PasswordOptions
 from portline.config.values import Address, Place, Protocol
 from portline.hub.policy import Overflow
 

@@ -1,9 +1,8 @@
-"""Kinds of values about who is let in: networks, and files with a password."""
+"""The kind of a value that lists networks."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +13,10 @@ if TYPE_CHECKING:
 
     from portline.net.networks import Network
 
-__all__ = ["NetworkList", "SecretFile"]
+__all__ = ["NetworkList"]
 
 NETWORKS_MAX: Final = 256
 """Networks in one list; each newcomer is compared with all of them."""
-
-PATH_LIMIT: Final = 4096
-"""Characters in a path (Linux PATH_MAX)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,35 +91,3 @@ def _network(item: object) -> Network:
         if mapped is not None and network.prefixlen >= 96:
             return ipaddress.ip_network((mapped, network.prefixlen - 96))
     return network
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFile:
-    """The path of a file that only some may read."""
-
-    @property
-    def metavar(self) -> str:
-        """A file."""
-        return "FILE"
-
-    @property
-    def allowed(self) -> str:
-        """What a path may be."""
-        return "the path of a file from / on, like /etc/portline/meter.password, or from ~ on"
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """None: files come and go."""
-        return ()
-
-    def read(self, value: object) -> str:
-        """Return the path; what is in the file is no matter of a configuration."""
-        if isinstance(value, str) and value.strip().isprintable() and len(value) <= PATH_LIMIT:
-            path = os.path.expanduser(value.strip())
-            if path.startswith("/") and not path.endswith("/"):
-                return os.path.normpath(path)
-        raise ValueError(f"{quoted(value)} must be {self.allowed}")
-
-    def show(self, value: object) -> str:
-        """Write it as it is."""
-        return str(value)

@@ -72,6 +72,13 @@ _NEEDED: Final = {
     "port": "none; exactly one of `port` and `virtual` is needed",
     "virtual": "none; exactly one of `port` and `virtual` is needed",
     "proxy": "none; hosts are connected to directly",
+    "certificate": "none; a server makes one on first use and keeps it, a client shows none",
+    "key": "none; it is looked for in the file of the certificate",
+    "client_ca": "none; no certificate is asked of peers",
+    "client_crl": "none; no certificate is taken for revoked",
+    "ca": "none; the certificate that a server shows at first is remembered, and has to stay",
+    "fingerprint": "none; see ca",
+    "tls_name": "none; the host that is connected to",
 }
 """What is told instead of a default where there is none."""
 

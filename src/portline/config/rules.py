@@ -29,6 +29,23 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
 
+TLS_OPTIONS: Final = (
+    "certificate",
+    "key",
+    "tls_minimum",
+    "client_ca",
+    "client_crl",
+    "ca",
+    "fingerprint",
+    "tls_name",
+)
+"""Options that say something only while ``tls`` is true."""
+
+_NO_DTLS: Final = (
+    "does not apply to kind udp, because datagrams would need DTLS, which Python's ssl does not "
+    "have; take it out and send them through a VPN (WireGuard), or use the kinds server and client"
+)
+
 KINDS: Final = ("server", "client", "udp")
 """What a connection may be."""
 
@@ -85,10 +102,14 @@ def folded(
         if field not in known:
             others = (kinds or {}).get(field)
             text = (
-                f"is an option of kind {' or '.join(others)}, and this is of kind {own}; "
-                "take it out, or write another kind"
-                if others
-                else unknown(str(key), [key_of(name) for name in known])
+                _NO_DTLS
+                if own == "udp" and field in ("tls", *TLS_OPTIONS)
+                else (
+                    f"is an option of kind {' or '.join(others)}, and this is of kind {own}; "
+                    "take it out, or write another kind"
+                    if others
+                    else unknown(str(key), [key_of(name) for name in known])
+                )
             )
             faults.append(Fault((str(key),), text))
         elif field in result:
@@ -127,6 +148,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
         faults += _client_contradictions(table)
     if table.get("kind") == "udp":
         faults += _udp_contradictions(table)
+    faults += _tls_contradictions(table)
     when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
     if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
@@ -137,6 +159,22 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _tls_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    if table.get("tls", False) is False:
+        for field in table:
+            if field in TLS_OPTIONS:
+                text = "is about TLS, which is off; write tls = true too, or leave it out"
+                yield Fault((field,), text)
+        return
+    if "key" in table and "certificate" not in table:
+        yield Fault(("key",), "belongs to a certificate; give certificate too")
+    if "client_crl" in table and "client_ca" not in table:
+        text = "says who is not let in although the CA has signed; give client-ca too"
+        yield Fault(("client_crl",), text)
+    if "tls_name" in table and "ca" not in table:
+        yield Fault(("tls_name",), "is what a CA has signed; give ca too, or leave it out")
 
 
 def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
@@ -170,10 +208,12 @@ def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     if prompt in ("tls", "forced") and not asks:
         text = "asks for a password, and there is none; give password-file too"
         yield Fault(("password_prompt",), text)
-    if table.get("open") is True and (asks or "allow" in table):
-        other = "allow keeps people out" if "allow" in table else "a password is asked for"
-        yield Fault(("open",), f"says that everybody is let in, and {other}; leave one of them out")
-    elif table.get("open") is not True and not asks and "allow" not in table:
+    keeps = ["a password"] if asks else []
+    keeps += [key_of(field) for field in ("allow", "client_ca") if field in table]
+    if table.get("open") is True and keeps:
+        text = f"says that everybody is let in, and {keeps[0]} keeps people out; leave one out"
+        yield Fault(("open",), text)
+    elif table.get("open") is not True and not keeps:
         yield from _open_doors(table)
 
 

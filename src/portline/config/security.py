@@ -1,110 +1,111 @@
-"""The options of who is trusted: a password, and where peers may come from."""
+"""The options of encryption: whether, with which certificates, and who is trusted."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel
 
+from portline.config.files import CaFile, FilePath, Fingerprint, HostName
 from portline.config.kinds import Choice, Switch
-from portline.config.networks import NetworkList, SecretFile
 from portline.config.options import Group, Option
-from portline.net.networks import (
-    Network,
-    Networks,
-)
+from portline.net.contexts import TlsVersion
 
-__all__ = ["NetworkOptions", "PasswordOptions", "Prompt", "PromptOptions"]
+__all__ = ["ClientSecurityOptions", "SecurityOptions", "ServerSecurityOptions"]
 
-
-class Prompt(Enum):
-    """Where a password may be typed in plain text."""
-
-    OFF = "off"
-    TLS = "tls"
-    FORCED = "forced"
+_MINIMUM: Final = Choice({word: word for word in TlsVersion})
 
 
-class PasswordOptions(BaseModel):
-    """The password that both ends have."""
+class SecurityOptions(BaseModel):
+    """Encryption, whoever connects to whom."""
 
-    password_file: Annotated[
+    tls: Annotated[
+        bool,
+        Option(
+            Group.SECURITY,
+            Switch(),
+            "Encrypt the traffic with TLS; peers have to do so, too. A server without certificate "
+            "makes one on first use and keeps it",
+            "every program that opens a TCP connection understands plain text",
+        ),
+    ] = False
+    certificate: Annotated[
         str | None,
         Option(
             Group.SECURITY,
-            SecretFile(),
-            "Demand that the other end knows the password in this file, and prove to it that this "
-            "one does. A server needs it only salted, as `portline password` writes it; others may "
-            "not read the file",
+            FilePath(),
+            "The file with our own certificate (PEM), and those of the CAs between it and the "
+            "root, which the peer is shown",
         ),
     ] = None
-    password: Annotated[
-        bool,
+    key: Annotated[
+        str | None,
         Option(
             Group.SECURITY,
-            Switch(),
-            "Demand the password of the environment variable PORTLINE_PASSWORD, or one that is "
-            "typed at the start where that is not set",
-            "whoever has a file with it names that",
+            FilePath(),
+            "The file with the private key of certificate (PEM, without a password), if that does "
+            "not have it",
         ),
-    ] = False
-
-    @property
-    def wants_password(self) -> bool:
-        """Tell whether the other end has to know a password."""
-        return self.password or self.password_file is not None
-
-
-class PromptOptions(BaseModel):
-    """What is offered to programs that know nothing of the login."""
-
-    password_prompt: Annotated[
-        Prompt,
+    ] = None
+    tls_minimum: Annotated[
+        str,
         Option(
             Group.SECURITY,
-            Choice({item.value: item for item in Prompt}),
-            "Let people and programs that know nothing of the login type the password behind a "
-            '"Password:": not at all, inside TLS, or (forced) also where everybody on the way can '
-            "read it",
-            "a typed password is known to whoever answers, also to an impostor",
+            _MINIMUM,
+            "The oldest version of TLS that is spoken",
+            "every system of the last years knows it, and nothing of it can be chosen badly",
         ),
-    ] = Prompt.OFF
+    ] = "1.3"
 
 
-class NetworkOptions(BaseModel):
-    """Where peers may come from."""
+class ServerSecurityOptions(BaseModel):
+    """Who is let in by certificate."""
 
-    allow: Annotated[
-        tuple[Network, ...],
+    client_ca: Annotated[
+        str | None,
         Option(
             Group.SECURITY,
-            NetworkList(),
-            "Let in only who has an address in one of these networks",
-            many=True,
+            FilePath(),
+            "Let in only peers with a certificate of a CA in this file (mutual TLS)",
         ),
-    ] = ()
-    deny: Annotated[
-        tuple[Network, ...],
+    ] = None
+    client_crl: Annotated[
+        str | None,
         Option(
             Group.SECURITY,
-            NetworkList(),
-            "Let nobody in who has an address in one of these networks, whatever allow says",
-            many=True,
+            FilePath(),
+            "Let no peer in whose certificate is in this revocation list; one in the file of "
+            "client-ca counts, too",
         ),
-    ] = ()
-    open: Annotated[
-        bool,
-        Option(
-            Group.SECURITY,
-            Switch(),
-            "Let everybody in who reaches an address beyond this machine, although neither a "
-            "password nor a certificate nor allow keeps anybody out",
-            "nobody opens a device to a whole network by accident",
-        ),
-    ] = False
+    ] = None
 
-    @property
-    def networks(self) -> Networks:
-        """Who is let in, by address."""
-        return Networks(self.allow, self.deny)
+
+class ClientSecurityOptions(BaseModel):
+    """Which server is trusted."""
+
+    ca: Annotated[
+        str | None,
+        Option(
+            Group.SECURITY,
+            CaFile(),
+            "Trust only servers with a certificate of a CA in this file, or of those that the "
+            "system trusts (system), which is for the host that is connected to",
+        ),
+    ] = None
+    fingerprint: Annotated[
+        str | None,
+        Option(
+            Group.SECURITY,
+            Fingerprint(),
+            "Trust only the server whose certificate has this fingerprint",
+        ),
+    ] = None
+    tls_name: Annotated[
+        str | None,
+        Option(
+            Group.SECURITY,
+            HostName(),
+            "The name that the certificate of the server has to be for, where that is not the host "
+            "which is connected to",
+        ),
+    ] = None

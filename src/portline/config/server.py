@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from portline.config.connection import StreamOptions
 from portline.config.local import ListenOptions
-from portline.config.security import NetworkOptions, PromptOptions
+from portline.config.security import ServerSecurityOptions
 from portline.config.transfer import AdmissionOptions
+from portline.config.trust import NetworkOptions, PromptOptions
 
 if TYPE_CHECKING:
     from portline.config.values import Address
@@ -16,7 +17,12 @@ __all__ = ["ServerConnection"]
 
 
 class ServerConnection(
-    NetworkOptions, PromptOptions, AdmissionOptions, ListenOptions, StreamOptions
+    NetworkOptions,
+    PromptOptions,
+    ServerSecurityOptions,
+    AdmissionOptions,
+    ListenOptions,
+    StreamOptions,
 ):
     """A local port, real or virtual, that peers reach by connecting to this machine."""
 

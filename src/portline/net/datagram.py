@@ -52,7 +52,6 @@ class DatagramLink:
         "_rest",
         "_room",
         "address",
-        "binding",
         "early",
         "heard_at",
         "login",
@@ -78,7 +77,6 @@ class DatagramLink:
         """Bytes taken by the kernel for the peer; nobody tells whether they arrive."""
         self.lost = 0
         """Bytes that the kernel did not take, or that waited when the link was closed."""
-        self.binding: bytes | None = None
         self.login = ""
         self.early = b""
         self.heard_at = endpoint.loop.time()
@@ -99,6 +97,16 @@ class DatagramLink:
     def hears(self) -> bool:
         """Whether the peer can be sent anything at all."""
         return self.address is not None
+
+    @property
+    def security(self) -> None:
+        """What protects the way: nothing."""
+        return None
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding: there is none."""
+        return b""
 
     @property
     def gather(self) -> int:

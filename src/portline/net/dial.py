@@ -19,7 +19,7 @@ server that accepts and closes at once is not hammered.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import LoginError, NetworkError
 from portline.net.address import display
@@ -30,16 +30,23 @@ from portline.net.stream import StreamLink
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from portline.auth.password import Password
     from portline.net.backoff import Backoff
     from portline.net.proxy import Proxy
+    from portline.net.tls import TlsLink
 
-__all__ = ["Dialer"]
+__all__ = ["Dialer", "Secure"]
 
-_Found: TypeAlias = "tuple[StreamLink, int]"
+Secure: TypeAlias = "Callable[[StreamLink, str, int, float], Awaitable[TlsLink]]"
+"""Makes a link to a host and port secure within some seconds, or raises NetworkError."""
+
+_Found: TypeAlias = "tuple[StreamLink | TlsLink, int]"
 """A link, and the index of its place."""
+
+LEAST: Final = 0.1
+"""Seconds for a handshake, also where reaching the host has taken nearly all the time."""
 
 
 class Dialer:
@@ -47,8 +54,9 @@ class Dialer:
 
     ``connected(link, index)`` is called with each link that is made, and the index of its place.
     ``changed(self)`` is called when :attr:`error` has become another, or none.  ``timeout`` is the
-    number of seconds after which a place is given up.  With a ``password``, a server that does not
-    ask for it, or does not know it, is as good as one that does not answer.
+    number of seconds after which a place is given up.  With ``secure`` each link is made secure
+    before it counts as an answer.  With a ``password``, a server that does not ask for it, or does
+    not know it, is as good as one that does not answer.
     """
 
     def __init__(
@@ -57,10 +65,11 @@ class Dialer:
         places: Sequence[tuple[str, int]],
         *,
         proxy: Proxy | None = None,
+        secure: Secure | None = None,
         timeout: float,
         backoff: Backoff,
         password: Password | None = None,
-        connected: Callable[[StreamLink, int], None],
+        connected: Callable[[StreamLink | TlsLink, int], None],
         changed: Callable[[Dialer], None] = lambda dialer: None,
     ) -> None:
         self.places = tuple(places)
@@ -73,6 +82,7 @@ class Dialer:
         none is wanted."""
         self._loop = loop
         self._proxy = proxy
+        self._secure = secure
         self._timeout = timeout
         self._backoff = backoff
         self.password = password
@@ -145,10 +155,7 @@ class Dialer:
         for index in (place % count for place in range(self._first, self._first + count)):
             host, port = self.places[index]
             try:
-                sock, name = await reach(
-                    self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
-                )
-                link = StreamLink(self._loop, sock, name)
+                link = await self._reached_link(host, port)
                 await self._log_in(link, display(host, port))
                 return link, index
             except NetworkError as fault:
@@ -156,14 +163,25 @@ class Dialer:
         first = faults[0].address
         raise NetworkError(first, "; ".join(map(str, faults)).removeprefix(f"{first}: "))
 
-    async def _log_in(self, link: StreamLink, address: str) -> None:
+    async def _reached_link(self, host: str, port: int) -> StreamLink | TlsLink:
+        """Return a link to a host, secure where that is wanted."""
+        end = self._loop.time() + self._timeout
+        sock, name = await reach(
+            self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
+        )
+        link = StreamLink(self._loop, sock, name)
+        if self._secure is None:
+            return link
+        return await self._secure(link, host, port, max(LEAST, end - self._loop.time()))
+
+    async def _log_in(self, link: StreamLink | TlsLink, address: str) -> None:
         """Log in if there is a password; raise NetworkError, with the link closed, if it fails."""
         if self.password is None:
             return
-        from portline.net.login import LOGIN_LIMIT, log_in
+        from portline.net.login import log_in
 
         try:
-            await log_in(link, self.password, LOGIN_LIMIT)
+            await log_in(link, self.password)
         except LoginError as error:
             raise NetworkError(address, error.text) from None
 
@@ -180,7 +198,7 @@ class Dialer:
         else:
             self._hand_over(*found)
 
-    def _hand_over(self, link: StreamLink, index: int) -> None:
+    def _hand_over(self, link: StreamLink | TlsLink, index: int) -> None:
         self._reached = index
         self.attempt = 0
         handed_over_at = self._handed_over_at = self._loop.time()

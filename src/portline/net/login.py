@@ -52,7 +52,7 @@ class _Client:
     def __init__(self, link: Link, password: Password) -> None:
         self._link = link
         self._password = password
-        self._login = ClientLogin(ClientExchange(link.binding))
+        self._login = ClientLogin(ClientExchange(link.end_point or None))
         self._bell = asyncio.Event()
         self._lost = False
 

@@ -97,7 +97,6 @@ class StreamLink:
         "_retained",
         "_sock",
         "_writing",
-        "binding",
         "early",
         "login",
         "lost",
@@ -119,7 +118,6 @@ class StreamLink:
         """Bytes taken by the kernel for the peer."""
         self.lost = 0
         """Bytes that were written and that the peer did not get; known when it is closed."""
-        self.binding: bytes | None = None
         self.login = ""
         self.early = b""
         self._loop = loop
@@ -144,6 +142,16 @@ class StreamLink:
     def hears(self) -> bool:
         """Whether the peer can be sent anything at all: yes."""
         return True
+
+    @property
+    def security(self) -> None:
+        """What protects the way: nothing."""
+        return None
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding: there is none."""
+        return b""
 
     @property
     def gather(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portline.config.models import ClientConnection, UdpConnection
-from portline.config.security import NetworkOptions, Prompt
+from portline.config.trust import NetworkOptions, Prompt, PromptOptions
 
 if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
@@ -18,8 +18,10 @@ def access(config: ConnectionConfig) -> str:
     parts = []
     if config.wants_password:
         parts.append("password (SCRAM-SHA-256)")
-    if getattr(config, "password_prompt", Prompt.OFF) is not Prompt.OFF:
-        parts.append(f"password typed ({config.password_prompt.value})")  # type: ignore[union-attr]
+    if getattr(config, "client_ca", None):
+        parts.append("certificate (client-ca)")
+    if isinstance(config, PromptOptions) and config.password_prompt is not Prompt.OFF:
+        parts.append(f"password typed ({config.password_prompt.value})")
     if isinstance(config, NetworkOptions):
         if config.allow:
             parts.append(f"only from {', '.join(map(str, config.allow))}")

@@ -156,6 +156,7 @@ class Connection:
         if Ability.LINES not in self._abilities:
             self.news.unreadable_lines(self.config)
         self.news.unheard_groups(self.config)
+        self.news.open_doors(self.config)
         self.tenancy.start()
         self.pace.update()
         if self.network_wanted:
@@ -225,7 +226,9 @@ class Connection:
             faults=Ability.BREAK in self._abilities,
             clock=self._loop.time,
         )
-        self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
+        self.log.info(
+            "peer connected peer=%s protocol=%s%s", session.name, session.protocol, _shown(link)
+        )
         self.news.kept(self.hub.keep)
         if not self._occupied:
             self.tenancy.begins()
@@ -453,3 +456,13 @@ class Connection:
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
         self.pace.caught_up(session)
+
+
+def _shown(link: Link) -> str:
+    """Write what protects a link; "" for nothing."""
+    if (security := link.security) is None:
+        return ""
+    text = f" tls={security.version} cipher={security.cipher}"
+    if security.subject:
+        text += f' subject="{security.subject}"'
+    return text + (f" certificate={security.fingerprint}" if security.fingerprint else "")

@@ -83,6 +83,11 @@ class Datagrams:
         self._anybody: tuple[DatagramLink, Session] | None = None
         self.endpoint = self._made()
 
+    security = None  # Python's ssl has no DTLS
+
+    def renew(self) -> None:
+        """Do nothing: no files are read."""
+
     @property
     def counts(self) -> dict[str, int]:
         """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""

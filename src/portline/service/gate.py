@@ -5,8 +5,10 @@ Theory of operation
 ::
 
     accepted --address denied--------------------------------------> closed without a word
-       |  \\--no password wanted--------------------------------> the door
        |
+       |  (the handshake of TLS)
+       |
+       +--no password wanted---------------------------------------> the door
        +--its address has failed too often, or too many log in--> told why, or closed
        |
      logs in --right--------------------------------------------> the door
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.auth.password import Verifier
+    from portline.net.link import Link
     from portline.net.networks import Networks
-    from portline.net.stream import StreamLink
 
 __all__ = ["LOGIN_LIMIT", "PER_ORIGIN", "PROMPT_LIMIT", "UNDER_WAY", "Gate"]
 
@@ -98,17 +100,17 @@ class Gate:
         *,
         loop: asyncio.AbstractEventLoop,
         log: logging.LoggerAdapter[logging.Logger],
-        knock: Callable[[StreamLink, str], None],
+        knock: Callable[[Link, str], None],
     ) -> None:
         self.verifier: Verifier | None = None
         self.networks: Networks = EVERYBODY
-        self.prompts: Callable[[StreamLink], bool] = lambda link: False
+        self.prompts: Callable[[Link], bool] = lambda link: False
         self.throttle = Throttle()
         self._loop = loop
         self._log = log
         self._knock = knock
-        self._under_way: dict[StreamLink, _Applicant] = {}
-        self._leaving: list[StreamLink] = []
+        self._under_way: dict[Link, _Applicant] = {}
+        self._leaving: list[Link] = []
         self._counts: Counter[str] = Counter()
         self._told: deque[float] = deque(maxlen=TOLD)
         self._untold = 0
@@ -125,14 +127,19 @@ class Gate:
             "addresses_slowed": self.throttle.slowed(self._loop.time()),
         }
 
-    def arrive(self, link: StreamLink, protocol: str) -> None:
-        """Take a link that was accepted."""
+    def admits(self, link: Link) -> bool:
+        """Tell whether one who was just accepted may stay, by its address; closes it if not."""
+        if self.networks.admits(host_of(link.name)):
+            return True
+        self._counts["denied"] += 1
+        link.abort()
+        self._tell("denied peer=%s: its address is not let in (allow, deny)", link.name)
+        return False
+
+    def arrive(self, link: Link, protocol: str) -> None:
+        """Take one that may log in, or go on where no password is asked for."""
         host = host_of(link.name)
-        if not self.networks.admits(host):
-            self._counts["denied"] += 1
-            link.abort()
-            self._tell("denied peer=%s: its address is not let in (allow, deny)", link.name)
-        elif self.verifier is None:
+        if self.verifier is None:
             self._knock(link, protocol)
         elif self._slowed(host):
             self._dismiss(link, _slowed())
@@ -218,7 +225,7 @@ class Gate:
         applicant.stop()
         self._under_way.pop(applicant.link, None)
 
-    def _dismiss(self, link: StreamLink, error: LoginError, said: bytes = b"") -> None:
+    def _dismiss(self, link: Link, error: LoginError, said: bytes = b"") -> None:
         self._counts[_COUNTED.get(error.reason, "bad_login")] += 1
         costs = 0.0
         if error.reason == GUESSED:
@@ -261,14 +268,14 @@ class _Applicant:
     """Owns the link of one who logs in."""
 
     def __init__(
-        self, gate: Gate, link: StreamLink, protocol: str, verifier: Verifier, prompt: bool
+        self, gate: Gate, link: Link, protocol: str, verifier: Verifier, prompt: bool
     ) -> None:
         self.link = link
         self.protocol = protocol
         self.host = host_of(link.name)
         self.origin = origin(self.host)
         self.verifier = verifier
-        self.login = ServerLogin(ServerExchange(verifier, link.binding), prompt=prompt)
+        self.login = ServerLogin(ServerExchange(verifier, link.end_point or None), prompt=prompt)
         self._gate = gate
         self._limit = PROMPT_LIMIT if prompt else LOGIN_LIMIT
         self._timer: asyncio.TimerHandle | None = None

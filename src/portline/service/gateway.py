@@ -103,6 +103,11 @@ class Gateway:
         self._begin()
         return found
 
+    def renew(self) -> None:
+        """Have certificates read again; who is connected notices nothing."""
+        for connection in self.connections.values():
+            connection.network.renew()
+
     def _retire(self, connections: list[Connection]) -> None:
         if connections:
             self._retiring.add(Retirement(connections, self._loop, self._retiring.discard))

@@ -70,6 +70,8 @@ def announcement(gateway: Gateway) -> list[str]:
         where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
         settings = f" {port.settings}" if port.in_use is None else ""
         lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
+        if status.security is not None and status.security.certificate:
+            lines.append(f"{status.name}: certificate {status.security.certificate}")
     return lines
 
 
@@ -132,6 +134,7 @@ class Service:
                 return []
             config, known = found
             _prepare(config)
+            self.gateway.renew()
             lines = self.gateway.apply(config, known).lines()
         for line in lines:
             LOG.info("reloaded: %s", line)

@@ -41,6 +41,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,
         counts=connection.network.counts,
+        security=connection.network.security,
     )
 
 
@@ -97,4 +98,5 @@ def _peer(session: Session, now: float) -> PeerStatus:
         unanswered=session.wire.unanswered,
         login=session.link.login,
         remote=session.remote.settings,
+        security=session.link.security,
     )
