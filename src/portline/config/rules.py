@@ -269,6 +269,8 @@ def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             'write accept = "learn" or "any"'
         )
         yield Fault(("accept" if "accept" in table else "listen",), text)
+    if table.get("password") is True or "password_file" in table:
+        yield from _udp_password(accept, hosts)
     for field, addresses in (("connect", hosts), ("listen", doors)):
         for address in addresses if isinstance(addresses, tuple) else ():
             if address.protocol is Protocol.RFC2217:
@@ -283,6 +285,22 @@ def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             if field in table:
                 text = "is about multicast groups, and none is sent to; leave it out"
                 yield Fault((field,), text)
+
+
+def _udp_password(accept: object, hosts: object) -> Iterable[Fault]:
+    if accept == "any":
+        text = (
+            "any takes datagrams of those who are not answered, and a password has to be proved; "
+            "write learn"
+        )
+        yield Fault(("accept",), text)
+    for host in hosts if isinstance(hosts, tuple) else ():
+        if host.means_many:
+            text = (
+                f"{host}: a password is proved by one end to one other, and this is a group; leave "
+                "the password out, or name each host"
+            )
+            yield Fault(("connect",), text)
 
 
 def _combinations(table: Mapping[str, object]) -> set[Combination]:

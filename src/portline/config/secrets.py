@@ -56,9 +56,11 @@ def _secret(
         secret = known[""]
     else:
         return None
-    if connection.kind == "server":
+    if isinstance(connection, ServerConnection):
         # Its password is not needed any more, and what is not there cannot get lost.
-        secret = Secret(verifier=secret.salted())
+        return Secret(verifier=secret.salted())
+    if isinstance(connection, UdpConnection):  # it may be the one who asks
+        return Secret(secret.password, secret.salted())
     return secret
 
 
