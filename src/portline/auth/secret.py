@@ -53,7 +53,7 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{path} cannot be read: {reason}") from None
-    with open(fd, "rb") as file:
+    try:
         mode = os.fstat(fd).st_mode
         if not stat.S_ISREG(mode):
             raise ValueError(f"{path} is not a file")
@@ -62,7 +62,9 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
                 f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o}); run "
                 f"`chmod 600 {path}`, and take another password if others may have read it"
             )
-        content = file.read(FILE_MAX + 1)
+        content = os.read(fd, FILE_MAX + 1)
+    finally:
+        os.close(fd)
     return _parsed(content, path, salted_will_do=salted_will_do)
 
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["EITHER_PORT", "GroupedCommand", "connection_options", "described"]
 
 TYPED: Final = {
-    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')"
+    **dict.fromkeys(("allow", "deny"), "a network like 192.168.1.0/24 or fd00::/8, or one address"),
+    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')",
 }
 """Fields whose values are typed in another way than they are written in a file."""
 

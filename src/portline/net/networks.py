@@ -26,9 +26,14 @@ class Networks:
     allow: Sequence[Network] = ()
     deny: Sequence[Network] = ()
 
+    @property
+    def limited(self) -> bool:
+        """Tell whether anybody is kept out."""
+        return bool(self.allow or self.deny)
+
     def admits(self, host: str) -> bool:
         """Tell whether a host, written as an address, is let in."""
-        if not self.allow and not self.deny:
+        if not self.limited:
             return True
         with suppress(ValueError):
             address = ipaddress.ip_address(host.strip("[]").partition("%")[0])

@@ -101,7 +101,8 @@ class Datagrams:
         """What became of datagrams, see :class:`portline.net.endpoint.Counts`, and of logins."""
         self.endpoint.count_overrun()
         logins = {} if self._logins is None else counted(self._logins.counts)
-        return {**asdict(self.counted), "denied": self._denied, **logins}
+        denied = {"denied": self._denied} if self._config.networks.limited else {}
+        return {**asdict(self.counted), **denied, **logins}
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -119,8 +119,14 @@ class Gate:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of those who came, and how many addresses have to wait."""
-        names = ("denied", "logins", *_COUNTED.values(), "bad_login")
+        """What became of those who came, and how many addresses have to wait.
+
+        Without a password and networks nobody is stopped here, and nothing is counted.
+        """
+        names = ["denied"] if self.networks.limited or self._counts["denied"] else []
+        if self.verifier is None and not self._counts["logins"]:
+            return {name: self._counts[name] for name in names}
+        names += ["logins", *_COUNTED.values(), "bad_login"]
         return {
             **{name: self._counts[name] for name in names},
             "login_under_way": len(self._under_way),
