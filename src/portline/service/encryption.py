@@ -111,12 +111,12 @@ class Encryption:
             self._reading.add_done_callback(self._read)
 
     def adopt(self, security: ServerSecurity | None) -> None:
-        """Go on with other options; who is connected stays."""
+        """Go on with other options, once they are opened; who is connected stays."""
         if security != self.security:
+            self._forget()
             self.security, self.error = security, ""
             self._context = None
             self._handshakes.close()
-            self.renew()
 
     def close(self) -> None:
         """End what is under way."""

@@ -185,6 +185,8 @@ class Reception:
         self._guard(config)
         self._wanted = wanted
         self.encryption.adopt(server_security(config))
+        if wanted:
+            self.encryption.open()
         self.entrance.move(config.places(), wanted=wanted and self.encryption.ready)
         for session in self._peers():
             if session.protocol not in self.entrance.protocols:

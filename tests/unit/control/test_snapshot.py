@@ -76,6 +76,7 @@ def test_it_tells_everything_in_plain_values() -> None:
         "counters",
         "options",
         "not_applicable",
+        "security",
     }
     assert (made["name"], made["state"]) == ("meter", "connected")
     assert made["rates"] == {"heard": 10.0, "spoken": 0.0}
@@ -117,6 +118,7 @@ def test_it_tells_everything_in_plain_values() -> None:
             "signature": "",
             "unanswered": 0,
             "remote": [],
+            "security": None,
         }
     ]
 
@@ -153,6 +155,7 @@ def test_the_options_without_the_inapplicable_are_a_configuration(
     assert [key for key in without if values[key] is not None] == []
     rest = {k: v for k, v in values.items() if v is not None}
     del rest["idle-after"]  # applies with when-full = replace-idle only
+    del rest["tls-minimum"]  # applies with tls only
     for key in [key for key in rest if key.startswith("rs485-")]:
         del rest[key]  # they apply with rs485 only
     assert ServerConnection.model_validate(rest) == config
