@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from pydantic import ValidationError
 
+from portline.auth.secret import VARIABLE
 from portline.config.connection import options
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig
 from portline.config.options import Group, Option, key_of
 from portline.config.refusal import faults_of
+from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 from portline.net.contexts import SYSTEM
 
@@ -32,11 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["EITHER_PORT", "GroupedCommand", "connection_options", "described"]
 
 TYPED: Final = {
-    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')"
+    **dict.fromkeys(("allow", "deny"), "a network like 192.168.1.0/24 or fd00::/8, or one address"),
+    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')",
 }
 """Fields whose values are typed in another way than they are written in a file."""
 
-FILES: Final = frozenset({"certificate", "key", "client_ca", "client_crl", "ca"})
+FILES: Final = frozenset({"password_file", "certificate", "key", "client_ca", "client_crl", "ca"})
 """Fields that name a file."""
 
 WORDING: Final = {
@@ -46,6 +49,10 @@ WORDING: Final = {
     "packet-delimiter": "--packet-delimiter",
     "retry-max": "--retry-max",
     "write tls = true too": "give --tls too",
+    "(password-file)": "(--password-file)",
+    "(allow)": "(--allow)",
+    "write open = true": "give --open",
+    "give password-file too": "give --password-file too",
     "a connection needs a name, like [connections.meter]": "must not be empty; leave it out, or "
     "write one like --name meter",
 }
@@ -154,6 +161,8 @@ def described(
     mistake, named by its flag.
     """
     table = {field: value for field, value in given.items() if value not in (None, ())}
+    if VARIABLE in os.environ and "password_file" not in table:
+        table.setdefault("password", True)
     # A relative path means something only here, on a command line.
     if "/" in str(table.get("port", "")):
         table["port"] = os.path.abspath(table["port"])
@@ -167,6 +176,9 @@ def described(
         words = {**WORDING, **wording}
         faults = faults_of(error)
         raise ConfigError([_in_flags(fault, arguments, words) for fault in faults]) from None
+    if faults := file_faults(config):
+        words = {**WORDING, **wording}
+        raise ConfigError([_in_flags(fault, arguments, words) for fault in faults])
     if text := _device_fault(table.get("port")):
         raise ConfigError([f"{arguments.get('port', '--port')}: {text}"])
     return config

@@ -45,6 +45,19 @@ NUMBERS: Final[Mapping[str, str]] = {
     "handshakes_crowded_out": "{count} TLS handshakes gave way to others",
     "handshakes_given_up": "{count} went before TLS was agreed on",
     "handshakes_broken": "{count} TLS handshakes broken",
+    "denied": "{count} not let in by their address (allow, deny)",
+    "logins": "{count} logins",
+    "wrong_password": "{count} logins with a wrong password",
+    "other_certificate": "{count} logins through somebody in the middle (another certificate)",
+    "no_binding": "{count} logins that were not bound to TLS",
+    "no_login": "{count} did not log in, but said something else",
+    "login_too_late": "{count} did not log in in time",
+    "login_broken_off": "{count} came and went without a login",
+    "login_crowded": "{count} not let in because too many logged in at the same time",
+    "login_slowed": "{count} told to wait after wrong passwords from their address",
+    "bad_login": "{count} logins that were not understood",
+    "login_under_way": "{count} logins under way",
+    "addresses_slowed": "{count} addresses have to wait after wrong passwords",
     "truncated": "{count} TLS connections cut off",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away or not open, or purged)",
@@ -82,6 +95,8 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry("port", _port(connection["port"]), width)
     where = clean(", ".join(connection["places"])) or "nowhere"
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
+    if connection.get("access"):
+        lines += entry("access", clean(connection["access"]), width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
     if hardware := connection["port"].get("hardware"):
@@ -195,11 +210,14 @@ def _peers(peers: list[_Json]) -> Iterator[str]:
     extra = [key for key in shown if any(peer[key] for peer in peers)]
     secured = any(peer.get("security") for peer in peers)
     titles += ["ENCRYPTION"] if secured else []
+    proved = any(peer.get("login") for peer in peers)
+    titles += ["LOGIN"] if proved else []
     rows = [[*titles, *(shown[key] for key in extra)]]
     for peer in peers:
         cells = [clean(peer["address"]), clean(peer["protocol"]), _since(peer["connected_for"])]
         cells += [quantity(peer["received"]), quantity(peer["sent"])]
         cells += [_protection(peer.get("security"))] if secured else []
+        cells += [clean(peer.get("login") or "none")] if proved else []
         numbers = (str(peer[k]) if k == "malformed" else quantity(peer[k]) for k in extra)
         rows.append([*cells, *numbers])
     head, *rest = columns(rows)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from portline.cli.app import verbose_option, verbosity
+from portline.cli.password import asked
 from portline.config.document import load, load_again
 from portline.errors import ConfigError
 
@@ -69,4 +70,6 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     # What comes through a pipe can be read only once.
     again = partial(load_again, path) if path.is_file() else None
     beside = companion("serve", os.path.abspath(path))
-    return run(config, load=again, verbose=verbosity(ctx), announce=True, companion=beside)
+    return run(
+        config, load=again, verbose=verbosity(ctx), announce=True, companion=beside, ask=asked
+    )

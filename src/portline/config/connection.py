@@ -23,6 +23,7 @@ from portline.config.transfer import (
     OpeningOptions,
     TransferOptions,
 )
+from portline.config.trust import PasswordOptions
 from portline.config.wording import quoted
 from portline.line import LineSettings
 
@@ -100,6 +101,7 @@ class Common(HardwareOptions, SerialOptions, PortOptions, Kindred):
 class StreamOptions(
     # Pydantic puts the fields of the last base first, and mistakes are told in the order of fields.
     LineOptions,
+    PasswordOptions,
     SecurityOptions,
     BufferOptions,
     TransferOptions,

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from portline.errors import NetworkError
+from portline.errors import LoginError, NetworkError
 from portline.net.address import display
 from portline.net.attempts import Attempts
 from portline.net.lookup import Lookups
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Sequence
 
+    from portline.auth.password import Password
     from portline.net.backoff import Backoff
     from portline.net.proxy import Proxy
     from portline.net.tls import TlsLink
@@ -54,7 +55,8 @@ class Dialer:
     ``connected(link, index)`` is called with each link that is made, and the index of its place.
     ``changed(self)`` is called when :attr:`error` has become another, or none.  ``timeout`` is the
     number of seconds after which a place is given up.  With ``secure`` each link is made secure
-    before it counts as an answer.
+    before it counts as an answer.  With a ``password``, a server that does not ask for it, or does
+    not know it, is as good as one that does not answer.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Dialer:
         secure: Secure | None = None,
         timeout: float,
         backoff: Backoff,
+        password: Password | None = None,
         connected: Callable[[StreamLink | TlsLink, int], None],
         changed: Callable[[Dialer], None] = lambda dialer: None,
     ) -> None:
@@ -82,6 +85,8 @@ class Dialer:
         self._secure = secure
         self._timeout = timeout
         self._backoff = backoff
+        self.password = password
+        """What is proved to each server, and asked of it, before a link is handed over."""
         self._connected = connected
         self._changed = changed
         self._lookups = Lookups(loop)
@@ -150,7 +155,9 @@ class Dialer:
         for index in (place % count for place in range(self._first, self._first + count)):
             host, port = self.places[index]
             try:
-                return await self._reached_link(host, port), index
+                link = await self._reached_link(host, port)
+                await self._log_in(link, display(host, port))
+                return link, index
             except NetworkError as fault:
                 faults.append(fault)
         first = faults[0].address
@@ -166,6 +173,17 @@ class Dialer:
         if self._secure is None:
             return link
         return await self._secure(link, host, port, max(LEAST, end - self._loop.time()))
+
+    async def _log_in(self, link: StreamLink | TlsLink, address: str) -> None:
+        """Log in if there is a password; raise NetworkError, with the link closed, if it fails."""
+        if self.password is None:
+            return
+        from portline.net.login import log_in
+
+        try:
+            await log_in(link, self.password)
+        except LoginError as error:
+            raise NetworkError(address, error.text) from None
 
     def _ended(self, task: asyncio.Task[_Found]) -> None:
         """Hand over what a round has found, or say why it found nothing."""

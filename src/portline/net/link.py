@@ -24,6 +24,10 @@ class Link(Protocol):
     """Bytes read from the peer."""
     lost: int
     """Bytes that were written and that the peer did not get, as far as that is known yet."""
+    login: str
+    """How the peer has proved that it knows the password; "" if it was not asked."""
+    early: bytes
+    """What the peer has said behind the login, before the link had its owner: its first data."""
 
     @property
     def sent(self) -> int:

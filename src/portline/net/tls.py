@@ -71,6 +71,8 @@ class TlsLink:
         "_security",
         "_stream",
         "_waiting",
+        "early",
+        "login",
         "lost",
         "name",
         "received",
@@ -91,6 +93,10 @@ class TlsLink:
         """Bytes of plain text read from the peer."""
         self.lost = 0
         """Bytes of plain text that were written and that the peer did not get; known at the end."""
+        self.login = ""
+        """How the peer has proved that it knows the password."""
+        self.early = b""
+        """What the peer has said behind the login."""
         self._loop = loop
         self._stream = stream
         self._channel = channel

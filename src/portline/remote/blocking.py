@@ -28,7 +28,7 @@ from serial import serialutil
 from portline.errors import PortlineError, SettingRefused, UsageError
 from portline.line import FlowControl, Item, ModemLines, Purge, Query, SetBreak, SetModem
 from portline.net.proxy import Proxy
-from portline.remote.opening import CONNECT_LIMIT, connect
+from portline.remote.opening import CONNECT_LIMIT, connect, known_password
 from portline.remote.place import PROTOCOLS, Place, wanted
 from portline.remote.port import RECEIVE_LIMIT
 from portline.remote.thread import LoopThread
@@ -44,12 +44,12 @@ __all__ = ["OPTIONS", "SHAPE", "WRITE_SIZE", "Serial", "parse"]
 WRITE_SIZE: Final = 64 * 1024
 """Bytes handed over at a time: what a write whose time is over may leave behind at most."""
 
-OPTIONS: Final = ("protocol", "proxy", "strict", "timeout")
+OPTIONS: Final = ("password-file", "protocol", "proxy", "strict", "timeout")
 """What a URL may say after the question mark."""
 
 SHAPE: Final = (
     "portline://HOST:PORT[?OPTION[&OPTION...]] with the options protocol=raw, proxy=URL, "
-    "timeout=SECONDS and strict"
+    "timeout=SECONDS, password-file=FILE and strict"
 )
 
 
@@ -69,7 +69,16 @@ def parse(url: str) -> tuple[Place, dict[str, Any]]:
         proxy = Proxy.parse(said["proxy"]) if "proxy" in said else None
     except (ValueError, UsageError):
         raise ValueError(f"{url!r} is not a port like {SHAPE}") from None
-    return place, {"proxy": proxy, "limit": limit, "strict": "strict" in said}
+    try:
+        password = known_password(str(place), None, said.get("password-file"))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return place, {
+        "proxy": proxy,
+        "limit": limit,
+        "strict": "strict" in said,
+        "password": password,
+    }
 
 
 class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no types

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.errors import NetworkError, PeerError, UsageError
+from portline.auth.password import Password
+from portline.auth.secret import VARIABLE, read_secret
+from portline.errors import LoginError, NetworkError, PeerError, UsageError
 from portline.line import Item, Query, SetLine, SetModem
 from portline.net import tcp
 from portline.net.backoff import Backoff
+from portline.net.login import log_in
 from portline.net.lookup import Lookups
 from portline.net.proxy import Proxy
 from portline.net.reach import reach
@@ -64,6 +68,8 @@ def open(
     proxy: Proxy | str | None = None,
     timeout: float = CONNECT_LIMIT,
     strict: bool = False,
+    password: str | None = None,
+    password_file: str | None = None,
 ) -> Opening:
     """Open a serial port of another machine: ``rfc2217://host:4001``, or ``raw://host:4001``.
 
@@ -73,6 +79,10 @@ def open(
     ``proxy`` is a URL (``socks5://...``, ``http://...``), ``timeout`` the seconds for reaching the
     server.  With ``strict``, a setting that the server does not confirm is an error
     (SettingRefused), not a warning.
+
+    ``password``, or the one in ``password_file`` or in the environment variable PORTLINE_PASSWORD,
+    is proved to the server, which has to know it, too; LoginError if it does not, does not ask for
+    it, or does not let us in.
 
     Raises UsageError for arguments that cannot be used, NetworkError where the server cannot be
     reached, and PeerError where it does not speak RFC 2217.
@@ -93,7 +103,25 @@ def open(
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
     requests: tuple[Request, ...] = (line, outputs, *map(Query, _QUERIES))
-    return Opening(place, requests, proxy=via, limit=timeout, strict=strict)
+    secret = known_password(str(place), password, password_file)
+    return Opening(place, requests, proxy=via, limit=timeout, strict=strict, password=secret)
+
+
+def known_password(name: str, text: str | None, file: str | None) -> Password | None:
+    """Return the password that was given, or the one of the file or of the environment.
+
+    Raises UsageError, with ``name`` for what it is for.
+    """
+    if text is not None and file is not None:
+        raise UsageError(f"{name}: give password or password_file, not both")
+    try:
+        if file is not None:
+            path = os.path.abspath(os.path.expanduser(file))
+            return read_secret(path, salted_will_do=False).password
+        text = os.environ.get(VARIABLE) if text is None else text
+        return None if text is None else Password(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: the password {error}") from None
 
 
 class Opening:
@@ -154,6 +182,7 @@ async def connect(
     proxy: Proxy | None = None,
     limit: float = CONNECT_LIMIT,
     strict: bool = False,
+    password: Password | None = None,
 ) -> RemotePort:
     """Return a port to which the requests were made; those that the protocol lacks are left out."""
     loop = asyncio.get_running_loop()
@@ -162,7 +191,15 @@ async def connect(
     wire = None
     if place.protocol == "rfc2217":
         wire = Rfc2217Wire(serves=False, asks=True, signature=SIGNATURE)
-    port = RemotePort(loop, StreamLink(loop, sock, str(place)), str(place), wire, strict=strict)
+    link = StreamLink(loop, sock, str(place))
+    if password is not None:
+        try:
+            await log_in(link, password)
+        except LoginError as error:
+            text = f"{place}: {error.text}"
+            raise LoginError(error.reason, text, by_peer=error.by_peer) from None
+        link.resume()
+    port = RemotePort(loop, link, str(place), wire, strict=strict)
     try:
         await port.begin(*requests)
     except BaseException:

@@ -18,7 +18,14 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.errors import NetworkError, PeerError, PortlineError, SettingRefused, UsageError
+from portline.errors import (
+    LoginError,
+    NetworkError,
+    PeerError,
+    PortlineError,
+    SettingRefused,
+    UsageError,
+)
 from portline.line import (
     Item,
     LineSettings,
@@ -34,6 +41,7 @@ from portline.remote.cable import Cable
 from portline.remote.events import Events
 from portline.remote.knowledge import Knowledge
 from portline.remote.place import wanted
+from portline.wire.login import LINE_MAX, is_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +70,11 @@ GRACE: Final = 0.25
 MODEM_MASK: Final = 0xFF
 LINE_MASK: Final = 0x1E
 """What the server is asked to notify: every change of a line; break, framing, parity, overrun."""
+
+NO_PASSWORD: Final = (
+    "the server asks for a password, and none was given; name it (password=, password_file= or the "
+    "environment variable PORTLINE_PASSWORD)"
+)
 
 FAREWELL: Final = 200
 """Bytes of a server's last words that are shown."""
@@ -269,6 +282,9 @@ class RemotePort(Knowledge):
         PeerError where the server does not speak it.
         """
         self._link.start(self)
+        if self._link.early:
+            early, self._link.early = self._link.early, b""
+            self.link_data(early)
         if self._cable is None:
             return
         wire, now = self._cable.wire, self._loop.time()
@@ -277,6 +293,8 @@ class RemotePort(Knowledge):
             async with asyncio.timeout(AGREEMENT):
                 await self._bell.until(lambda: wire.asking or self._ended)
         if not wire.asking:
+            if isinstance(self._error, LoginError):
+                raise self._error
             if not self._ended:
                 fault = f"does not speak RFC 2217 (no agreement within {AGREEMENT:g} s)"
                 raise PeerError(self.name, f"{fault}; open it as raw:// if it only passes data")
@@ -371,6 +389,11 @@ class RemotePort(Knowledge):
                 self._link.write(words)
             self._send()
             self._watch()
+        if self._link.received <= LINE_MAX and is_greeting(bytes(self._received)):
+            self._received.clear()
+            self._link.abort()
+            self._end(LoginError("no-password", f"{self.name}: {NO_PASSWORD}"))
+            return
         self._hold_back()
         self._ring()
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
+    from portline.auth.password import Password
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.config.values import Place
     from portline.net.link import Link
@@ -63,6 +65,7 @@ class Calling:
         self._loop = loop
         self._enter = enter
         self._changed = changed
+        self._password: Password | None = None
         self._security = client_security(config)
         self._failures: Counter[Failure] = Counter()
         self._demand = Demand(loop, self._hang_up)
@@ -139,6 +142,12 @@ class Calling:
                     call.dialer.open()  # one that has taken over a peer has not dialed yet
                     call.dialer.again(refused=bool(call.refusal))
 
+    def trust(self, secret: Secret | None) -> None:
+        """Log in at the hosts with this password; who is connected stays."""
+        self._password = None if secret is None else secret.password
+        for call in self._calls:
+            call.dialer.password = self._password
+
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Connect to other hosts, or in another way; a peer that is still among them stays."""
         assert isinstance(config, ClientConnection)  # another kind is another connection
@@ -168,6 +177,7 @@ class Calling:
             secure=secured_by(self._security, self._loop, self._failed),
             timeout=self._config.connect_timeout,
             backoff=Backoff(self._config.retry, self._config.retry_max),
+            password=self._password,
             connected=partial(self._connected, call),
             changed=self._changed,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.service.session import Session
     from portline.service.status import SecurityStatus, State
@@ -80,6 +81,9 @@ class NetworkSide(Protocol):
 
     def left(self, session: Session) -> None:
         """Note that a peer has gone."""
+
+    def trust(self, secret: Secret | None) -> None:
+        """Ask for this password from now on, None for no one; who is in stays."""
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Go on with another configuration; peers that it does not exclude stay."""

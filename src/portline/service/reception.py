@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portline.config.server import ServerConnection
+from portline.config.trust import Prompt
 from portline.service.demand import NOBODY_ASKS
 from portline.service.door import Door
 from portline.service.encryption import Encryption
 from portline.service.entrance import Entrance
+from portline.service.gate import Gate
 from portline.service.security import server_security
 from portline.service.status import State
 
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.net.link import Link
     from portline.net.listen import Listener
+    from portline.net.stream import StreamLink
     from portline.service.session import Session
     from portline.service.status import SecurityStatus
 
@@ -27,7 +31,7 @@ __all__ = ["Reception"]
 
 
 class Reception:
-    """The listeners and the door of one connection, and the encryption between the two.
+    """The listeners and the door of one connection, with the encryption and the gate between them.
 
     ``peers`` returns those who are in, ``moved`` how many bytes the device has taken; ``enter`` is
     called for who comes in, ``changed`` on news of a listener.
@@ -62,16 +66,16 @@ class Reception:
             log=log,
             enter=enter,
         )
+        self.gate = Gate(loop=loop, log=log, knock=self.door.knock)
         self.encryption = Encryption(
             server_security(config),
             loop=loop,
             log=log,
-            through=self.door.knock,
+            through=self.gate.arrive,
             ready=self._listen,
         )
-        self.entrance = Entrance(
-            config.places(), loop=loop, knock=self.encryption.welcome, changed=changed
-        )
+        self._guard(config)
+        self.entrance = Entrance(config.places(), loop=loop, knock=self._accepted, changed=changed)
         self._wanted = False
 
     @property
@@ -81,8 +85,8 @@ class Reception:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Handshakes that have failed, by the reason."""
-        return self.encryption.counts
+        """Handshakes and logins that have failed, by the reason."""
+        return {**self.encryption.counts, **self.gate.counts}
 
     @property
     def security(self) -> SecurityStatus | None:
@@ -148,11 +152,28 @@ class Reception:
         self._wanted = False
         self.entrance.listen(False)
         self.encryption.close()
+        self.gate.close()
         self.door.close()
 
     def left(self, session: Session) -> None:
         """Let somebody in who waits."""
         self.door.somebody_left()
+
+    def trust(self, secret: Secret | None) -> None:
+        """Ask newcomers for this password; who is in stays."""
+        self.gate.verifier = None if secret is None else secret.salted()
+
+    def _guard(self, config: ServerConnection) -> None:
+        self.gate.networks = config.networks
+        prompt = config.password_prompt
+        self.gate.prompts = lambda link: (
+            prompt is Prompt.FORCED or (prompt is Prompt.TLS and link.security is not None)
+        )
+
+    def _accepted(self, stream: StreamLink, protocol: str) -> None:
+        """Take one who has connected: where it comes from is known before anything is said."""
+        if self.gate.admits(stream):
+            self.encryption.welcome(stream, protocol)
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Move to other addresses; newcomers find the new rules."""
@@ -161,6 +182,7 @@ class Reception:
         door.name, door.limit = name, config.max_connections
         door.when_full, door.idle_after = config.when_full, config.idle_after
         self._only_when_open = config.listen_when_open
+        self._guard(config)
         self._wanted = wanted
         self.encryption.adopt(server_security(config))
         if wanted:

@@ -9,8 +9,10 @@ import logging
 import os
 import signal
 from contextlib import nullcontext, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from portline.config.secrets import secrets
 from portline.errors import ConfigError, UsageError
 from portline.service.aside import aside
 from portline.service.gateway import Gateway
@@ -20,12 +22,14 @@ from portline.service.recovery import recover
 from portline.service.status import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from portline.auth.secret import Secret
     from portline.config.models import GatewayConfig
     from portline.service.status import ConnectionStatus
 
+    Secrets: TypeAlias = Mapping[str, Secret | None]
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
 
 __all__ = ["ENDING", "Service", "announcement", "new_event_loop", "run"]
@@ -87,16 +91,23 @@ class Service:
     """A gateway that runs until somebody ends it, and may get another configuration meanwhile.
 
     ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
-    None where there is no file to read.
+    None where there is no file to read.  ``known`` are the secrets of the first configuration, and
+    ``ask`` returns a password that was typed, for others.
     """
 
     def __init__(
-        self, config: GatewayConfig, load: Callable[[], GatewayConfig] | None = None
+        self,
+        config: GatewayConfig,
+        load: Callable[[], GatewayConfig] | None = None,
+        *,
+        known: Secrets | None = None,
+        ask: Callable[[], str] | None = None,
     ) -> None:
-        self.gateway = Gateway(config)
+        self.gateway = Gateway(config, known)
         self._load = load
+        self._ask = ask
         self._loading = asyncio.Lock()
-        self._reading: asyncio.Future[GatewayConfig] | None = None
+        self._reading: asyncio.Future[tuple[GatewayConfig, Secrets]] | None = None
         self._ended = asyncio.Event()
         self._asked = asyncio.Event()
         self._terminals = [fd for fd in range(3) if os.isatty(fd)]
@@ -118,19 +129,30 @@ class Service:
             raise UsageError("this Portline has no configuration file that could be read again")
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
-            config = None if self._ended.is_set() else await self._read(self._load)
-            if config is None or self._ended.is_set():
+            found = None if self._ended.is_set() else await self._read(self._load)
+            if found is None or self._ended.is_set():
                 return []
+            config, known = found
             _prepare(config)
             self.gateway.renew()
-            lines = self.gateway.apply(config).lines()
+            lines = self.gateway.apply(config, known).lines()
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
 
-    async def _read(self, load: Callable[[], GatewayConfig]) -> GatewayConfig | None:
-        """Return the configuration, None when all ends first: it may be where nothing answers."""
-        self._reading = aside(load)
+    async def _read(
+        self, load: Callable[[], GatewayConfig]
+    ) -> tuple[GatewayConfig, Secrets] | None:
+        """Return the configuration with its secrets, None when all ends first.
+
+        It may be where nothing answers.
+        """
+
+        def both() -> tuple[GatewayConfig, Secrets]:
+            config = load()
+            return config, secrets(config, self._ask)
+
+        self._reading = aside(both)
         try:
             return await self._reading
         except asyncio.CancelledError:
@@ -238,8 +260,14 @@ def run(
     verbose: int = 0,
     announce: bool = True,
     companion: Companion = nullcontext,
+    ask: Callable[[], str] | None = None,
 ) -> int:
-    """Run a gateway in the foreground; returns the exit code of the process."""
+    """Run a gateway in the foreground; returns the exit code of the process.
+
+    ``ask`` has a person type a password, where one is to be typed; it is called once.
+    """
+    ask = None if ask is None else cache(ask)
+    known = secrets(config, ask)
     start_logging(verbose)
 
     def started(gateway: Gateway) -> None:
@@ -254,7 +282,7 @@ def run(
             _say(lines or ["the configuration is as it was"])
 
     async def serve() -> None:
-        service = Service(config, load)
+        service = Service(config, load, known=known, ask=ask)
         await service.run(started=started, reloaded=reloaded, companion=companion)
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

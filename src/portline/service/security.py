@@ -46,6 +46,7 @@ def client_security(config: ClientConnection) -> ClientSecurity | None:
         certificate=config.certificate or "",
         key=config.key or "",
         minimum=config.tls_minimum,
+        pin=not config.wants_password,  # the login is bound to the certificate, and proves it
     )
 
 

@@ -50,6 +50,7 @@ class PeerStatus:
 
     Of an access server: ``signature`` is what it calls itself, ``remote`` what its port was asked
     for, beside what is in force; ``unanswered`` counts what it left without an answer.
+    ``login`` is how the two ends have proved that they know the password, "" if they did not.
     ``security`` is what protects the way to it; None for nothing.
     """
 
@@ -64,6 +65,7 @@ class PeerStatus:
     malformed: int
     signature: str = ""
     unanswered: int = 0
+    login: str = ""
     remote: tuple[RemoteSetting, ...] = ()
     security: Security | None = None
 
@@ -107,7 +109,8 @@ class ConnectionStatus:
     """One connection, with the ``config`` in force.
 
     ``reason`` explains the state where that is not plain, and is empty otherwise.  ``places`` are
-    where a server listens or a client connects, with what is spoken there.
+    where a server listens or a client connects, with what is spoken there; ``access`` says who is
+    trusted there.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
@@ -135,5 +138,6 @@ class ConnectionStatus:
     turned_away: int
     replaced: int
     recognised: int
+    access: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     security: SecurityStatus | None = None

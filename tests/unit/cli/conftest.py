@@ -25,9 +25,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         verbose: int,
         announce: bool,
         companion: object,
+        ask: Callable[[], str],
         load: Callable[[], GatewayConfig] | None = None,
     ) -> int:
         assert load is None or load() == config
+        assert callable(ask)
         made.append((config, verbose, announce))
         return 0
 

@@ -34,7 +34,8 @@ TABLE = {
         "packet-pause keepalive keepalive-retry inactivity when-full idle-after buffer-size "
         "buffer-overflow backlog-size overflow nodelay listen connect connect-to proxy "
         "connect-timeout retry retry-max interface multicast-ttl multicast-loop datagram-size "
-        "accept max-learned forget-after tls certificate key tls-minimum client-ca client-crl ca "
+        "accept max-learned forget-after password-file password password-prompt allow deny open "
+        "tls certificate key tls-minimum client-ca client-crl ca "
         "fingerprint tls-name"
     ),
     (True, False, True, False): "max-connections receive-from send-to",

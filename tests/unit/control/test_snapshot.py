@@ -20,6 +20,7 @@ TABLES: list[dict[str, object]] = [
     {
         "port": "usb:0403:6001",
         "listen": ["*:4001", "rfc2217://[::1]:4002"],
+        "open": True,
         "parity": "even",
         "stop-bits": 1.5,
         "packet-delimiter": ["\r\n", ",", 3],
@@ -68,6 +69,7 @@ def test_it_tells_everything_in_plain_values() -> None:
         "state",
         "reason",
         "places",
+        "access",
         "port",
         "peers",
         "rates",

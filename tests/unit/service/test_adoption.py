@@ -75,6 +75,9 @@ OTHER_VALUES: Mapping[str, object] = {
     "buffer_overflow": "drop-oldest",
     "overflow": "disconnect",
     "nodelay": False,
+    "allow": ["127.0.0.0/8"],
+    "deny": "10.0.0.0/8",
+    "open": True,
     "tls": True,
     "certificate": "/certificate.pem",
     "key": "/certificate.key",
@@ -111,6 +114,7 @@ def rules_of(connection: Connection) -> dict[str, object]:
             getattr(connection.network.door, name)
             for name in ("name", "limit", "when_full", "idle_after")
         ],
+        "gate": connection.network.gate.networks,
         "permissions": connection.requests.permissions,
         "overflow": connection.pace.overflow,
         "sweep": (connection.sweep.silence, connection.sweep.inactivity),
@@ -155,7 +159,9 @@ def valid(table: dict[str, object]) -> list[ServerConnection]:
 
 
 def test_there_is_another_value_for_every_option_that_can_be_adopted() -> None:
-    assert options(ServerConnection).keys() - REMAKES == OTHER_VALUES.keys()
+    # What a password needs beside a configuration is in tests/unit/service/test_gate.py.
+    secret = {"password", "password_file", "password_prompt"}
+    assert options(ServerConnection).keys() - REMAKES - secret == OTHER_VALUES.keys()
 
 
 @given(tables, tables)
