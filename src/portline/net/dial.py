@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from portline.net.proxy import Proxy
     from portline.net.tls import TlsLink
 
-__all__ = ["Dialer", "Secure"]
+__all__ = ["LEAST", "Dialer", "Secure"]
 
 Secure: TypeAlias = "Callable[[StreamLink, str, int, float], Awaitable[TlsLink]]"
 """Makes a link to a host and port secure within some seconds, or raises NetworkError."""

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from portline.line import Request
-    from portline.net.stream import StreamLink
+    from portline.net.channel import Security
+    from portline.net.link import Link
     from portline.remote.cable import Asked, News
     from portline.wire.rfc2217 import Rfc2217Wire
 
@@ -95,7 +96,7 @@ class RemotePort(Knowledge):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        link: StreamLink,
+        link: Link,
         name: str,
         wire: Rfc2217Wire | None,
         *,
@@ -129,6 +130,11 @@ class RemotePort(Knowledge):
     def unsent(self) -> int:
         """Bytes that were written and that the kernel has not taken."""
         return self._link.unsent + sum(map(len, self._held))
+
+    @property
+    def security(self) -> Security | None:
+        """What protects the connection; None where everybody on the way can read along."""
+        return self._link.security
 
     @property
     def ended(self) -> bool:
