@@ -11,6 +11,7 @@
      |    +-- SettingRefused   the hardware does not do that value
      +-- NetworkError    an address cannot be listened on or connected to, or a connection was lost
      +-- PeerError       the other end broke the protocol
+     +-- LoginError      one end of a connection was not believed by the other
      +-- UsageError      the program that uses Portline as a library called it wrongly
 
 A message names the port or address, the fault and the remedy, in one line, and reads well
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigError",
+    "LoginError",
     "NetworkError",
     "PeerError",
     "PortAbsent",
@@ -117,6 +119,20 @@ class PeerError(PortlineError):
     def __init__(self, peer: str, message: str) -> None:
         super().__init__(f"{peer}: {message}")
         self.peer = peer
+
+
+class LoginError(PortlineError):
+    """One end has not proved what it should, or was not let in.
+
+    ``reason`` is a word for programs (docs/explanation/threat-model.md lists them), ``text`` is for
+    people.  ``by_peer``: it was the other end who refused.
+    """
+
+    def __init__(self, reason: str, text: str, *, by_peer: bool = False) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+        self.by_peer = by_peer
 
 
 class UsageError(PortlineError):

@@ -115,7 +115,7 @@ def test_a_machine_in_the_network_hears_and_answers(
     network: Network, tmp_path: Path, host: str, group: str, more: tuple[str, ...]
 ) -> None:
     address = f"[{group}]:5000" if ":" in group else f"{group}:5000"
-    words = [address, "--listen", "*:5000", "--packet-delimiter", "\\n", *more]
+    words = [address, "--listen", "*:5000", "--open", "--packet-delimiter", "\\n", *more]
     with (
         listener(network, host, group) as line,
         portline(tmp_path, *words, prefix=network.prefix) as port,
@@ -126,7 +126,7 @@ def test_a_machine_in_the_network_hears_and_answers(
 
 
 def test_a_group_is_heard_that_somebody_sends_to(network: Network, tmp_path: Path) -> None:
-    words = ["239.1.2.3:5000", "--listen", "*:5000", "--interface", "near"]
+    words = ["239.1.2.3:5000", "--listen", "*:5000", "--open", "--interface", "near"]
     with portline(tmp_path, *words, prefix=network.prefix) as port:
         send = "import socket; socket.socket(2, 2).sendto(b'to all\\n', ('239.1.2.3', 5000))"
         route = [*network.far, "ip", "route", "add", "239.0.0.0/8", "dev", "far"]

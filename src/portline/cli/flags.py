@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from pydantic import ValidationError
 
+from portline.auth.secret import VARIABLE
 from portline.config.connection import options
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig
 from portline.config.options import Group, Option, key_of
 from portline.config.refusal import faults_of
+from portline.config.secrets import file_faults
 from portline.errors import ConfigError
+from portline.net.contexts import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -38,9 +41,13 @@ __all__ = [
 ]
 
 TYPED: Final = {
-    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')"
+    **dict.fromkeys(("allow", "deny"), "a network like 192.168.1.0/24 or fd00::/8, or one address"),
+    "packet_delimiter": r"a character code (13, 0x0d), or text with escapes ('\r\n', '\x03')",
 }
 """Fields whose values are typed in another way than they are written in a file."""
+
+FILES: Final = frozenset({"password_file", "certificate", "key", "client_ca", "client_crl", "ca"})
+"""Fields that name a file."""
 
 WORDING: Final = {
     "(option virtual)": "(--virtual NAME)",
@@ -48,6 +55,11 @@ WORDING: Final = {
     "protocol rfc2217": "--protocol rfc2217",
     "packet-delimiter": "--packet-delimiter",
     "retry-max": "--retry-max",
+    "write tls = true too": "give --tls too",
+    "(password-file)": "(--password-file)",
+    "(allow)": "(--allow)",
+    "write open = true": "give --open",
+    "give password-file too": "give --password-file too",
     "a connection needs a name, like [connections.meter]": "must not be empty; leave it out, or "
     "write one like --name meter",
 }
@@ -162,9 +174,14 @@ def described(
     mistake, named by its flag.
     """
     table = {field: value for field, value in given.items() if value not in (None, ())}
+    if VARIABLE in os.environ and "password_file" not in table:
+        table.setdefault("password", True)
+    # A relative path means something only here, on a command line.
     if "/" in str(table.get("port", "")):
-        # A relative path means something only here, on a command line.
         table["port"] = os.path.abspath(table["port"])
+    for field in FILES & table.keys():
+        if (field, table[field]) != ("ca", SYSTEM):
+            table[field] = os.path.abspath(table[field])
     name = _default_name(table) if name is None else name
     try:
         config = GatewayConfig.model_validate({"connections": {name: {"kind": kind, **table}}})
@@ -172,6 +189,9 @@ def described(
         words = {**WORDING, **wording}
         faults = faults_of(error)
         raise ConfigError([_in_flags(fault, arguments, words) for fault in faults]) from None
+    if faults := file_faults(config):
+        words = {**WORDING, **wording}
+        raise ConfigError([_in_flags(fault, arguments, words) for fault in faults])
     if text := _device_fault(table.get("port")):
         raise ConfigError([f"{arguments.get('port', '--port')}: {text}"])
     return config

@@ -36,6 +36,29 @@ NUMBERS: Final[Mapping[str, str]] = {
     "strangers": "{count} datagrams of strangers not taken (accept)",
     "echoes": "{count} datagrams of our own came back",
     "overrun": "{count} datagrams came faster than they were read",
+    "handshakes_plain_text": "{count} spoke plain text and not TLS",
+    "handshakes_old_version": "{count} spoke no version of TLS that is allowed (tls-minimum)",
+    "handshakes_bad_certificate": "{count} certificates refused",
+    "handshakes_no_certificate": "{count} showed no certificate (client-ca)",
+    "handshakes_refused_by_peer": "{count} refused our certificate",
+    "handshakes_timed_out": "{count} TLS handshakes not over in time",
+    "handshakes_crowded_out": "{count} TLS handshakes gave way to others",
+    "handshakes_given_up": "{count} went before TLS was agreed on",
+    "handshakes_broken": "{count} TLS handshakes broken",
+    "denied": "{count} not let in by their address (allow, deny)",
+    "logins": "{count} logins",
+    "wrong_password": "{count} logins with a wrong password",
+    "other_certificate": "{count} logins through somebody in the middle (another certificate)",
+    "no_binding": "{count} logins that were not bound to TLS",
+    "no_login": "{count} did not log in, but said something else",
+    "login_too_late": "{count} did not log in in time",
+    "login_broken_off": "{count} came and went without a login",
+    "login_crowded": "{count} not let in because too many logged in at the same time",
+    "login_slowed": "{count} told to wait after wrong passwords from their address",
+    "bad_login": "{count} logins that were not understood",
+    "login_under_way": "{count} logins under way",
+    "addresses_slowed": "{count} addresses have to wait after wrong passwords",
+    "truncated": "{count} TLS connections cut off",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away or not open, or purged)",
     "refused": "{count} requests that the driver refused",
@@ -72,10 +95,14 @@ def overview(connection: _Json, width: int, *, everything: bool = False) -> list
     lines += entry("port", _port(connection["port"]), width)
     where = clean(", ".join(connection["places"])) or "nowhere"
     lines += entry(_NETWORK[connection["options"]["kind"]], where, width)
+    if connection.get("access"):
+        lines += entry("access", clean(connection["access"]), width)
     if connection["port"]["open"]:
         lines += entry("lines", _lines(connection["port"]), width)
     if (hardware := connection["port"].get("hardware")) and (driver := _driver(hardware)):
         lines += entry("driver", driver, width)
+    if connection.get("security"):
+        lines += entry("security", _security(connection["security"]), width)
     if connection["port"].get("backend"):
         lines += entry("backend", _backend(connection["port"]), width)
     lines += entry("traffic", _traffic(connection), width)
@@ -121,6 +148,15 @@ def settings(given: _Json) -> str:
 def _backend(port: _Json) -> str:
     kind = clean(port["backend"]) + (f" ({clean(port['adapter'])})" if port["adapter"] else "")
     return f"{kind}: {clean(', '.join(port['abilities']))}"
+
+
+def _security(security: _Json) -> str:
+    parts = [f"TLS {clean(security['minimum'])} or newer"]
+    if security["certificate"]:
+        parts.append(f"certificate {clean(security['certificate'])}")
+    if security["handshakes"]:
+        parts.append(f"{security['handshakes']} handshakes under way")
+    return ", ".join(parts)
 
 
 def _lines(port: _Json) -> str:
@@ -180,15 +216,29 @@ def _peers(peers: list[_Json]) -> Iterator[str]:
     titles = ["ADDRESS", "PROTOCOL", "SINCE", "IN", "OUT"]
     shown = {"waiting": "WAITING", "dropped": "DROPPED", "malformed": "NOT UNDERSTOOD"}
     extra = [key for key in shown if any(peer[key] for peer in peers)]
+    secured = any(peer.get("security") for peer in peers)
+    titles += ["ENCRYPTION"] if secured else []
+    proved = any(peer.get("login") for peer in peers)
+    titles += ["LOGIN"] if proved else []
     rows = [[*titles, *(shown[key] for key in extra)]]
     for peer in peers:
         cells = [clean(peer["address"]), clean(peer["protocol"]), _since(peer["connected_for"])]
         cells += [quantity(peer["received"]), quantity(peer["sent"])]
+        cells += [_protection(peer.get("security"))] if secured else []
+        cells += [clean(peer.get("login") or "none")] if proved else []
         numbers = (str(peer[k]) if k == "malformed" else quantity(peer[k]) for k in extra)
         rows.append([*cells, *numbers])
     head, *rest = columns(rows)
     yield f"{'  peers':{INDENT + LABEL}}{head}"
     yield from (" " * (INDENT + LABEL) + line for line in rest)
+
+
+def _protection(security: _Json | None) -> str:
+    """Write what protects a peer, and who it is where a certificate tells."""
+    if not security:
+        return "none"
+    who = security["subject"] or security["fingerprint"][: len("sha256:") + 16]
+    return clean(" ".join(filter(None, (security["version"], who))))
 
 
 def _since(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from portline.cli.app import verbose_option, verbosity
+from portline.cli.password import asked
 from portline.config.document import load, load_again
 from portline.config.saving import change
 from portline.errors import ConfigError
@@ -83,4 +84,5 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
         announce=True,
         companion=beside,
         restartable=again is not None,
+        ask=asked,
     )

@@ -8,6 +8,7 @@ import click
 
 from portline.cli.app import verbose_option, verbosity
 from portline.cli.flags import GroupedCommand, connection_options
+from portline.cli.password import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -44,4 +45,4 @@ def run_single(ctx: click.Context, config: GatewayConfig) -> int:
     from portline.service.run import run
 
     beside = companion(ctx.command.name or "")
-    return run(config, verbose=verbosity(ctx), announce=True, companion=beside)
+    return run(config, verbose=verbosity(ctx), announce=True, companion=beside, ask=asked)

@@ -10,6 +10,7 @@ from portline.config.connection import KIND, StreamOptions
 from portline.config.dial import Attempt, DialOptions
 from portline.config.measures import Size
 from portline.config.options import Group, Option
+from portline.config.security import ClientSecurityOptions
 from portline.config.transfer import BUFFER_MAX
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _BUFFER: Final = Option(
 )
 
 
-class ClientConnection(DialOptions, StreamOptions):
+class ClientConnection(ClientSecurityOptions, DialOptions, StreamOptions):
     """A local port, mostly a virtual one, whose peers this machine connects to."""
 
     kind: Annotated[str, KIND] = "client"

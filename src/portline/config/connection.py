@@ -15,6 +15,7 @@ from portline.config.options import Group, Option
 from portline.config.packets import PacketOptions
 from portline.config.refusal import collected, refusal
 from portline.config.rules import KINDS, Fault, contradictions, folded
+from portline.config.security import SecurityOptions
 from portline.config.signals import LineOptions
 from portline.config.transfer import (
     BufferOptions,
@@ -22,6 +23,7 @@ from portline.config.transfer import (
     OpeningOptions,
     TransferOptions,
 )
+from portline.config.trust import PasswordOptions
 from portline.config.wording import quoted
 from portline.line import LineSettings
 
@@ -99,6 +101,8 @@ class Common(HardwareOptions, SerialOptions, PortOptions, Kindred):
 class StreamOptions(
     # Pydantic puts the fields of the last base first, and mistakes are told in the order of fields.
     LineOptions,
+    PasswordOptions,
+    SecurityOptions,
     BufferOptions,
     TransferOptions,
     OpeningOptions,

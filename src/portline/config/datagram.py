@@ -15,6 +15,7 @@ from portline.config.packets import PacketOptions
 from portline.config.places import HostAddresses, Interface, ListenAddresses
 from portline.config.signals import LevelOptions
 from portline.config.transfer import Answers, KeepOptions, OpeningOptions, SelectionOptions
+from portline.config.trust import NetworkOptions, PasswordOptions
 from portline.config.values import Address, Place, Protocol
 from portline.hub.policy import Overflow
 
@@ -150,8 +151,10 @@ class DatagramOptions(BaseModel):
 
 class UdpConnection(
     # Pydantic puts the fields of the last base first, as in StreamOptions.
+    NetworkOptions,
     DatagramOptions,
     LevelOptions,
+    PasswordOptions,
     KeepOptions,
     SelectionOptions,
     OpeningOptions,

@@ -14,6 +14,7 @@ from portline.config.models import MODELS, GatewayConfig
 from portline.config.options import key_of
 from portline.config.positions import line_of, positions
 from portline.config.refusal import faults_of
+from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,8 +46,16 @@ class Mistake:
 
 
 def load(path: str | Path) -> GatewayConfig:
-    """Read a configuration file.  Raises ConfigError with every mistake in it."""
-    return parse(content(Path(path)), str(path))
+    """Read a configuration file.
+
+    Raises ConfigError with every mistake in it, and in the files with passwords that it names.
+    """
+    text = content(Path(path))
+    made = parse(text, str(path))
+    if faults := file_faults(made):
+        tree, found = tomllib.loads(text), positions(text)
+        raise ConfigError([str(_placed(fault, tree, found, str(path))) for fault in faults])
+    return made
 
 
 def load_again(path: str | Path) -> GatewayConfig:

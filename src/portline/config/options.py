@@ -43,6 +43,7 @@ class Group(Enum):
     CONNECTION = "Connection settings"
     TRANSFER = "Data transfer"
     BUFFER = "Data buffer"
+    SECURITY = "Security"
     LINES = "Signal lines"
 
 

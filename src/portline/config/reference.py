@@ -46,6 +46,7 @@ kind = "udp"
 port = "/dev/ttyUSB1"
 connect = ["192.0.2.8:5000", "239.1.2.3:5000"]
 listen = "*:5000"
+allow = "192.0.2.0/24"
 ```
 
 `portline check` names every mistake in it. On the command line of `portline share` (a server),
@@ -72,6 +73,13 @@ _NEEDED: Final = {
     "port": "none; exactly one of `port` and `virtual` is needed",
     "virtual": "none; exactly one of `port` and `virtual` is needed",
     "proxy": "none; hosts are connected to directly",
+    "certificate": "none; a server makes one on first use and keeps it, a client shows none",
+    "key": "none; it is looked for in the file of the certificate",
+    "client_ca": "none; no certificate is asked of peers",
+    "client_crl": "none; no certificate is taken for revoked",
+    "ca": "none; the certificate that a server shows at first is remembered, and has to stay",
+    "fingerprint": "none; see ca",
+    "tls_name": "none; the host that is connected to",
 }
 """What is told instead of a default where there is none."""
 

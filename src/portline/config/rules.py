@@ -29,6 +29,23 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
 
+TLS_OPTIONS: Final = (
+    "certificate",
+    "key",
+    "tls_minimum",
+    "client_ca",
+    "client_crl",
+    "ca",
+    "fingerprint",
+    "tls_name",
+)
+"""Options that say something only while ``tls`` is true."""
+
+_NO_DTLS: Final = (
+    "does not apply to kind udp, because datagrams would need DTLS, which Python's ssl does not "
+    "have; take it out and send them through a VPN (WireGuard), or use the kinds server and client"
+)
+
 KINDS: Final = ("server", "client", "udp")
 """What a connection may be."""
 
@@ -38,6 +55,7 @@ CONNECTION_NAME_LIMIT: Final = 64
 _TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
+_PROMPT: Final = Choice({word: word for word in ("off", "tls", "forced")})
 _ACCEPT: Final = Choice({word: word for word in ("known", "learn", "any")})
 _BACKENDS: Final = Choice({item.value: item for item in Backend})
 _DELAYS: Final = Duration(0, 1e9)
@@ -84,10 +102,14 @@ def folded(
         if field not in known:
             others = (kinds or {}).get(field)
             text = (
-                f"is an option of kind {' or '.join(others)}, and this is of kind {own}; "
-                "take it out, or write another kind"
-                if others
-                else unknown(str(key), [key_of(name) for name in known])
+                _NO_DTLS
+                if own == "udp" and field in ("tls", *TLS_OPTIONS)
+                else (
+                    f"is an option of kind {' or '.join(others)}, and this is of kind {own}; "
+                    "take it out, or write another kind"
+                    if others
+                    else unknown(str(key), [key_of(name) for name in known])
+                )
             )
             faults.append(Fault((str(key),), text))
         elif field in result:
@@ -121,10 +143,12 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if "adapter" in table and backend in (Backend.PTY, Backend.CUSE):
         text = f"is about the backend usbip, and {backend.value} has none; leave one of them out"
         faults.append(Fault(("adapter",), text))
+    faults += _security_contradictions(table)
     if table.get("kind") == "client":
         faults += _client_contradictions(table)
     if table.get("kind") == "udp":
         faults += _udp_contradictions(table)
+    faults += _tls_contradictions(table)
     when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
     if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
@@ -135,6 +159,22 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     chosen = _combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
+
+
+def _tls_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    if table.get("tls", False) is False:
+        for field in table:
+            if field in TLS_OPTIONS:
+                text = "is about TLS, which is off; write tls = true too, or leave it out"
+                yield Fault((field,), text)
+        return
+    if "key" in table and "certificate" not in table:
+        yield Fault(("key",), "belongs to a certificate; give certificate too")
+    if "client_crl" in table and "client_ca" not in table:
+        text = "says who is not let in although the CA has signed; give client-ca too"
+        yield Fault(("client_crl",), text)
+    if "tls_name" in table and "ca" not in table:
+        yield Fault(("tls_name",), "is what a CA has signed; give ca too, or leave it out")
 
 
 def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
@@ -158,6 +198,43 @@ def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             if _read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
                 text = "RTS is what switches the direction of RS-485; leave one of them out"
                 yield Fault((field,), text)
+
+
+def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    asks = table.get("password") is True or "password_file" in table
+    if table.get("password") is True and "password_file" in table:
+        yield Fault(("password",), "password and password-file exclude each other; keep one")
+    prompt = _read(_PROMPT, table.get("password_prompt", "off"))
+    if prompt in ("tls", "forced") and not asks:
+        text = "asks for a password, and there is none; give password-file too"
+        yield Fault(("password_prompt",), text)
+    keeps = ["a password"] if asks else []
+    keeps += [key_of(field) for field in ("allow", "client_ca") if field in table]
+    if table.get("open") is True and keeps:
+        text = f"says that everybody is let in, and {keeps[0]} keeps people out; leave one out"
+        yield Fault(("open",), text)
+    elif table.get("open") is not True and not keeps:
+        yield from _open_doors(table)
+
+
+def _open_doors(table: Mapping[str, object]) -> Iterable[Fault]:
+    """Return the addresses at which everybody would be let in without anybody having said so."""
+    default = () if table.get("kind") == "udp" else DEFAULT_LISTEN
+    doors = _read(ListenAddresses(), table.get("listen", default))
+    kind = table.get("kind", "server")
+    if kind == "client" or not isinstance(doors, tuple):
+        return
+    if kind == "udp" and _read(_ACCEPT, table.get("accept", "known")) == "known":
+        hosts = _read(HostAddresses(), table.get("connect"))
+        if not isinstance(hosts, tuple) or not any(host.means_many for host in hosts):
+            return  # only the hosts that are named are heard
+    for address in doors:
+        if not address.is_loopback:
+            text = (
+                f"{address}: everybody who reaches it would be let in; give a password "
+                "(password-file) or networks (allow), or write open = true if that is meant"
+            )
+            yield Fault(("listen",), text)
 
 
 def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
@@ -192,6 +269,8 @@ def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             'write accept = "learn" or "any"'
         )
         yield Fault(("accept" if "accept" in table else "listen",), text)
+    if table.get("password") is True or "password_file" in table:
+        yield from _udp_password(accept, hosts)
     for field, addresses in (("connect", hosts), ("listen", doors)):
         for address in addresses if isinstance(addresses, tuple) else ():
             if address.protocol is Protocol.RFC2217:
@@ -206,6 +285,22 @@ def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             if field in table:
                 text = "is about multicast groups, and none is sent to; leave it out"
                 yield Fault((field,), text)
+
+
+def _udp_password(accept: object, hosts: object) -> Iterable[Fault]:
+    if accept == "any":
+        text = (
+            "any takes datagrams of those who are not answered, and a password has to be proved; "
+            "write learn"
+        )
+        yield Fault(("accept",), text)
+    for host in hosts if isinstance(hosts, tuple) else ():
+        if host.means_many:
+            text = (
+                f"{host}: a password is proved by one end to one other, and this is a group; leave "
+                "the password out, or name each host"
+            )
+            yield Fault(("connect",), text)
 
 
 def _combinations(table: Mapping[str, object]) -> set[Combination]:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from portline.config.document import check, content, parse
+from portline.config.options import key_of
+from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def change(path: Path, edit: Edit) -> GatewayConfig:
         if mistakes := check(after, str(path)):
             # A line of a text that nobody ever sees would help nobody.
             raise ConfigError([f"{each.path}: {each.text}" for each in mistakes])
+        if faults := file_faults(parse(after, str(path))):
+            raise ConfigError([f"{'.'.join(map(key_of, e.location))}: {e.text}" for e in faults])
         return after
 
     return parse(rewrite(path, checked), str(path))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from portline.config.connection import StreamOptions
 from portline.config.local import ListenOptions
+from portline.config.security import ServerSecurityOptions
 from portline.config.transfer import AdmissionOptions
+from portline.config.trust import NetworkOptions, PromptOptions
 
 if TYPE_CHECKING:
     from portline.config.values import Address
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["ServerConnection"]
 
 
-class ServerConnection(AdmissionOptions, ListenOptions, StreamOptions):
+class ServerConnection(
+    NetworkOptions,
+    PromptOptions,
+    ServerSecurityOptions,
+    AdmissionOptions,
+    ListenOptions,
+    StreamOptions,
+):
     """A local port, real or virtual, that peers reach by connecting to this machine."""
 
     @property

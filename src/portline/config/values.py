@@ -103,6 +103,15 @@ class Address:
         return self.host != EVERY_ADDRESS
 
     @property
+    def is_loopback(self) -> bool:
+        """Tell whether only programs on this machine reach it, as far as its text tells."""
+        with suppress(ValueError):
+            address = ipaddress.ip_address(self.host)
+            mapped = getattr(address, "ipv4_mapped", None)
+            return (mapped or address).is_loopback
+        return self.host == "localhost" or self.host.endswith(".localhost")
+
+    @property
     def means_many(self) -> bool:
         """Tell whether the host is the literal address of a group, or of everybody in a network."""
         return self.is_group or self.host == "255.255.255.255"

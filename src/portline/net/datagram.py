@@ -52,11 +52,15 @@ class DatagramLink:
         "_rest",
         "_room",
         "address",
+        "early",
         "heard_at",
+        "login",
         "lost",
         "name",
+        "overhead",
         "read_size",
         "received",
+        "seal",
         "sent",
         "trouble",
         "way",
@@ -75,6 +79,12 @@ class DatagramLink:
         """Bytes taken by the kernel for the peer; nobody tells whether they arrive."""
         self.lost = 0
         """Bytes that the kernel did not take, or that waited when the link was closed."""
+        self.login = ""
+        self.seal: Callable[[bytes], bytes | None] | None = None
+        """Makes the datagram that carries some data, where it has to be proved who sends it."""
+        self.overhead = 0
+        """Bytes that it adds."""
+        self.early = b""
         self.heard_at = endpoint.loop.time()
         """When the peer has last sent something."""
         self.trouble = ""
@@ -93,6 +103,16 @@ class DatagramLink:
     def hears(self) -> bool:
         """Whether the peer can be sent anything at all."""
         return self.address is not None
+
+    @property
+    def security(self) -> None:
+        """What protects the way: nothing."""
+        return None
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding: there is none."""
+        return b""
 
     @property
     def gather(self) -> int:
@@ -119,8 +139,8 @@ class DatagramLink:
         """Bytes that one datagram may have now."""
         size = self._endpoint.size
         if self._room and self._endpoint.loop.time() < self._narrow_until:
-            return min(size, self._room)
-        return size
+            size = min(size, self._room)
+        return max(1, size - self.overhead)
 
     def arrived(self, quiet: float) -> int:
         """Return the bytes that may have arrived: all that were sent."""
@@ -218,7 +238,9 @@ class DatagramLink:
                 rest[:1] = [piece[at : at + limit] for at in range(0, len(piece), limit)]
                 continue
             try:
-                way.sock.sendto(piece, self.address)
+                datagram = piece if self.seal is None else self.seal(piece)
+                if datagram is not None:
+                    way.sock.sendto(datagram, self.address)
             except (BlockingIOError, InterruptedError):
                 self._endpoint.wait(self)
                 return False
@@ -232,7 +254,10 @@ class DatagramLink:
                 self.lost += len(piece)
                 self.trouble = error.strerror or str(error)
             else:
-                self.sent += len(piece)
+                if datagram is None:  # it cannot be proved to the peer any more who we are
+                    self.lost += len(piece)
+                else:
+                    self.sent += len(piece)
             tries = 0
             del rest[0]
         return True

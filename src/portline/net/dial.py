@@ -19,9 +19,9 @@ server that accepts and closes at once is not hammered.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from portline.errors import NetworkError
+from portline.errors import LoginError, NetworkError
 from portline.net.address import display
 from portline.net.attempts import Attempts
 from portline.net.lookup import Lookups
@@ -30,16 +30,23 @@ from portline.net.stream import StreamLink
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from portline.auth.password import Password
     from portline.net.backoff import Backoff
     from portline.net.proxy import Proxy
+    from portline.net.tls import TlsLink
 
-__all__ = ["Dialer"]
+__all__ = ["LEAST", "Dialer", "Secure"]
 
-_Found: TypeAlias = "tuple[socket.socket, str, int]"
-"""A socket, the peer's name, and the index of its place."""
+Secure: TypeAlias = "Callable[[StreamLink, str, int, float], Awaitable[TlsLink]]"
+"""Makes a link to a host and port secure within some seconds, or raises NetworkError."""
+
+_Found: TypeAlias = "tuple[StreamLink | TlsLink, int]"
+"""A link, and the index of its place."""
+
+LEAST: Final = 0.1
+"""Seconds for a handshake, also where reaching the host has taken nearly all the time."""
 
 
 class Dialer:
@@ -47,7 +54,9 @@ class Dialer:
 
     ``connected(link, index)`` is called with each link that is made, and the index of its place.
     ``changed(self)`` is called when :attr:`error` has become another, or none.  ``timeout`` is the
-    number of seconds after which a place is given up.
+    number of seconds after which a place is given up.  With ``secure`` each link is made secure
+    before it counts as an answer.  With a ``password``, a server that does not ask for it, or does
+    not know it, is as good as one that does not answer.
     """
 
     def __init__(
@@ -56,9 +65,11 @@ class Dialer:
         places: Sequence[tuple[str, int]],
         *,
         proxy: Proxy | None = None,
+        secure: Secure | None = None,
         timeout: float,
         backoff: Backoff,
-        connected: Callable[[StreamLink, int], None],
+        password: Password | None = None,
+        connected: Callable[[StreamLink | TlsLink, int], None],
         changed: Callable[[Dialer], None] = lambda dialer: None,
     ) -> None:
         self.places = tuple(places)
@@ -71,13 +82,16 @@ class Dialer:
         none is wanted."""
         self._loop = loop
         self._proxy = proxy
+        self._secure = secure
         self._timeout = timeout
         self._backoff = backoff
+        self.password = password
+        """What is proved to each server, and asked of it, before a link is handed over."""
         self._connected = connected
         self._changed = changed
         self._lookups = Lookups(loop)
         self._attempts: Attempts[_Found] = Attempts(
-            loop, self._begin, ended=self._ended, dropped=lambda found: found[0].close()
+            loop, self._begin, ended=self._ended, dropped=lambda found: found[0].abort()
         )
         self._first = 0  # the place at which the next round begins
         self._reached = 0
@@ -141,14 +155,35 @@ class Dialer:
         for index in (place % count for place in range(self._first, self._first + count)):
             host, port = self.places[index]
             try:
-                sock, name = await reach(
-                    self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
-                )
-                return sock, name, index
+                link = await self._reached_link(host, port)
+                await self._log_in(link, display(host, port))
+                return link, index
             except NetworkError as fault:
                 faults.append(fault)
         first = faults[0].address
         raise NetworkError(first, "; ".join(map(str, faults)).removeprefix(f"{first}: "))
+
+    async def _reached_link(self, host: str, port: int) -> StreamLink | TlsLink:
+        """Return a link to a host, secure where that is wanted."""
+        end = self._loop.time() + self._timeout
+        sock, name = await reach(
+            self._loop, self._lookups, host, port, proxy=self._proxy, limit=self._timeout
+        )
+        link = StreamLink(self._loop, sock, name)
+        if self._secure is None:
+            return link
+        return await self._secure(link, host, port, max(LEAST, end - self._loop.time()))
+
+    async def _log_in(self, link: StreamLink | TlsLink, address: str) -> None:
+        """Log in if there is a password; raise NetworkError, with the link closed, if it fails."""
+        if self.password is None:
+            return
+        from portline.net.login import log_in
+
+        try:
+            await log_in(link, self.password)
+        except LoginError as error:
+            raise NetworkError(address, error.text) from None
 
     def _ended(self, task: asyncio.Task[_Found]) -> None:
         """Hand over what a round has found, or say why it found nothing."""
@@ -163,15 +198,15 @@ class Dialer:
         else:
             self._hand_over(*found)
 
-    def _hand_over(self, sock: socket.socket, name: str, index: int) -> None:
+    def _hand_over(self, link: StreamLink | TlsLink, index: int) -> None:
         self._reached = index
         self.attempt = 0
         handed_over_at = self._handed_over_at = self._loop.time()
         self._tell(None)
         if self._handed_over_at is handed_over_at and self._attempts.wanted:
-            self._connected(StreamLink(self._loop, sock, name), index)
+            self._connected(link, index)
         else:  # whoever heard that it is well again does not want it any more
-            sock.close()
+            link.abort()
 
     def _tell(self, error: NetworkError | None) -> None:
         """Note how the last round ended, and say so if that is news."""

@@ -264,6 +264,11 @@ class Endpoint:
             self._links[address[:2]] = link
         return link
 
+    def send(self, data: bytes, address: Sockaddr, way: Way) -> None:
+        """Send a datagram beside the links; it may get lost, as any may."""
+        with suppress(OSError):
+            way.sock.sendto(data, address)
+
     def peer(self, source: Sockaddr) -> DatagramLink | None:
         """Return the link to where a datagram has come from."""
         return self._links.get(source[:2])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portline.net.channel import Security
     from portline.net.stream import LinkOwner
 
 __all__ = ["Link"]
@@ -21,10 +22,24 @@ class Link(Protocol):
     """Bytes read in one turn, where the link is a stream."""
     received: int
     """Bytes read from the peer."""
-    sent: int
-    """Bytes taken by the kernel for the peer."""
     lost: int
     """Bytes that were written and that the peer did not get, as far as that is known yet."""
+    login: str
+    """How the peer has proved that it knows the password; "" if it was not asked."""
+    early: bytes
+    """What the peer has said behind the login, before the link had its owner: its first data."""
+
+    @property
+    def sent(self) -> int:
+        """Bytes taken by the kernel for the peer."""
+
+    @property
+    def security(self) -> Security | None:
+        """What protects the way; None where everybody on it can read along."""
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding ``tls-server-end-point`` (RFC 5929 section 4); b"" without TLS."""
 
     @property
     def hears(self) -> bool:

@@ -97,6 +97,8 @@ class StreamLink:
         "_retained",
         "_sock",
         "_writing",
+        "early",
+        "login",
         "lost",
         "name",
         "read_size",
@@ -116,6 +118,8 @@ class StreamLink:
         """Bytes taken by the kernel for the peer."""
         self.lost = 0
         """Bytes that were written and that the peer did not get; known when it is closed."""
+        self.login = ""
+        self.early = b""
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -138,6 +142,16 @@ class StreamLink:
     def hears(self) -> bool:
         """Whether the peer can be sent anything at all: yes."""
         return True
+
+    @property
+    def security(self) -> None:
+        """What protects the way: nothing."""
+        return None
+
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding: there is none."""
+        return b""
 
     @property
     def gather(self) -> int:

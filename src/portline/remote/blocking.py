@@ -28,7 +28,7 @@ from serial import serialutil
 from portline.errors import PortlineError, SettingRefused, UsageError
 from portline.line import FlowControl, Item, ModemLines, Purge, Query, SetBreak, SetModem
 from portline.net.proxy import Proxy
-from portline.remote.opening import CONNECT_LIMIT, connect
+from portline.remote.opening import CONNECT_LIMIT, connect, known_password, known_security
 from portline.remote.place import PROTOCOLS, Place, wanted
 from portline.remote.port import RECEIVE_LIMIT
 from portline.remote.thread import LoopThread
@@ -44,12 +44,23 @@ __all__ = ["OPTIONS", "SHAPE", "WRITE_SIZE", "Serial", "parse"]
 WRITE_SIZE: Final = 64 * 1024
 """Bytes handed over at a time: what a write whose time is over may leave behind at most."""
 
-OPTIONS: Final = ("protocol", "proxy", "strict", "timeout")
+OPTIONS: Final = (
+    "ca",
+    "certificate",
+    "fingerprint",
+    "key",
+    "password-file",
+    "protocol",
+    "proxy",
+    "strict",
+    "timeout",
+)
 """What a URL may say after the question mark."""
 
 SHAPE: Final = (
-    "portline://HOST:PORT[?OPTION[&OPTION...]] with the options protocol=raw, proxy=URL, "
-    "timeout=SECONDS and strict"
+    "portline://HOST:PORT[?OPTION[&OPTION...]] with the options protocol=raw, rfc2217s or raws, "
+    "proxy=URL, timeout=SECONDS, password-file=FILE, strict, and of TLS ca=FILE, fingerprint=, "
+    "certificate=FILE and key=FILE"
 )
 
 
@@ -69,7 +80,19 @@ def parse(url: str) -> tuple[Place, dict[str, Any]]:
         proxy = Proxy.parse(said["proxy"]) if "proxy" in said else None
     except (ValueError, UsageError):
         raise ValueError(f"{url!r} is not a port like {SHAPE}") from None
-    return place, {"proxy": proxy, "limit": limit, "strict": "strict" in said}
+    try:
+        password = known_password(str(place), None, said.get("password-file"))
+        tls = {name: said.get(name) for name in ("ca", "fingerprint", "certificate", "key")}
+        security = known_security(place, **tls)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return place, {
+        "proxy": proxy,
+        "limit": limit,
+        "strict": "strict" in said,
+        "password": password,
+        "security": security,
+    }
 
 
 class Serial(serialutil.SerialBase):  # type: ignore[misc]  # pyserial has no types

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.errors import NetworkError, PeerError, UsageError
+from portline.auth.password import Password
+from portline.auth.secret import VARIABLE, read_secret
+from portline.errors import LoginError, NetworkError, PeerError, UsageError
 from portline.line import Item, Query, SetLine, SetModem
 from portline.net import tcp
 from portline.net.backoff import Backoff
+from portline.net.certificate import fingerprint_fault
+from portline.net.contexts import SYSTEM, ClientSecurity
+from portline.net.dial import LEAST
+from portline.net.login import log_in
 from portline.net.lookup import Lookups
 from portline.net.proxy import Proxy
 from portline.net.reach import reach
+from portline.net.securing import secure
 from portline.net.stream import StreamLink
 from portline.remote.place import Place, wanted
 from portline.remote.port import RemotePort
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from portline.line import FlowControl, Parity, Request, StopBits
+    from portline.net.tls import TlsLink
 
 __all__ = ["CONNECT_LIMIT", "Opening", "connect", "open"]
 
@@ -64,6 +74,12 @@ def open(
     proxy: Proxy | str | None = None,
     timeout: float = CONNECT_LIMIT,
     strict: bool = False,
+    password: str | None = None,
+    password_file: str | None = None,
+    ca: str | None = None,
+    fingerprint: str | None = None,
+    certificate: str | None = None,
+    key: str | None = None,
 ) -> Opening:
     """Open a serial port of another machine: ``rfc2217://host:4001``, or ``raw://host:4001``.
 
@@ -74,8 +90,18 @@ def open(
     server.  With ``strict``, a setting that the server does not confirm is an error
     (SettingRefused), not a warning.
 
+    ``password``, or the one in ``password_file`` or in the environment variable PORTLINE_PASSWORD,
+    is proved to the server, which has to know it, too; LoginError if it does not, does not ask for
+    it, or does not let us in.
+
+    ``rfc2217s://`` and ``raws://`` are encrypted by TLS 1.3.  Trusted is the server whose
+    certificate a CA in the file ``ca`` has signed for this host ("system": one that the system
+    trusts), or the one with the ``fingerprint`` ("sha256:..."), or else, without a password, the
+    one that answers at first, from then on (``known-servers`` in the state folder).  Our own
+    ``certificate`` and ``key`` are files, for servers that ask for them.
+
     Raises UsageError for arguments that cannot be used, NetworkError where the server cannot be
-    reached, and PeerError where it does not speak RFC 2217.
+    reached or is not trusted, and PeerError where it does not speak RFC 2217.
     """
     place = Place.parse(url)
     line = wanted(
@@ -93,7 +119,61 @@ def open(
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
     requests: tuple[Request, ...] = (line, outputs, *map(Query, _QUERIES))
-    return Opening(place, requests, proxy=via, limit=timeout, strict=strict)
+    secret = known_password(str(place), password, password_file)
+    security = known_security(
+        place, ca=ca, fingerprint=fingerprint, certificate=certificate, key=key
+    )
+    return Opening(
+        place,
+        requests,
+        proxy=via,
+        limit=timeout,
+        strict=strict,
+        password=secret,
+        security=security,
+    )
+
+
+def known_security(place: Place, **given: str | None) -> ClientSecurity | None:
+    """Return whom an encrypted connection trusts; None for one that is not encrypted.
+
+    ``given`` are the arguments of ``open`` that are about it.  Raises UsageError for those that
+    cannot be used.
+    """
+    found = {name: text for name, text in given.items() if text is not None}
+    if not place.tls:
+        if found:
+            raise UsageError(
+                f"{place}: {', '.join(found)} is about TLS; open it as {place.protocol}s://"
+            )
+        return None
+    if (shown := found.get("fingerprint")) is not None:
+        found["fingerprint"] = shown = shown.lower()
+        if fault := fingerprint_fault(shown):
+            raise UsageError(f"{place}: {fault}")
+    if "key" in found and "certificate" not in found:
+        raise UsageError(f"{place}: key belongs to a certificate; give that, too")
+    for name in ("ca", "certificate", "key"):
+        if name in found and found[name] != SYSTEM:
+            found[name] = os.path.abspath(os.path.expanduser(found[name]))
+    return ClientSecurity(**found)  # type: ignore[arg-type]  # all of them are texts
+
+
+def known_password(name: str, text: str | None, file: str | None) -> Password | None:
+    """Return the password that was given, or the one of the file or of the environment.
+
+    Raises UsageError, with ``name`` for what it is for.
+    """
+    if text is not None and file is not None:
+        raise UsageError(f"{name}: give password or password_file, not both")
+    try:
+        if file is not None:
+            path = os.path.abspath(os.path.expanduser(file))
+            return read_secret(path, salted_will_do=False).password
+        text = os.environ.get(VARIABLE) if text is None else text
+        return None if text is None else Password(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: the password {error}") from None
 
 
 class Opening:
@@ -154,15 +234,36 @@ async def connect(
     proxy: Proxy | None = None,
     limit: float = CONNECT_LIMIT,
     strict: bool = False,
+    password: Password | None = None,
+    security: ClientSecurity | None = None,
 ) -> RemotePort:
-    """Return a port to which the requests were made; those that the protocol lacks are left out."""
+    """Return a port to which the requests were made; those that the protocol lacks are left out.
+
+    A ``place`` with TLS is reached by what ``security`` says; pins its certificate without that.
+    """
     loop = asyncio.get_running_loop()
+    end = loop.time() + limit
     sock, _ = await reach(loop, Lookups(loop), place.host, place.port, proxy=proxy, limit=limit)
     tcp.configure(sock, nodelay=True, keepalive=KEEPALIVE, retry=KEEPALIVE_RETRY)
     wire = None
     if place.protocol == "rfc2217":
         wire = Rfc2217Wire(serves=False, asks=True, signature=SIGNATURE)
-    port = RemotePort(loop, StreamLink(loop, sock, str(place)), str(place), wire, strict=strict)
+    link: StreamLink | TlsLink = StreamLink(loop, sock, str(place))
+    if place.tls:
+        trust = ClientSecurity() if security is None else security
+        if password is not None:
+            trust = replace(trust, pin=False)  # the login is bound to the certificate
+        left = max(LEAST, end - loop.time())
+        assert isinstance(link, StreamLink)
+        link = await secure(loop, link, trust, place.host, place.port, limit=left)
+    if password is not None:
+        try:
+            await log_in(link, password)
+        except LoginError as error:
+            text = f"{place}: {error.text}"
+            raise LoginError(error.reason, text, by_peer=error.by_peer) from None
+        link.resume()
+    port = RemotePort(loop, link, str(place), wire, strict=strict)
     try:
         await port.begin(*requests)
     except BaseException:

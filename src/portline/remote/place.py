@@ -21,9 +21,12 @@ from portline.net.address import display
 if TYPE_CHECKING:
     from enum import Enum
 
-__all__ = ["PROTOCOLS", "Place", "wanted"]
+__all__ = ["PROTOCOLS", "SECURE", "Place", "wanted"]
 
-PROTOCOLS: Final = ("rfc2217", "raw")
+SECURE: Final = "s"
+"""What a scheme ends with whose connection is encrypted by TLS, as in https."""
+
+PROTOCOLS: Final = ("rfc2217", "raw", "rfc2217s", "raws")
 """The schemes of a remote port's URL."""
 
 _E = TypeVar("_E", bound="Enum")
@@ -36,6 +39,7 @@ class Place:
     protocol: str
     host: str
     port: int
+    tls: bool = False
 
     @property
     def address(self) -> str:
@@ -44,11 +48,14 @@ class Place:
 
     def __str__(self) -> str:
         """Write ``rfc2217://host:4001``."""
-        return f"{self.protocol}://{self.address}"
+        return f"{self.protocol}{SECURE if self.tls else ''}://{self.address}"
 
     @classmethod
     def parse(cls, url: str) -> Place:
-        """Read ``rfc2217://host:4001`` or ``raw://host:4001``; UsageError for anything else."""
+        """Read ``rfc2217://host:4001`` or ``raw://host:4001``; UsageError for anything else.
+
+        ``rfc2217s://`` and ``raws://`` are encrypted by TLS.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -57,7 +64,8 @@ class Place:
         rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
         if parts.scheme not in PROTOCOLS or not parts.hostname or not port or rest:
             raise UsageError(f"{url!r} is not a remote port like rfc2217://host:4001 or raw://...")
-        return cls(parts.scheme, parts.hostname, port)
+        protocol = parts.scheme.removesuffix(SECURE)
+        return cls(protocol, parts.hostname, port, protocol != parts.scheme)
 
 
 def wanted(

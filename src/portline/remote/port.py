@@ -18,7 +18,14 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.errors import NetworkError, PeerError, PortlineError, SettingRefused, UsageError
+from portline.errors import (
+    LoginError,
+    NetworkError,
+    PeerError,
+    PortlineError,
+    SettingRefused,
+    UsageError,
+)
 from portline.line import (
     Item,
     LineSettings,
@@ -34,13 +41,15 @@ from portline.remote.cable import Cable
 from portline.remote.events import Events
 from portline.remote.knowledge import Knowledge
 from portline.remote.place import wanted
+from portline.wire.login import LINE_MAX, is_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from portline.line import Request
-    from portline.net.stream import StreamLink
+    from portline.net.channel import Security
+    from portline.net.link import Link
     from portline.remote.cable import Asked, News
     from portline.wire.rfc2217 import Rfc2217Wire
 
@@ -63,6 +72,11 @@ MODEM_MASK: Final = 0xFF
 LINE_MASK: Final = 0x1E
 """What the server is asked to notify: every change of a line; break, framing, parity, overrun."""
 
+NO_PASSWORD: Final = (
+    "the server asks for a password, and none was given; name it (password=, password_file= or the "
+    "environment variable PORTLINE_PASSWORD)"
+)
+
 FAREWELL: Final = 200
 """Bytes of a server's last words that are shown."""
 
@@ -82,7 +96,7 @@ class RemotePort(Knowledge):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        link: StreamLink,
+        link: Link,
         name: str,
         wire: Rfc2217Wire | None,
         *,
@@ -116,6 +130,11 @@ class RemotePort(Knowledge):
     def unsent(self) -> int:
         """Bytes that were written and that the kernel has not taken."""
         return self._link.unsent + sum(map(len, self._held))
+
+    @property
+    def security(self) -> Security | None:
+        """What protects the connection; None where everybody on the way can read along."""
+        return self._link.security
 
     @property
     def ended(self) -> bool:
@@ -269,6 +288,9 @@ class RemotePort(Knowledge):
         PeerError where the server does not speak it.
         """
         self._link.start(self)
+        if self._link.early:
+            early, self._link.early = self._link.early, b""
+            self.link_data(early)
         if self._cable is None:
             return
         wire, now = self._cable.wire, self._loop.time()
@@ -277,6 +299,8 @@ class RemotePort(Knowledge):
             async with asyncio.timeout(AGREEMENT):
                 await self._bell.until(lambda: wire.asking or self._ended)
         if not wire.asking:
+            if isinstance(self._error, LoginError):
+                raise self._error
             if not self._ended:
                 fault = f"does not speak RFC 2217 (no agreement within {AGREEMENT:g} s)"
                 raise PeerError(self.name, f"{fault}; open it as raw:// if it only passes data")
@@ -371,6 +395,11 @@ class RemotePort(Knowledge):
                 self._link.write(words)
             self._send()
             self._watch()
+        if self._link.received <= LINE_MAX and is_greeting(bytes(self._received)):
+            self._received.clear()
+            self._link.abort()
+            self._end(LoginError("no-password", f"{self.name}: {NO_PASSWORD}"))
+            return
         self._hold_back()
         self._ring()
 

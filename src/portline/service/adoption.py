@@ -57,6 +57,8 @@ def adopt(
             connection.news.missing_lines(config, connection.port)
     if "connect" in fields or "listen" in fields:
         connection.news.unheard_groups(config)
+    if "open" in fields or "listen" in fields:
+        connection.news.open_doors(config)
     connection.tenancy.adopt(config)
     connection.network.adopt(name, config, wanted=connection.network_wanted)
     connection.refresh()

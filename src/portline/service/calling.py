@@ -15,23 +15,27 @@ moment after it has closed the port, see :class:`Demand`.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from portline.config.client import ClientConnection
 from portline.net.backoff import Backoff
 from portline.net.dial import Dialer
 from portline.service.demand import NOBODY_ASKS, Demand
-from portline.service.status import State
+from portline.service.security import client_security, secured_by
+from portline.service.status import SecurityStatus, State
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
+    from portline.auth.password import Password
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.config.values import Place
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
+    from portline.net.mistrust import Failure, TlsFault
     from portline.service.session import Session
 
 __all__ = ["Calling"]
@@ -48,20 +52,22 @@ class Calling:
     turned_away = 0
     replaced = 0
     error = ""
-    counts: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,
         config: ClientConnection,
         *,
         loop: asyncio.AbstractEventLoop,
-        enter: Callable[[StreamLink, str], Session],
+        enter: Callable[[Link, str], Session],
         changed: Callable[[Dialer], None],
     ) -> None:
         self._config = config
         self._loop = loop
         self._enter = enter
         self._changed = changed
+        self._password: Password | None = None
+        self._security = client_security(config)
+        self._failures: Counter[Failure] = Counter()
         self._demand = Demand(loop, self._hang_up)
         self._calls = self._made()
 
@@ -76,9 +82,25 @@ class Calling:
         return any(call.dialer.dialing and call.dialer.attempt == 1 for call in self._calls)
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """Handshakes that have failed, by the reason."""
+        return {failure.value: count for failure, count in self._failures.items()}
+
+    @property
+    def security(self) -> SecurityStatus | None:
+        """How servers are to be encrypted."""
+        security = self._security
+        return None if security is None else SecurityStatus(security.minimum)
+
+    def renew(self) -> None:
+        """Do nothing: files are read before each handshake."""
+
+    @property
     def places(self) -> tuple[str, ...]:
         """The hosts, in the order of the configuration."""
-        return tuple(f"{_shown(place)} ({place.protocol.value})" for place in self._config.places())
+        tls = "" if self._security is None else ", TLS"
+        places = self._config.places()
+        return tuple(f"{_shown(place)} ({place.protocol.value}{tls})" for place in places)
 
     @property
     def state(self) -> tuple[State, str]:
@@ -120,11 +142,22 @@ class Calling:
                     call.dialer.open()  # one that has taken over a peer has not dialed yet
                     call.dialer.again(refused=bool(call.refusal))
 
+    def trust(self, secret: Secret | None) -> None:
+        """Log in at the hosts with this password; who is connected stays."""
+        self._password = None if secret is None else secret.password
+        for call in self._calls:
+            call.dialer.password = self._password
+
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Connect to other hosts, or in another way; a peer that is still among them stays."""
         assert isinstance(config, ClientConnection)  # another kind is another connection
         before, self._config = self._config, config
-        if _way(before) != _way(config):
+        security, self._security = self._security, client_security(config)
+        if security != self._security:
+            for call in self._calls:
+                if call.session is not None:
+                    call.session.close("its encryption is to be another")
+        if _way(before) != _way(config) or security != self._security:
             self._replace_calls()
         self.open(wanted)
 
@@ -141,14 +174,19 @@ class Calling:
             self._loop,
             [(host.host, host.port) for host in hosts],
             proxy=self._config.proxy,
+            secure=secured_by(self._security, self._loop, self._failed),
             timeout=self._config.connect_timeout,
             backoff=Backoff(self._config.retry, self._config.retry_max),
+            password=self._password,
             connected=partial(self._connected, call),
             changed=self._changed,
         )
         return call
 
-    def _connected(self, call: _Call, link: StreamLink, index: int) -> None:
+    def _failed(self, fault: TlsFault) -> None:
+        self._failures[fault.failure] += 1
+
+    def _connected(self, call: _Call, link: Link, index: int) -> None:
         call.host = call.hosts[index]
         call.session = session = self._enter(link, call.host.protocol.value)
         if session.closed:  # it has gone before it was known here

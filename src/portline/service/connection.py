@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from portline.errors import UsageError
 from portline.hub.core import Hub
 from portline.line import (
     LineChange,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.line import LineSettings, Report, Request
@@ -67,8 +69,9 @@ peers that came and went while the device took nothing."""
 class Connection:
     """A connection named ``name``; see :mod:`portline.config.models`.
 
-    ``start`` and ``stop`` may each be called once.  ``store`` outlives the process; without one
-    nothing is left to the next.
+    ``store`` outlives the process; without one nothing is left to the next.  ``secret`` is what it
+    knows of the password, where its configuration wants one.  ``start`` and ``stop`` may each be
+    called once.
     """
 
     def __init__(
@@ -77,7 +80,10 @@ class Connection:
         config: ConnectionConfig,
         loop: asyncio.AbstractEventLoop,
         store: Store | None = None,
+        secret: Secret | None = None,
     ) -> None:
+        if config.wants_password and secret is None:
+            raise UsageError(f"{name}: a connection with a password cannot be made without it")
         self.name = name
         self.config = config
         self.log = logging.LoggerAdapter(
@@ -109,6 +115,7 @@ class Connection:
             news=self.news,
             log=self.log,
         )
+        self.network.trust(secret)
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
@@ -152,6 +159,7 @@ class Connection:
         if Ability.LINES not in self._abilities:
             self.news.unreadable_lines(self.config)
         self.news.unheard_groups(self.config)
+        self.news.open_doors(self.config)
         self.tenancy.start()
         self.pace.update()
         if self.network_wanted:
@@ -210,6 +218,8 @@ class Connection:
 
     def _enter(self, link: Link, protocol: str) -> Session:
         self.set_link(link)
+        if link.login:
+            link.resume()  # nobody was to read what came behind the login
         self._number += 1
         held = self.network.calls and self.config.is_virtual and protocol != "raw"
         session = Session(
@@ -225,7 +235,9 @@ class Connection:
             faults=Ability.BREAK in self._abilities,
             clock=self._loop.time,
         )
-        self.log.info("peer connected peer=%s protocol=%s", session.name, session.protocol)
+        self.log.info(
+            "peer connected peer=%s protocol=%s%s", session.name, session.protocol, _shown(link)
+        )
         self.news.kept(self.hub.keep)
         if not self._occupied:
             self.tenancy.begins()
@@ -239,6 +251,9 @@ class Connection:
         self._deliver_kept()
         self.pace.update()
         self.sweep.schedule()
+        if link.early:
+            early, link.early = link.early, b""
+            session.link_data(early)
         return session
 
     def set_link(self, link: Link) -> None:
@@ -450,3 +465,13 @@ class Connection:
     def peer_caught_up(self, session: Session) -> None:
         """Read the port again if this peer held it."""
         self.pace.caught_up(session)
+
+
+def _shown(link: Link) -> str:
+    """Write what protects a link; "" for nothing."""
+    if (security := link.security) is None:
+        return ""
+    text = f" tls={security.version} cipher={security.cipher}"
+    if security.subject:
+        text += f' subject="{security.subject}"'
+    return text + (f" certificate={security.fingerprint}" if security.fingerprint else "")

@@ -21,18 +21,23 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from portline.auth.exchange import MECHANISM
+from portline.auth.seal import OVERHEAD
 from portline.config.datagram import Accept, UdpConnection
 from portline.net.address import display
 from portline.net.endpoint import Counts, Endpoint
 from portline.net.udp import Settings
+from portline.service.associations import Associations, counted
 from portline.service.demand import NOBODY_ASKS, Demand
 from portline.service.status import State
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.net.datagram import DatagramLink
     from portline.net.way import Host, Way
@@ -64,6 +69,7 @@ class Datagrams:
         config: UdpConnection,
         *,
         loop: asyncio.AbstractEventLoop,
+        log: logging.LoggerAdapter[logging.Logger],
         enter: Callable[[DatagramLink, str], Session],
         changed: Callable[[Endpoint], None],
     ) -> None:
@@ -72,8 +78,12 @@ class Datagrams:
         """Datagrams of those for whom there was no room among the learned."""
         self._config = config
         self._loop = loop
+        self._log = log
         self._enter = enter
+        self._crowd = ""  # whom nothing can be proved to
         self._changed = changed
+        self._denied = 0
+        self._logins: Associations | None = None
         self._demand = Demand(loop, self._hang_up)
         self._forgetting: asyncio.TimerHandle | None = None
         self._hosts: dict[DatagramLink, tuple[Host, Session]] = {}
@@ -81,11 +91,18 @@ class Datagrams:
         self._anybody: tuple[DatagramLink, Session] | None = None
         self.endpoint = self._made()
 
+    security = None  # Python's ssl has no DTLS
+
+    def renew(self) -> None:
+        """Do nothing: no files are read."""
+
     @property
     def counts(self) -> dict[str, int]:
-        """What became of datagrams, see :class:`portline.net.endpoint.Counts`."""
+        """What became of datagrams, see :class:`portline.net.endpoint.Counts`, and of logins."""
         self.endpoint.count_overrun()
-        return asdict(self.counted)
+        logins = {} if self._logins is None else counted(self._logins.counts)
+        denied = {"denied": self._denied} if self._config.networks.limited else {}
+        return {**asdict(self.counted), **denied, **logins}
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -97,7 +114,8 @@ class Datagrams:
     @property
     def error(self) -> str:
         """What is wrong with an address or a host."""
-        return "" if self.endpoint.error is None else str(self.endpoint.error)
+        known = "" if self.endpoint.error is None else str(self.endpoint.error)
+        return "; ".join(filter(None, (known, self._crowd)))
 
     @property
     def state(self) -> tuple[State, str]:
@@ -105,11 +123,13 @@ class Datagrams:
         links = [link for link, _ in self._sessions()]
         if links:
             troubles = [f"{link.name}: {link.trouble}" for link in links if link.trouble]
+            if self._logins is not None and self._logins.trouble:
+                troubles.append(self._logins.trouble)
             return State.CONNECTED, "; ".join(troubles)
         if self.endpoint.ready and self._config.listen:
             return State.LISTENING, ""
         if self._demand.there:
-            return State.CONNECTING, ""
+            return State.CONNECTING, "" if self._logins is None else self._logins.trouble
         if self._config.connect_when_open:
             return State.WAITING, NOBODY_ASKS
         return State.STOPPED, ""
@@ -129,15 +149,46 @@ class Datagrams:
             self._forgetting.cancel()
             self._forgetting = None
         self._demand.end()
+        if self._logins is not None:
+            self._logins.close()
         self.endpoint.count_overrun()
         self.endpoint.close()
 
     def left(self, session: Session) -> None:
         """Forget a peer."""
+        if self._logins is not None:
+            gone = [link for link, each in self._sessions() if each is session]
+            for link in gone:
+                if link.address is not None and link not in self._hosts:
+                    self._logins.forget(link.address)
         self._hosts = {k: v for k, v in self._hosts.items() if v[1] is not session}
         self._learned = {k: v for k, v in self._learned.items() if v is not session}
         if self._anybody is not None and self._anybody[1] is session:
             self._anybody = None
+
+    def trust(self, secret: Secret | None) -> None:
+        """Demand this password of peers, and prove it to them; who is in stays."""
+        if secret is None or self._logins is None:
+            if (secret is None) is not (self._logins is None):
+                self._start_over(secret)
+        else:
+            self._logins.secret = secret
+
+    def _start_over(self, secret: Secret | None) -> None:
+        """Ask all peers for a password, or no longer: nobody is who he was."""
+        if self._logins is not None:
+            self._logins.close()
+        self._logins = None
+        self._end("a password is asked for now" if secret else "no password is asked for any more")
+        if secret is not None:
+            self._logins = Associations(
+                secret,
+                loop=self._loop,
+                log=self._log,
+                send=lambda data, address, way: self.endpoint.send(data, address, way),
+                established=self._established,
+            )
+        self._meet(self.endpoint)
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Send to other hosts, or receive elsewhere; who is learned stays if that is the same."""
@@ -145,6 +196,9 @@ class Datagrams:
         before, self._config = self._config, config
         self.endpoint.size = config.datagram_size
         if _way(before) != _way(config):
+            self._crowd = ""
+            if self._logins is not None:
+                self._logins.close()
             self.endpoint.close()
             self._end("it is not sent to in that way any more")
             self.endpoint = self._made()
@@ -174,14 +228,55 @@ class Datagrams:
     def _news(self, endpoint: Endpoint) -> None:
         """Let the hosts that are known now be peers, in the order of the configuration."""
         self._changed(endpoint)
+        self._meet(endpoint)
+
+    def _meet(self, endpoint: Endpoint) -> None:
         there = {host.place for host, _ in self._hosts.values()}
         for place in _places(self._config.connect):
             host = endpoint.hosts.get(place)
-            if host is not None and place not in there:
-                link = endpoint.link(host.address, host.way)
-                self._hosts[link] = (host, self._enter(link, PROTOCOL))
+            if host is None or place in there:
+                continue
+            if self._logins is None:
+                self._join(host)
+            elif host.many:
+                self._crowd = f"{display(*place)}: a password proves itself to one, and not to many"
+            else:
+                self._logins.call(host.address, host.way)
+
+    def _join(self, host: Host) -> None:
+        link = self._link(host.address, host.way)
+        self._hosts[link] = (host, self._enter(link, PROTOCOL))
+
+    def _link(self, address: tuple[Any, ...], way: Way) -> DatagramLink:
+        link = self.endpoint.link(address, way)
+        if (logins := self._logins) is not None:
+            link.login = MECHANISM
+            link.overhead = OVERHEAD
+            link.seal = lambda data: logins.seal(address, data)
+        return link
+
+    def _established(self, address: tuple[Any, ...], way: Way) -> None:
+        """Let somebody be a peer who has logged in, or whom we have logged in at."""
+        if self.endpoint.peer(address) is not None:
+            return
+        hosts = self.endpoint.hosts.values()
+        host = next((each for each in hosts if each.address[:2] == address[:2]), None)
+        if host is not None:
+            self._join(host)
+        elif self._config.accept is not Accept.LEARN:
+            self.counted.strangers += 1
+        elif self._learn(address, way) is None:
+            self.turned_away += 1
 
     def _heard(self, data: bytes, source: tuple[Any, ...], way: Way) -> None:
+        if not self._config.networks.admits(source[0]):
+            self._denied += 1
+            return
+        if self._logins is not None:
+            proved = self._logins.heard(data, source, way)
+            if proved is None:
+                return
+            data = proved
         link = self._whose(source)
         if link is None and self._config.accept is Accept.LEARN:
             link = self._learn(source, way)
@@ -211,7 +306,7 @@ class Datagrams:
     def _learn(self, source: tuple[Any, ...], way: Way) -> DatagramLink | None:
         if len(self._learned) >= self._config.max_learned:
             return None
-        link = self.endpoint.link(source, way)
+        link = self._link(source, way)
         self._learned[link] = self._enter(link, PROTOCOL)
         self._forget()
         return link

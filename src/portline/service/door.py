@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Sequence
 
-    from portline.net.stream import StreamLink
+    from portline.net.link import Link
     from portline.service.session import Session
 
-    Enter: TypeAlias = Callable[[StreamLink, str], object]
+    Enter: TypeAlias = Callable[[Link, str], object]
 
 __all__ = ["FIGHT", "FIGHT_SPAN", "NEWCOMERS", "WAIT_LIMIT", "Door"]
 
@@ -103,14 +103,14 @@ class Door:
         self._log = log
         self._enter = enter
         self._waiting: deque[_Newcomer] = deque()
-        self._leaving: list[StreamLink] = []
+        self._leaving: list[Link] = []
         self._replacements: deque[float] = deque(maxlen=FIGHT)
 
     def full(self, protocol: str) -> bool:
         """Tell whether another peer of this protocol would be one too many."""
         return len(self._inside(protocol)) >= (self.limit if protocol == "raw" else 1)
 
-    def knock(self, link: StreamLink, protocol: str) -> None:
+    def knock(self, link: Link, protocol: str) -> None:
         """Let a newcomer in, have it wait, or tell it why not."""
         if not self.full(protocol):
             self._enter(link, protocol)
@@ -190,7 +190,7 @@ class Door:
         )
         return None if place is None else peers[place]
 
-    def _turn_away(self, link: StreamLink, protocol: str) -> None:
+    def _turn_away(self, link: Link, protocol: str) -> None:
         self.turned_away += 1
         if self._crowded:
             link.abort()
@@ -200,7 +200,7 @@ class Door:
         self._leaving.append(link)
         link.finish(refusal.encode() + b"\r\n")
 
-    def _refusal(self, link: StreamLink, protocol: str) -> str:
+    def _refusal(self, link: Link, protocol: str) -> str:
         inside = self._inside(protocol)
         oldest = inside[0]
         age = self._loop.time() - oldest.connected_at
@@ -236,7 +236,7 @@ class _Newcomer:
 
     __slots__ = ("link", "moved", "protocol", "timer")
 
-    def __init__(self, link: StreamLink, protocol: str, moved: int) -> None:
+    def __init__(self, link: Link, protocol: str, moved: int) -> None:
         self.link = link
         self.moved = moved  # what the device had taken when it came
         self.protocol = protocol

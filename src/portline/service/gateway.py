@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from portline.config.changes import changes
+from portline.config.secrets import secrets
 from portline.service.adoption import adopt
 from portline.service.connection import Connection
 from portline.service.retirement import POLL, Retirement
@@ -14,6 +15,7 @@ from portline.service.survey import survey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from portline.auth.secret import Secret
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
     from portline.service.status import ConnectionStatus
@@ -26,15 +28,22 @@ class Gateway:
     """All connections of a configuration; ``store`` is what outlives the process.
 
     Make it and use it in one running event loop (RuntimeError where none runs): ``start()``, then
-    ``await stop()``, each once.  A connection with a problem does not disturb the others and raises
-    nothing; look at ``status()``.
+    ``await stop()``, each once.  ``known`` are the secrets of the connections, which are otherwise
+    read here (ConfigError if they cannot be).  A connection with a problem does not disturb the
+    others and raises nothing; look at ``status()``.
     """
 
-    def __init__(self, config: GatewayConfig, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        store: Store | None = None,
+        known: Mapping[str, Secret | None] | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.config = config
+        found = secrets(config) if known is None else known
         self.connections: Mapping[str, Connection] = {
-            name: Connection(name, connection, loop, store)
+            name: Connection(name, connection, loop, store, found.get(name))
             for name, connection in config.connections.items()
         }
         self._loop = loop
@@ -70,12 +79,16 @@ class Gateway:
             for each in tuple(self._retiring):
                 each.finish()
 
-    def apply(self, config: GatewayConfig) -> Changes:
+    def apply(
+        self, config: GatewayConfig, known: Mapping[str, Secret | None] | None = None
+    ) -> Changes:
         """Go on with another configuration; connections that it does not touch notice nothing.
 
         Returns at once with what is different.  Connections that are removed have said goodbye
-        GOODBYE_LIMIT seconds later, and those that begin begin then.
+        GOODBYE_LIMIT seconds later, and those that begin begin then.  Passwords are those of
+        ``known``, for newcomers; ConfigError if one cannot be read, with nothing changed.
         """
+        asked = secrets(config) if known is None else known
         found = changes(self.config, config)
         before, self.config = self.connections, config
         renamed = {change.before: change.name for change in found.changed if not change.remakes}
@@ -87,8 +100,12 @@ class Gateway:
         }
         self._retire([each for each in before.values() if each not in kept.values()])
         begun = [name for name in config.connections if name not in kept]
+        for name, connection in kept.items():
+            connection.network.trust(asked.get(name))
         kept |= {
-            name: Connection(name, config.connections[name], self._loop, self._store)
+            name: Connection(
+                name, config.connections[name], self._loop, self._store, asked.get(name)
+            )
             for name in begun
         }
         self.connections = {name: kept[name] for name in config.connections}
@@ -99,6 +116,11 @@ class Gateway:
         self._waiting = {self.connections[name] for name in begun}
         self._begin()
         return found
+
+    def renew(self) -> None:
+        """Have certificates read again; who is connected notices nothing."""
+        for connection in self.connections.values():
+            connection.network.renew()
 
     def _retire(self, connections: list[Connection]) -> None:
         if connections:

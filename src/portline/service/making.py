@@ -87,7 +87,7 @@ def make_network(
     if isinstance(config, UdpConnection):
         from portline.service.datagrams import Datagrams
 
-        return Datagrams(config, loop=loop, enter=enter, changed=news.endpoint_changed)
+        return Datagrams(config, loop=loop, log=log, enter=enter, changed=news.endpoint_changed)
     if isinstance(config, ClientConnection):
         from portline.service.calling import Calling
 

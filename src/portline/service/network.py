@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from portline.auth.secret import Secret
     from portline.config.models import ConnectionConfig
     from portline.service.session import Session
-    from portline.service.status import State
+    from portline.service.status import SecurityStatus, State
 
 __all__ = ["NetworkSide"]
 
@@ -51,6 +52,10 @@ class NetworkSide(Protocol):
         """What else is counted here, by names that are no others of the status."""
 
     @property
+    def security(self) -> SecurityStatus | None:
+        """How peers are encrypted; None where they are not."""
+
+    @property
     def places(self) -> tuple[str, ...]:
         """Where it listens or connects, with what is spoken there, for people."""
 
@@ -65,6 +70,9 @@ class NetworkSide(Protocol):
     def open(self, wanted: bool) -> None:
         """Let peers come to be from now on, or no longer; those who are there may stay."""
 
+    def renew(self) -> None:
+        """Read again what files say beside the configuration: certificates."""
+
     def accept(self) -> None:
         """Let in who has connected already, without waiting for the loop to tell."""
 
@@ -73,6 +81,9 @@ class NetworkSide(Protocol):
 
     def left(self, session: Session) -> None:
         """Note that a peer has gone."""
+
+    def trust(self, secret: Secret | None) -> None:
+        """Ask for this password from now on, None for no one; who is in stays."""
 
     def adopt(self, name: str, config: ConnectionConfig, *, wanted: bool) -> None:
         """Go on with another configuration; peers that it does not exclude stay."""

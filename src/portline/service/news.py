@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.config.models import UdpConnection
 from portline.config.options import key_of
+from portline.service.access import open_doors
 
 if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
@@ -84,6 +85,11 @@ class News:
                 ", ".join(map(str, doors)),
                 hosts[0].port,
             )
+
+    def open_doors(self, config: ConnectionConfig) -> None:
+        """Tell that nothing keeps anybody out."""
+        if doors := open_doors(config):
+            self._log.warning("open to everybody who reaches %s (open = true)", ", ".join(doors))
 
     def port_trouble(self, error: PortError) -> None:
         """Tell why the port is not open; another sentence about the same trouble is no news."""

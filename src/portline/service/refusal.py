@@ -6,6 +6,9 @@ application must not read it.  A client of ours knows it by its form, as the fir
 that a server says.  No device is cut short by that: what does not begin like such a text passes at
 once, and one that is not followed by the end of the connection passes DOUBT later.
 
+A server that wants a login says so at once, and nothing else
+(:mod:`portline.wire.login`): who has no password leaves it.
+
 A server that speaks RFC 2217 offers it at once.  Who calls it as a raw one gets its commands as
 data, and wonders; it is told.
 """
@@ -15,9 +18,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from portline.wire.login import is_greeting
+
 __all__ = [
     "DOUBT",
+    "NO_PASSWORD",
     "TEXT_MAX",
+    "asks_login",
     "full",
     "in_use",
     "is_refusal",
@@ -32,12 +39,18 @@ newcomers wait a second for somebody who is leaving, and the rest is for the way
 TEXT_MAX: Final = 1024
 """Bytes of such a text: the name of a connection has 64 characters at most, an address fewer."""
 
+NO_PASSWORD: Final = (
+    "the peer asks for a password, and there is none here; name the file with it (password-file)"
+)
+"""What is told of a server that wants a login from a client that has none."""
+
 _BEGINNING: Final = b"portline: "
 _OFFER: Final = re.compile(rb"(\xff[\xfb-\xfe].)*\xff[\xfb\xfd]\x2c", re.DOTALL)
 """Telnet's WILL or DO and COM-PORT-OPTION, maybe after words about other options."""
 
 _END: Final = "; try again later"
 _TEXT: Final = re.compile(
+    rb"portline: refused [a-z-]+ [^\r\n]*\r\n|"
     rb"portline: [^\r\n]+ is (full \(\d+ connections, the oldest from|in use by) [^\r\n]+ "
     rb"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\r\n]*; try again later\r\n"
 )
@@ -54,6 +67,11 @@ def full(name: str, limit: int, oldest: str, since: str, why: str) -> str:
         f"portline: {name} is full ({limit} connections, the oldest from {oldest} "
         f"since {since}){why}{_END}"
     )
+
+
+def asks_login(data: bytes) -> bool:
+    """Tell whether the first ``data`` of a server asks for a password."""
+    return is_greeting(data)
 
 
 def may_become_refusal(data: bytes) -> bool:

@@ -14,9 +14,10 @@ import os
 import signal
 import sys
 from contextlib import nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from portline.config.secrets import secrets
 from portline.errors import ConfigError, UsageError
 from portline.service.aside import aside
 from portline.service.gateway import Gateway
@@ -27,12 +28,14 @@ from portline.service.status import State
 from portline.service.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from portline.auth.secret import Secret
     from portline.config.models import GatewayConfig
     from portline.service.status import ConnectionStatus
 
+    Secrets: TypeAlias = Mapping[str, Secret | None]
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
     Edit: TypeAlias = Callable[[str], str]
 
@@ -80,6 +83,8 @@ def announcement(gateway: Gateway) -> list[str]:
         where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
         settings = f" {port.settings}" if port.in_use is None else ""
         lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
+        if status.security is not None and status.security.certificate:
+            lines.append(f"{status.name}: certificate {status.security.certificate}")
     return lines
 
 
@@ -101,7 +106,8 @@ class Service:
     ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
     None where there is no file to read.  ``change`` puts its text through a function first.
     ``store`` is what outlives the process.  ``restartable`` tells whether the command line means
-    the same once more.
+    the same once more.  ``known`` are the secrets of the first configuration, and ``ask`` returns a
+    password that was typed, for others.
     """
 
     def __init__(
@@ -112,16 +118,19 @@ class Service:
         *,
         store: Store | None = None,
         restartable: bool = False,
+        known: Secrets | None = None,
+        ask: Callable[[], str] | None = None,
     ) -> None:
-        self.gateway = Gateway(config, store)
+        self.gateway = Gateway(config, store, known)
         self.restarts = False
         """Whether all has ended, or is about to, in order to begin again."""
         self._store = store
         self._restartable = restartable
         self._load = load
         self._change = change
+        self._ask = ask
         self._loading = asyncio.Lock()
-        self._reading: asyncio.Future[GatewayConfig] | None = None
+        self._reading: asyncio.Future[tuple[GatewayConfig, Secrets]] | None = None
         self._ended = asyncio.Event()
         self._asked = asyncio.Event()
         self._restarting = False
@@ -158,11 +167,13 @@ class Service:
     async def _adopt(self, load: Callable[[], GatewayConfig]) -> list[str]:
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
-            config = None if self._ended.is_set() else await self._read(load)
-            if config is None or self._ended.is_set():
+            found = None if self._ended.is_set() else await self._read(load)
+            if found is None or self._ended.is_set():
                 return []
+            config, known = found
             _prepare(config)
-            lines = self.gateway.apply(config).lines()
+            self.gateway.renew()
+            lines = self.gateway.apply(config, known).lines()
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
@@ -185,9 +196,19 @@ class Service:
             self.restarts = True
             asyncio.get_running_loop().call_later(ANSWERED, self.end)
 
-    async def _read(self, load: Callable[[], GatewayConfig]) -> GatewayConfig | None:
-        """Return the configuration, None when all ends first: it may be where nothing answers."""
-        self._reading = aside(load)
+    async def _read(
+        self, load: Callable[[], GatewayConfig]
+    ) -> tuple[GatewayConfig, Secrets] | None:
+        """Return the configuration with its secrets, None when all ends first.
+
+        It may be where nothing answers.
+        """
+
+        def both() -> tuple[GatewayConfig, Secrets]:
+            config = load()
+            return config, secrets(config, self._ask)
+
+        self._reading = aside(both)
         try:
             return await self._reading
         except asyncio.CancelledError:
@@ -320,12 +341,16 @@ def run(
     verbose: int = 0,
     announce: bool = True,
     companion: Companion = nullcontext,
+    ask: Callable[[], str] | None = None,
     restartable: bool = True,
 ) -> int:
     """Run a gateway in the foreground; returns the exit code of the process.
 
-    A restart executes the command line of this process again, and returns only when that fails.
+    ``ask`` has a person type a password, where one is to be typed; it is called once.  A restart
+    executes the command line of this process again, and returns only when that fails.
     """
+    ask = None if ask is None else cache(ask)
+    known = secrets(config, ask)
     start_logging(verbose)
     store = Store()
 
@@ -341,7 +366,9 @@ def run(
             _say(lines or ["the configuration is as it was"])
 
     async def serve() -> bool:
-        service = Service(config, load, change, store=store, restartable=restartable)
+        service = Service(
+            config, load, change, store=store, restartable=restartable, known=known, ask=ask
+        )
         await service.run(started=started, reloaded=reloaded, companion=companion)
         return service.restarts
 

@@ -36,7 +36,14 @@ from portline.line import (
 )
 from portline.net.stream import FINISH_LIMIT
 from portline.service.holding import Holding, refusal_of
-from portline.service.refusal import DOUBT, is_refusal, may_become_refusal, offers_rfc2217
+from portline.service.refusal import (
+    DOUBT,
+    NO_PASSWORD,
+    asks_login,
+    is_refusal,
+    may_become_refusal,
+    offers_rfc2217,
+)
 from portline.service.remote import EVERY_FAULT, EVERY_LINE, NO_FAULT, RemoteState
 from portline.service.turns import COMMANDS_READ, next_read
 
@@ -279,6 +286,8 @@ class Session:
         match event:
             case bytes() if self._holding is not None:
                 self._holding.early += event
+                if asks_login(self._holding.early):
+                    self.abort(NO_PASSWORD)
             case bytes():
                 self.active_at = self._clock()
                 self._owner.peer_data(self, event)
@@ -329,6 +338,9 @@ class Session:
     def _judged(self, data: bytes) -> bytes:
         """Return what the peer has said so far, b"" while that may be a refusal."""
         self._early += data
+        if asks_login(self._early):
+            self.abort(NO_PASSWORD)
+            return b""
         if may_become_refusal(self._early):
             return b""
         if self.wire.transparent and offers_rfc2217(self._early):
@@ -345,13 +357,15 @@ class Session:
 
     def _conclude(self) -> None:
         """Decide what a doubted peer has said, because it will say nothing more."""
-        if self._doubted and not is_refusal(self._early) and (data := self._believed()):
+        refused = is_refusal(self._early) or asks_login(self._early)
+        if self._doubted and not refused and (data := self._believed()):
             self._owner.peer_data(self, data)
 
     @property
     def refusal(self) -> str:
         """What a peer said instead of serving, for people; "" unless it ended before it served."""
-        return refusal_of(self._early) if self._holding is None else self._holding.refusal
+        early = self._early if self._holding is None else self._holding.early
+        return NO_PASSWORD if asks_login(early) else refusal_of(early)
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
+    from portline.net.channel import Security
     from portline.port.hardware import Hardware
     from portline.service.remote import RemoteSetting
 
-__all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "State"]
+__all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "SecurityStatus", "State"]
 
 
 class State(Enum):
@@ -31,11 +32,26 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityStatus:
+    """How peers are encrypted: by TLS of the version ``minimum``, or a newer one.
+
+    Of a server: the fingerprint of its own ``certificate``, "" until it has been read, and the
+    ``handshakes`` that are under way.
+    """
+
+    minimum: str
+    certificate: str = ""
+    handshakes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatus:
     """One peer.  Times in seconds, sizes in bytes.
 
     Of an access server: ``signature`` is what it calls itself, ``remote`` what its port was asked
     for, beside what is in force; ``unanswered`` counts what it left without an answer.
+    ``login`` is how the two ends have proved that they know the password, "" if they did not.
+    ``security`` is what protects the way to it; None for nothing.
     """
 
     number: int
@@ -49,7 +65,9 @@ class PeerStatus:
     malformed: int
     signature: str = ""
     unanswered: int = 0
+    login: str = ""
     remote: tuple[RemoteSetting, ...] = ()
+    security: Security | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,8 @@ class ConnectionStatus:
     """One connection, with the ``config`` in force.
 
     ``reason`` explains the state where that is not plain, and is empty otherwise.  ``places`` are
-    where a server listens or a client connects, with what is spoken there.
+    where a server listens or a client connects, with what is spoken there; ``access`` says who is
+    trusted there.
 
     ``heard`` bytes came from the port, ``spoken`` went to it; ``kept`` wait for the next peer.
     What was given up: ``keep_discarded`` (did not fit while nobody was connected), ``unheard``
@@ -99,7 +118,7 @@ class ConnectionStatus:
     (peers that stayed behind, or went before they had acknowledged what was on its way),
     ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way to a newcomer.
     ``recognised`` reset sequences of peers were run here.  ``counts`` are what only this kind of
-    connection counts.
+    connection counts.  ``security`` is how peers are encrypted; None where they are not.
     """
 
     name: str
@@ -119,4 +138,6 @@ class ConnectionStatus:
     turned_away: int
     replaced: int
     recognised: int
+    access: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    security: SecurityStatus | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from portline.errors import PortAbsent
 from portline.port.base import Ability
+from portline.service.access import access
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         state=state,
         reason=reason,
         places=connection.network.places,
+        access=access(connection.config),
         port=_port(connection),
         peers=tuple(_peer(session, now) for session in hub.peers),
         heard=hub.heard,
@@ -39,6 +41,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,
         counts=connection.network.counts,
+        security=connection.network.security,
     )
 
 
@@ -93,5 +96,7 @@ def _peer(session: Session, now: float) -> PeerStatus:
         malformed=session.wire.malformed,
         signature=session.wire.peer_signature,
         unanswered=session.wire.unanswered,
+        login=session.link.login,
         remote=session.remote.settings,
+        security=session.link.security,
     )

@@ -25,6 +25,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         verbose: int,
         announce: bool,
         companion: object,
+        ask: Callable[[], str],
         load: Callable[[], GatewayConfig] | None = None,
         change: Callable[[Callable[[str], str]], GatewayConfig] | None = None,
         restartable: bool = True,
@@ -32,6 +33,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         assert restartable
         assert load is None or load() == config
         assert change is None or change(str) == config
+        assert callable(ask)
         made.append((config, verbose, announce))
         return 0
 

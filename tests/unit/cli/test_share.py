@@ -45,6 +45,7 @@ def test_help_shows_the_flags_by_group_with_range_and_default() -> None:
         "Connection settings",
         "Data transfer",
         "Data buffer",
+        "Security",
         "Signal lines",
         "Other",
     ]
@@ -67,7 +68,7 @@ def test_what_was_given_is_run_and_nothing_else(runs: Runs) -> None:
 
 
 def test_several_addresses_and_a_name(runs: Runs) -> None:
-    arguments = "share --virtual ttyV0 --listen 4001 --listen rfc2217://*:4002 --name scale"
+    arguments = "share --virtual ttyV0 --listen 4001 --listen rfc2217://*:4002 --open --name scale"
     assert CliRunner().invoke(main, arguments.split()).exit_code == 0
     places = runs[0][0].connections["scale"].places()
     assert [str(place) for place in places] == ["raw://127.0.0.1:4001", "rfc2217://*:4002"]

@@ -29,7 +29,7 @@ def test_help_shows_what_a_udp_connection_has_and_nothing_else() -> None:
 
 
 def test_what_was_given_is_run(runs: Runs) -> None:
-    arguments = "udp 192.0.2.7:5000 239.1.2.3:5000 --virtual ttyV0 --listen *:5000 -v"
+    arguments = "udp 192.0.2.7:5000 239.1.2.3:5000 --virtual ttyV0 --listen *:5000 --open -v"
     result = CliRunner().invoke(main, arguments.split())
     assert (result.exit_code, result.output) == (0, "")
     ((config, verbose, announce),) = runs

@@ -31,7 +31,7 @@ def test_the_defaults_send_what_fits_ethernet_to_those_who_are_named() -> None:
 
 
 def test_places_are_those_to_send_to_and_then_those_to_receive_on() -> None:
-    one = made(connect=["192.0.2.7:5000", "[ff02::1]:5000"], listen="*:5000")
+    one = made(connect=["192.0.2.7:5000", "[ff02::1]:5000"], listen="*:5000", open=True)
     assert one.addresses == (
         Address("192.0.2.7", 5000),
         Address("ff02::1", 5000),
@@ -101,8 +101,8 @@ def test_two_connections_do_not_receive_on_one_port() -> None:
 
 def test_a_group_is_for_many_and_tcp_is_another_thing() -> None:
     gateway(
-        a={"listen": "*:5000", "connect": "239.1.2.3:5000"},
-        b={"listen": "*:5000", "connect": "239.1.2.4:5000"},
+        a={"open": True, "listen": "*:5000", "connect": "239.1.2.3:5000"},
+        b={"open": True, "listen": "*:5000", "connect": "239.1.2.4:5000"},
         c={"listen": 5000},
     )
     assert GatewayConfig.model_validate(

@@ -15,6 +15,12 @@ from portline.config.values import Protocol
 
 REAL_RAW, REAL_RFC2217, VIRTUAL_RAW, VIRTUAL_RFC2217 = Combination
 
+# Options that do nothing unless they are written, so there is no default to give a reason for.
+WITHOUT_DEFAULT = {
+    *("kind", "port", "virtual", "connect", "proxy"),
+    *("certificate", "key", "client_ca", "client_crl", "ca", "fingerprint", "tls_name"),
+}
+
 # Every option, and where it applies: real raw, real rfc2217, virtual raw, virtual rfc2217.
 TABLE = {
     (True, True, False, False): (
@@ -28,7 +34,9 @@ TABLE = {
         "packet-pause keepalive keepalive-retry inactivity when-full idle-after buffer-size "
         "buffer-overflow backlog-size overflow nodelay listen connect connect-to proxy "
         "connect-timeout retry retry-max interface multicast-ttl multicast-loop datagram-size "
-        "accept max-learned forget-after"
+        "accept max-learned forget-after password-file password password-prompt allow deny open "
+        "tls certificate key tls-minimum client-ca client-crl ca "
+        "fingerprint tls-name"
     ),
     (True, False, True, False): "max-connections receive-from send-to",
     (False, False, True, True): (
@@ -71,7 +79,7 @@ def test_every_field_is_an_option_and_explains_itself(model: type[ConnectionConf
     for field, option in known.items():
         assert option.text[0].isupper(), field
         assert not option.text.endswith("."), field
-        assert option.why or field in {"kind", "port", "virtual", "connect", "proxy"}, field
+        assert option.why or field in WITHOUT_DEFAULT, field
 
 
 @pytest.mark.parametrize("model", MODELS.values())

@@ -20,6 +20,7 @@ TABLES: list[dict[str, object]] = [
     {
         "port": "usb:0403:6001",
         "listen": ["*:4001", "rfc2217://[::1]:4002"],
+        "open": True,
         "parity": "even",
         "stop-bits": 1.5,
         "packet-delimiter": ["\r\n", ",", 3],
@@ -68,12 +69,14 @@ def test_it_tells_everything_in_plain_values() -> None:
         "state",
         "reason",
         "places",
+        "access",
         "port",
         "peers",
         "rates",
         "counters",
         "options",
         "not_applicable",
+        "security",
     }
     assert (made["name"], made["state"]) == ("meter", "connected")
     assert made["rates"] == {"heard": 10.0, "spoken": 0.0}
@@ -115,6 +118,7 @@ def test_it_tells_everything_in_plain_values() -> None:
             "signature": "",
             "unanswered": 0,
             "remote": [],
+            "security": None,
         }
     ]
 
@@ -151,6 +155,7 @@ def test_the_options_without_the_inapplicable_are_a_configuration(
     assert [key for key in without if values[key] is not None] == []
     rest = {k: v for k, v in values.items() if v is not None}
     del rest["idle-after"]  # applies with when-full = replace-idle only
+    del rest["tls-minimum"]  # applies with tls only
     for key in [key for key in rest if key.startswith("rs485-")]:
         del rest[key]  # they apply with rs485 only
     assert ServerConnection.model_validate(rest) == config

@@ -213,7 +213,7 @@ def test_a_group_stands_for_everybody(run: Run) -> None:
     async def scenario() -> None:
         far = Far()
         group = f"239.255.11.7:{free_port()}"
-        async with Stage(connect=group, listen="*:0", interface="lo") as meter:
+        async with Stage(connect=group, listen="*:0", open=True, interface="lo") as meter:
             meter.says(far, b"yes")
             await meter.gets(b"yes")
             assert meter.names == [group]
@@ -373,7 +373,7 @@ def test_other_hosts_and_the_same(run: Run) -> None:
 def test_another_way_to_accept_is_for_who_comes(run: Run) -> None:
     async def scenario() -> None:
         stranger = Far("127.0.0.2")
-        async with Stage(Far(), accept="learn", listen="*:0") as meter:
+        async with Stage(Far(), accept="learn", listen="*:0", open=True) as meter:
             meter.says(stranger, b"one")
             await meter.gets(b"one")
             meter.adopt(max_learned=2)

@@ -128,6 +128,7 @@ def test_who_listens_where_a_group_is_not_heard_is_told(
         ("239.1.2.3:5000", ["127.0.0.1:5000", "*:5001"]),
     ):
         options = {"kind": "udp", "virtual": "v", "connect": connect, "listen": listen}
+        options |= {"open": True}
         news.unheard_groups(UdpConnection.model_validate(options))
     news.unheard_groups(ServerConnection.model_validate({"virtual": "v", "listen": "127.0.0.1:1"}))
     assert told(caplog) == []

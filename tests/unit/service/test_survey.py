@@ -58,6 +58,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                 turned_away=0,
                 replaced=0,
                 recognised=0,
+                access="everybody on this machine",
             )
         ]
         await made.stop()

@@ -1,0 +1,112 @@
+"""Where a password comes from: a file, and what has to hold for it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import Final
+
+from portline.auth.password import Password, Verifier
+
+__all__ = ["FILE_MAX", "SALTED", "VARIABLE", "Secret", "read_secret", "write_secret"]
+
+VARIABLE: Final = "PORTLINE_PASSWORD"
+"""The environment variable with the password of what has no file for it."""
+
+FILE_MAX: Final = 4096
+"""Bytes of a file with a password."""
+
+SALTED: Final = "SCRAM-SHA-256$"
+"""How a file begins that holds a salted password."""
+
+_OTHERS: Final = 0o007
+_GROUP_WRITES: Final = 0o020
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What one end knows: the password, or only how to recognise who knows it."""
+
+    password: Password | None = None
+    verifier: Verifier | None = field(default=None, repr=False)
+
+    def salted(self) -> Verifier:
+        """Return what a server needs; makes it of the password, which may take long."""
+        if self.verifier is not None:
+            return self.verifier
+        assert self.password is not None
+        return self.password.verifier()
+
+
+def read_secret(path: str, *, salted_will_do: bool) -> Secret:
+    """Return what is in a file: one line, the password or a salted one.
+
+    Raises ValueError that reads well after the name of the option, and never says what is in the
+    file; ``salted_will_do`` for who only has to recognise the other end.
+    """
+    try:
+        # Not blocking: a pipe that nobody writes to is no file, but opening it would wait.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}; `portline password {path}` makes it") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"{path} cannot be read: {reason}") from None
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{path} is not a file")
+        if mode & (_OTHERS | _GROUP_WRITES):
+            raise ValueError(
+                f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o}); run "
+                f"`chmod 600 {path}`, and take another password if others may have read it"
+            )
+        content = os.read(fd, FILE_MAX + 1)
+    finally:
+        os.close(fd)
+    return _parsed(content, path, salted_will_do=salted_will_do)
+
+
+def _parsed(content: bytes, path: str, *, salted_will_do: bool) -> Secret:
+    if len(content) > FILE_MAX:
+        raise ValueError(f"{path} has more than {FILE_MAX} bytes; is it the right file?")
+    try:
+        text = content.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None
+    if "\n" in text:
+        raise ValueError(f"{path} has more than one line; only a password may be in it")
+    try:
+        if not text.startswith(SALTED):
+            return Secret(password=Password(text))
+        verifier = Verifier.parse(text)
+    except ValueError as error:
+        raise ValueError(f"what is in {path} {error}") from None
+    if not salted_will_do:
+        raise ValueError(
+            f"{path} holds a salted password, by which a server knows who has it; a client needs "
+            "the password itself: `portline password --plain FILE` stores it"
+        )
+    return Secret(verifier=verifier)
+
+
+def write_secret(path: str, line: str, *, replace: bool) -> None:
+    """Write a file that only its owner may read.  Raises OSError; FileExistsError if it is there.
+
+    It is complete or not there at all: whoever reads it at the same time gets the old or the new.
+    """
+    if not replace and os.path.lexists(path):
+        raise FileExistsError(path)
+    target = os.path.realpath(path)
+    beside = f"{target}.{os.getpid()}.new"
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+            file.flush()
+            os.fsync(fd)
+        os.replace(beside, target)
+    except BaseException:
+        os.unlink(beside)
+        raise
