@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from portline.config.models import GatewayConfig
+    from portline.config.rules import Fault
 
     Edit = Callable[[str], str]
 
@@ -45,10 +46,15 @@ def change(path: Path, edit: Edit) -> GatewayConfig:
             # A line of a text that nobody ever sees would help nobody.
             raise ConfigError([f"{each.path}: {each.text}" for each in mistakes])
         if faults := file_faults(parse(after, str(path))):
-            raise ConfigError([f"{'.'.join(map(key_of, e.location))}: {e.text}" for e in faults])
+            raise ConfigError([_described(fault) for fault in faults])
         return after
 
     return parse(rewrite(path, checked), str(path))
+
+
+def _described(fault: Fault) -> str:
+    *where, field = fault.location
+    return f"{'.'.join((*where, key_of(field)))}: {fault.text}"
 
 
 def rewrite(path: Path, edit: Edit) -> str:

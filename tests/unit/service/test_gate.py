@@ -31,7 +31,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def made(name: str, config: object, loop: asyncio.AbstractEventLoop) -> Connection:
         wanted = getattr(config, "wants_password", False)
-        return Connection(name, config, loop, SECRET if wanted else None)  # type: ignore[arg-type]
+        return Connection(name, config, loop, secret=SECRET if wanted else None)  # type: ignore[arg-type]
 
     monkeypatch.setattr("tests.unit.service.conftest.Connection", made)
 
