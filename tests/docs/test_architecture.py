@@ -29,5 +29,5 @@ def test_every_file_that_is_named_is_there(page: str) -> None:
 
 def test_every_file_of_the_composition_is_explained() -> None:
     names = {name.rpartition("/")[2] for name in named(ARCHITECTURE)}
-    files = {path.name for path in (SOURCE / "service").glob("[a-z]*.py")}
+    files = {path.name for path in (SOURCE / "service").rglob("[a-z]*.py")}
     assert sorted(files - names) == []

@@ -157,7 +157,7 @@ def far_ends(folder: Path) -> Iterator[dict[str, int]]:
     import portline.control.server
     import portline.port.cuse.port
     import portline.port.usbip.port
-    import portline.service.run  # noqa: F401
+    import portline.service.process.run  # noqa: F401
 
     clean_wire("/dev/ttyS2", "/dev/ttyS3")
     found = {"listen": free_port(), "far": free_port()}

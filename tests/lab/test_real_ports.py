@@ -25,7 +25,7 @@ from portline.port.tty.features import Features
 from portline.port.tty.port import PosixPort
 from portline.port.tty.rs485 import Rs485
 from portline.service.connection import Connection
-from portline.service.reception import Reception
+from portline.service.network.reception import Reception
 from tests.conftest import Run
 from tests.peers import Peer
 from tests.ports import Recorder

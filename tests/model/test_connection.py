@@ -30,7 +30,7 @@ from portline.line import (
 )
 from portline.service import connection as module
 from portline.service.connection import Connection
-from portline.service.session import Session
+from portline.service.peer.session import Session
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.memory import MemoryPort
 from tests.model.connection_rules import Model, Peer

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from portline.service.gateway import Gateway
-    from portline.service.run import Service
+    from portline.service.process.run import Service
 
 __all__ = ["CONNECT_WAIT", "Cables", "cable", "joined"]
 
@@ -137,8 +137,8 @@ def _be_cables(config: GatewayConfig, verbose: int, life: int, report: int) -> N
     """Be the child process; never returns."""
     code = 1
     try:
-        from portline.service.log import start_logging
-        from portline.service.run import new_event_loop
+        from portline.service.process.log import start_logging
+        from portline.service.process.run import new_event_loop
 
         os.setsid()
         _leave(0, 1)  # they are the program's
@@ -161,7 +161,7 @@ def _leave(*descriptors: int) -> None:
 
 async def _serve(config: GatewayConfig, life: int, report: int) -> None:
     from portline.control.companion import companion
-    from portline.service.run import Service
+    from portline.service.process.run import Service
 
     service = Service(config)
     async with asyncio.TaskGroup() as group:

@@ -15,8 +15,8 @@ import click
 from portline.cli.app import verbose_option, verbosity
 from portline.config.models import GatewayConfig
 from portline.errors import NetworkError, PortError
-from portline.service.instrument import BAUDRATE
-from portline.service.simulator import Simulator
+from portline.service.demo.instrument import BAUDRATE
+from portline.service.demo.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,8 +190,8 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
 
     A port that is taken is replaced by the next free one.  Ctrl-C ends it; nothing is left behind.
     """
-    from portline.service.log import start_logging
-    from portline.service.run import new_event_loop
+    from portline.service.process.log import start_logging
+    from portline.service.process.run import new_event_loop
 
     start_logging(verbosity(ctx))
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -201,7 +201,7 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
 
 async def _run(demo: Demo) -> None:
     from portline.control.companion import companion
-    from portline.service.run import Service, announcement
+    from portline.service.process.run import Service, announcement
 
     def started(gateway: Gateway) -> None:
         lines = [

@@ -22,7 +22,7 @@ from portline.config.options import Group, Option, key_of
 from portline.config.refusal import faults_of
 from portline.config.secrets import file_faults
 from portline.errors import ConfigError
-from portline.net.contexts import SYSTEM
+from portline.net.tls.contexts import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -57,7 +57,7 @@ def run(
     from portline.cli.cables import Cables, cable, joined
     from portline.port.programs.launcher import NotStarted, launch, supervise
     from portline.port.programs.lines_client import ServedTerminals
-    from portline.service.log import start_logging
+    from portline.service.process.log import start_logging
 
     start_logging(verbosity(ctx))
     remote = [cable(*_halves(port), password_file) for port in ports if _halves(port)[1]]

@@ -70,7 +70,7 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     if (named or file) is None:
         click.echo(f"portline: using {path}", err=True)
     from portline.control.companion import companion
-    from portline.service.run import run
+    from portline.service.process.run import run
 
     # What comes through a pipe can be read only once.
     again = partial(load_again, path) if path.is_file() else None

@@ -42,7 +42,7 @@ def single_command(
 def run_single(ctx: click.Context, config: GatewayConfig) -> int:
     """Run what the command line describes until Ctrl-C; returns the exit code."""
     from portline.control.companion import companion
-    from portline.service.run import run
+    from portline.service.process.run import run
 
     beside = companion(ctx.command.name or "")
     return run(config, verbose=verbosity(ctx), announce=True, companion=beside, ask=asked)

@@ -8,8 +8,8 @@ from typing import Final
 
 from portline.config.places import PATH_LIMIT
 from portline.config.wording import quoted
-from portline.net.certificate import fingerprint_fault
-from portline.net.contexts import SYSTEM
+from portline.net.tls.certificate import fingerprint_fault
+from portline.net.tls.contexts import SYSTEM
 
 __all__ = ["CaFile", "FilePath", "Fingerprint", "HostName"]
 

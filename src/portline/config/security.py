@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from portline.config.files import CaFile, FilePath, Fingerprint, HostName
 from portline.config.kinds import Choice, Switch
 from portline.config.options import Group, Option
-from portline.net.contexts import TlsVersion
+from portline.net.tls.contexts import TlsVersion
 
 __all__ = ["ClientSecurityOptions", "SecurityOptions", "ServerSecurityOptions"]
 

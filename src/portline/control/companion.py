@@ -18,7 +18,7 @@ __all__ = ["companion"]
 
 
 def companion(command: str, file: str | None = None) -> Callable[[Served], ControlServer]:
-    """Return what makes the control socket of a Portline, for :func:`portline.service.run.run`.
+    """Return what makes the control socket of a Portline, for ``service.process.run``.
 
     ``command`` is the command that runs, ``file`` the absolute path of what it has read.
     """

@@ -52,7 +52,7 @@ class Process:
 
 
 class Served(Protocol):
-    """What runs; see :class:`portline.service.run.Service`."""
+    """What runs; see :class:`portline.service.process.run.Service`."""
 
     @property
     def gateway(self) -> Gateway:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from portline.auth.password import Password
     from portline.net.backoff import Backoff
     from portline.net.proxy import Proxy
-    from portline.net.tls import TlsLink
+    from portline.net.tls.link import TlsLink
 
 __all__ = ["LEAST", "Dialer", "Secure"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portline.net.channel import Security
     from portline.net.stream import LinkOwner
+    from portline.net.tls.channel import Security
 
 __all__ = ["Link"]
 

@@ -1,6 +1,6 @@
 """Where a port leaves what is to outlive its process: descriptors, under the port's name.
 
-Who has such a place (:mod:`portline.service.store`) gives each port its part of it.
+Who has such a place (:mod:`portline.service.process.store`) gives each port its part of it.
 """
 
 from __future__ import annotations

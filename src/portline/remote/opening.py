@@ -14,15 +14,15 @@ from portline.errors import LoginError, NetworkError, PeerError, UsageError
 from portline.line import Item, Query, SetLine, SetModem
 from portline.net import tcp
 from portline.net.backoff import Backoff
-from portline.net.certificate import fingerprint_fault
-from portline.net.contexts import SYSTEM, ClientSecurity
 from portline.net.dial import LEAST
 from portline.net.login import log_in
 from portline.net.lookup import Lookups
 from portline.net.proxy import Proxy
 from portline.net.reach import reach
-from portline.net.securing import secure
 from portline.net.stream import StreamLink
+from portline.net.tls.certificate import fingerprint_fault
+from portline.net.tls.contexts import SYSTEM, ClientSecurity
+from portline.net.tls.securing import secure
 from portline.remote.place import Place, wanted
 from portline.remote.port import RemotePort
 from portline.wire.rfc2217 import Rfc2217Wire
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from portline.line import FlowControl, Parity, Request, StopBits
-    from portline.net.tls import TlsLink
+    from portline.net.tls.link import TlsLink
 
 __all__ = ["CONNECT_LIMIT", "Opening", "connect", "open"]
 

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from portline.line import Request
-    from portline.net.channel import Security
     from portline.net.link import Link
+    from portline.net.tls.channel import Security
     from portline.remote.cable import Asked, News
     from portline.wire.rfc2217 import Rfc2217Wire
 

@@ -25,13 +25,16 @@ from portline.line import (
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH, Ability
-from portline.service.absence import Absence
-from portline.service.asking import Asking
-from portline.service.departures import Departures
-from portline.service.draining import Draining
-from portline.service.inputs import Inputs, input_rules
-from portline.service.keeper import PortKeeper
-from portline.service.linger import Lingering
+from portline.service.local.absence import Absence
+from portline.service.local.asking import Asking
+from portline.service.local.draining import Draining
+from portline.service.local.inputs import Inputs, input_rules
+from portline.service.local.keeper import PortKeeper
+from portline.service.local.pace import Pace
+from portline.service.local.packets import PacketFlow
+from portline.service.local.requests import Requests
+from portline.service.local.resets import Resets
+from portline.service.local.tenancy import Tenancy
 from portline.service.making import (
     make_network,
     make_packetizer,
@@ -40,13 +43,10 @@ from portline.service.making import (
     make_wire,
 )
 from portline.service.news import News
-from portline.service.pace import Pace
-from portline.service.packets import PacketFlow
-from portline.service.requests import Requests
-from portline.service.resets import Resets
-from portline.service.session import Session
-from portline.service.sweep import Sweep
-from portline.service.tenancy import Tenancy
+from portline.service.peer.departures import Departures
+from portline.service.peer.linger import Lingering
+from portline.service.peer.session import Session
+from portline.service.peer.sweep import Sweep
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.line import LineSettings, Report, Request
     from portline.net.link import Link
-    from portline.service.store import Store
+    from portline.service.process.store import Store
 
 __all__ = ["Connection"]
 

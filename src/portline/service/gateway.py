@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from portline.auth.secret import Secret
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
+    from portline.service.process.store import Store
     from portline.service.status import ConnectionStatus
-    from portline.service.store import Store
 
 __all__ = ["Gateway"]
 

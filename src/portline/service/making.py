@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from portline.net.link import Link
     from portline.port.base import PortOwner, SerialPort
     from portline.port.tty.features import Features
-    from portline.service.network import NetworkSide
+    from portline.service.network.base import NetworkSide
     from portline.service.news import News
-    from portline.service.session import Session
-    from portline.service.store import Store
+    from portline.service.peer.session import Session
+    from portline.service.process.store import Store
     from portline.wire.base import Wire
 
 __all__ = [
@@ -85,14 +85,14 @@ def make_network(
     makes a peer of a link.
     """
     if isinstance(config, UdpConnection):
-        from portline.service.datagrams import Datagrams
+        from portline.service.network.datagrams import Datagrams
 
         return Datagrams(config, loop=loop, log=log, enter=enter, changed=news.endpoint_changed)
     if isinstance(config, ClientConnection):
-        from portline.service.calling import Calling
+        from portline.service.network.calling import Calling
 
         return Calling(config, loop=loop, enter=enter, changed=news.dialer_changed)
-    from portline.service.reception import Reception
+    from portline.service.network.reception import Reception
 
     return Reception(
         name,

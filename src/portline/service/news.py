@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from portline.config.models import UdpConnection
 from portline.config.options import key_of
-from portline.service.access import open_doors
+from portline.service.network.access import open_doors
 
 if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.hub.keep import Keep
     from portline.net.dial import Dialer
-    from portline.net.endpoint import Endpoint
     from portline.net.listen import Listener
+    from portline.net.udp.endpoint import Endpoint
     from portline.port.base import SerialPort
 
 __all__ = ["News"]

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from portline.config.models import ConnectionConfig
     from portline.line import LineSettings, ModemLines
-    from portline.net.channel import Security
+    from portline.net.tls.channel import Security
     from portline.port.hardware import Hardware
-    from portline.service.remote import RemoteSetting
+    from portline.service.peer.remote import RemoteSetting
 
 __all__ = ["ConnectionStatus", "PeerStatus", "PortStatus", "SecurityStatus", "State"]
 

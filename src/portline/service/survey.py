@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from portline.errors import PortAbsent
 from portline.port.base import Ability
-from portline.service.access import access
+from portline.service.network.access import access
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 
 if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.service.connection import Connection
-    from portline.service.session import Session
+    from portline.service.peer.session import Session
 
 __all__ = ["survey"]
 

@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A wire is a sans-I/O translator between the bytes of one network connection and the vocabulary of
-:mod:`portline.line`.  Whoever owns it (``service/session.py``)
+:mod:`portline.line`.  Whoever owns it (``service/peer/session.py``)
 
 1. passes what the network brought to :meth:`Wire.feed`, carries the events out in their order, and
    then sends what :meth:`Wire.outgoing` returns;

@@ -17,7 +17,7 @@ Runs = list[tuple["GatewayConfig", int, bool]]
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """What the commands would have run, in place of a gateway."""
     made: Runs = []
-    module = ModuleType("portline.service.run")
+    module = ModuleType("portline.service.process.run")
 
     def run(
         config: GatewayConfig,
@@ -38,5 +38,5 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         return 0
 
     monkeypatch.setattr(module, "run", run, raising=False)
-    monkeypatch.setitem(sys.modules, "portline.service.run", module)
+    monkeypatch.setitem(sys.modules, "portline.service.process.run", module)
     return made

@@ -125,9 +125,9 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
         announcement=lambda gateway: ["demo: shared"],
         new_event_loop=asyncio.new_event_loop,
     )
-    monkeypatch.setitem(sys.modules, "portline.service.run", run)
+    monkeypatch.setitem(sys.modules, "portline.service.process.run", run)
     log = SimpleNamespace(start_logging=levels.append)
-    monkeypatch.setitem(sys.modules, "portline.service.log", log)
+    monkeypatch.setitem(sys.modules, "portline.service.process.log", log)
     free = free_port(20000)
     arguments = f"demo -v --raw-port {free} --rfc2217-port {free}"
     result = CliRunner().invoke(main, arguments.split())

@@ -17,7 +17,7 @@ from portline.config.models import GatewayConfig
 from portline.config.networks import NETWORKS_MAX, NetworkList
 from portline.config.secrets import secrets
 from portline.errors import ConfigError
-from portline.service.access import access, open_doors
+from portline.service.network.access import access, open_doors
 
 KIND = NetworkList()
 

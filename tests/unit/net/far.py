@@ -6,14 +6,14 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
-from portline.net.endpoint import Counts, Endpoint
-from portline.net.udp import Settings
+from portline.net.udp.endpoint import Counts, Endpoint
+from portline.net.udp.socket import Settings
 from tests.waiting import until
 
 if TYPE_CHECKING:
     import pytest
 
-    from portline.net.datagram import DatagramLink
+    from portline.net.udp.link import DatagramLink
 
 
 class Owner:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portline.net.channel import Channel
-from portline.net.contexts import ClientSecurity, ServerSecurity
-from portline.net.pins import Pins
+from portline.net.tls.channel import Channel
+from portline.net.tls.contexts import ClientSecurity, ServerSecurity
+from portline.net.tls.pins import Pins
 from tests.authority import Authority
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import serial
 
 import portline
 from portline.errors import NetworkError, UsageError
-from portline.net.certificate import fingerprint, first_certificate
-from portline.net.contexts import ServerSecurity
+from portline.net.tls.certificate import fingerprint, first_certificate
+from portline.net.tls.contexts import ServerSecurity
 from portline.remote.blocking import parse
 from portline.remote.place import Place
 from tests.authority import Authority

@@ -15,8 +15,8 @@ from portline.line import PortState
 from portline.port.base import PortOwner
 from portline.service import connection as module
 from portline.service.connection import Connection
-from portline.service.reception import Reception
-from portline.service.session import Session
+from portline.service.network.reception import Reception
+from portline.service.peer.session import Session
 from tests.memory import MemoryPort
 from tests.peers import Asker, Peer
 from tests.waiting import until

@@ -23,7 +23,8 @@ from portline.line import (
     Watch,
 )
 from portline.net import tcp
-from portline.service import keeper, linger, sweep
+from portline.service.local import keeper
+from portline.service.peer import linger, sweep
 from tests.conftest import Run
 from tests.unit.service.conftest import Play
 from tests.waiting import until

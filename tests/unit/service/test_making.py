@@ -17,11 +17,11 @@ from portline.errors import PortAbsent, PortError
 from portline.line import Item, LineSettings, Parity, Query, Told
 from portline.port.pty.port import PtyPort
 from portline.port.tty.port import PosixPort
-from portline.service.calling import Calling
-from portline.service.datagrams import Datagrams
 from portline.service.making import make_network, make_port, make_wire
+from portline.service.network.calling import Calling
+from portline.service.network.datagrams import Datagrams
+from portline.service.network.reception import Reception
 from portline.service.news import News
-from portline.service.reception import Reception
 from portline.wire.base import RawWire
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.conftest import Run

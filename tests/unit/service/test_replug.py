@@ -15,7 +15,7 @@ from portline.line import LineSettings, PortState, SetLine, SetModem
 from portline.port.inventory.naming import resolve
 from portline.port.tty.termios2 import decode, read_attributes
 from portline.service.connection import Connection
-from portline.service.reception import Reception
+from portline.service.network.reception import Reception
 from tests.peers import Peer
 from tests.unit.port.machine import Machine
 from tests.waiting import until

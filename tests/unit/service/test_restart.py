@@ -16,7 +16,7 @@ from portline.config.models import GatewayConfig
 from portline.line import LineSettings, Parity
 from portline.port.usbip import port as module
 from portline.service.gateway import Gateway
-from portline.service.store import Store
+from portline.service.process.store import Store
 from tests.conftest import Run
 from tests.ports import turns, until
 from tests.usb_bench import Application, Kernel

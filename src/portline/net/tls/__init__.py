@@ -1,0 +1,1 @@
+"""Encryption: a link over a link, its certificates, and who is trusted."""

@@ -1,0 +1,1 @@
+"""The local side of a connection: its port, when it is open, and what may be asked of it."""

@@ -1,0 +1,72 @@
+"""What the controlling peers of one connection ask of its port: carried out, or answered only.
+
+A request that is not allowed, like one that the port will not do, is answered with what is in force
+in its turn, as RFC 2217 wants it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from portline.line import Item, Purge, Query, SetLine, SetModem
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from portline.hub.policy import Permissions
+    from portline.line import PortState, Request
+    from portline.port.base import SerialPort
+    from portline.service.local.inputs import Inputs
+    from portline.service.local.packets import PacketFlow
+    from portline.service.peer.session import Session
+
+__all__ = ["Requests"]
+
+_FENCE: Final = Query(Item.LINE_STATE)
+"""Changes nothing; its answer tells what is in force in its turn."""
+
+
+class Requests:
+    """The requests for one port, as far as ``permissions`` go.
+
+    ``settled()`` is called when one about the settings has been carried out, before its answer.
+    """
+
+    def __init__(
+        self,
+        port: SerialPort,
+        permissions: Permissions,
+        *,
+        inputs: Inputs,
+        packets: PacketFlow,
+        log: logging.LoggerAdapter[logging.Logger],
+        settled: Callable[[], None],
+    ) -> None:
+        self.permissions = permissions
+        self._port = port
+        self._inputs = inputs
+        self._packets = packets
+        self._log = log
+        self._settled = settled
+
+    def carry_out(self, session: Session, request: Request) -> None:
+        """Have a request carried out, or answered with what is in force if it is not allowed."""
+        self._port.submit(
+            request if self.permissions.allows(request) else _FENCE,
+            partial(self.answer, session, request),
+        )
+
+    def answer(self, session: Session, request: Request, state: PortState) -> None:
+        """Tell the peer what is in force, and the others what has changed, now that it has."""
+        if not isinstance(request, Query):
+            denied = "" if self.permissions.allows(request) else " (not allowed)"
+            self._log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
+        if isinstance(request, SetLine):
+            self._settled()
+        if isinstance(request, SetModem) and self.permissions.allows(request):
+            self._inputs.driven(session, request)
+        if isinstance(request, Purge) and request.received:
+            self._packets.rest()
+        session.answered(request, state)

@@ -1,0 +1,387 @@
+"""Runs a gateway in the foreground until a signal ends it; others change or restart it meanwhile.
+
+A restart is in place: the process ends everything but what virtual ports can leave behind
+(:mod:`portline.service.process.store`), and executes its own command line again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import signal
+import sys
+from contextlib import nullcontext, suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from portline.config.secrets import secrets
+from portline.errors import ConfigError, UsageError
+from portline.service.gateway import Gateway
+from portline.service.process.aside import aside
+from portline.service.process.limits import files_needed, raise_file_limit
+from portline.service.process.log import start_logging
+from portline.service.process.recovery import recover
+from portline.service.process.store import Store
+from portline.service.status import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from portline.auth.secret import Secret
+    from portline.config.models import GatewayConfig
+    from portline.service.status import ConnectionStatus
+
+    Secrets: TypeAlias = Mapping[str, Secret | None]
+    Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
+    Edit: TypeAlias = Callable[[str], str]
+
+__all__ = ["ANSWERED", "ENDING", "Service", "announcement", "new_event_loop", "run"]
+
+FIRST_ATTEMPTS: Final = 1.0
+"""Seconds that first attempts to connect may take before it is told how things stand: a host that
+is there answers sooner, and people wait no longer for a first line."""
+
+FIRST_LOOK: Final = 0.02
+"""Seconds between two looks at them."""
+
+ANSWERED: Final = 0.05
+"""Seconds until a restart begins, so that who has asked for it is answered before."""
+
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that end the service cleanly: a service manager's and Ctrl-C."""
+
+CHANGING: Final = (signal.SIGHUP, signal.SIGUSR2)
+"""Signals that it goes on after: one to reload, one to restart."""
+
+LOG: Final = logging.getLogger("portline")
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a uvloop where it is installed, else asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+_WHERE: Final = {"server": "on ", "client": "to ", "udp": ""}
+"""What stands before the places of a kind; those of udp tell themselves."""
+
+
+def announcement(gateway: Gateway) -> list[str]:
+    """Return one line for each connection: what is shared, and where."""
+    lines = []
+    for status in gateway.status():
+        port = status.port
+        what = f"{port.name} ({port.path})" if port.path not in (None, port.name) else port.name
+        where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
+        settings = f" {port.settings}" if port.in_use is None else ""
+        lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
+        if status.security is not None and status.security.certificate:
+            lines.append(f"{status.name}: certificate {status.security.certificate}")
+    return lines
+
+
+def _trouble(status: ConnectionStatus) -> str:
+    match status.state:
+        case State.WAITING:
+            return " - waiting for an application to open it"
+        case State.CONNECTING:
+            return " - connecting"
+        case State.CONNECTED if status.config.kind == "client":
+            return " - connected"
+        case _:
+            return f" - {status.state.value}, trying again" if status.reason else ""
+
+
+class Service:
+    """A gateway that runs until somebody ends it, and may get another configuration meanwhile.
+
+    ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
+    None where there is no file to read.  ``change`` puts its text through a function first.
+    ``store`` is what outlives the process.  ``restartable`` tells whether the command line means
+    the same once more.  ``known`` are the secrets of the first configuration, and ``ask`` returns a
+    password that was typed, for others.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        load: Callable[[], GatewayConfig] | None = None,
+        change: Callable[[Edit], GatewayConfig] | None = None,
+        *,
+        store: Store | None = None,
+        restartable: bool = False,
+        known: Secrets | None = None,
+        ask: Callable[[], str] | None = None,
+    ) -> None:
+        self.gateway = Gateway(config, store, known)
+        self.restarts = False
+        """Whether all has ended, or is about to, in order to begin again."""
+        self._store = store
+        self._restartable = restartable
+        self._load = load
+        self._change = change
+        self._ask = ask
+        self._loading = asyncio.Lock()
+        self._reading: asyncio.Future[tuple[GatewayConfig, Secrets]] | None = None
+        self._ended = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._restarting = False
+        self._terminals = [fd for fd in range(3) if os.isatty(fd)]
+
+    def end(self) -> None:
+        """Let :meth:`run` come to its end."""
+        self._ended.set()
+        self._asked.set()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and go on with it; returns a line for each change.
+
+        Raises ConfigError, with nothing changed, when it has mistakes, and UsageError when there
+        is no file to read.
+        """
+        if self._load is None:
+            raise UsageError("this Portline has no configuration file that could be read again")
+        return await self._adopt(self._load)
+
+    async def edit(self, edit: Edit) -> list[str]:
+        """Change the configuration file and go on with what it says; returns what reload does.
+
+        ``edit`` gets its text, in a thread, and returns the new one.  Raises ConfigError, with
+        nothing changed, where the file would have mistakes or cannot be written, UsageError when
+        there is no file, and whatever ``edit`` raises.
+        """
+        if self._change is None:
+            raise UsageError("this Portline has no configuration file that could be changed")
+        return await self._adopt(partial(self._change, edit))
+
+    async def _adopt(self, load: Callable[[], GatewayConfig]) -> list[str]:
+        async with self._loading:
+            # In a thread: a large file takes tenths of a second, and data does not wait.
+            found = None if self._ended.is_set() else await self._read(load)
+            if found is None or self._ended.is_set():
+                return []
+            config, known = found
+            _prepare(config)
+            self.gateway.renew()
+            lines = self.gateway.apply(config, known).lines()
+        for line in lines:
+            LOG.info("reloaded: %s", line)
+        return lines
+
+    async def restart(self) -> None:
+        """End soon, to begin again with ``restarts`` set.
+
+        Raises ConfigError, with nothing changed, when the configuration has mistakes, and
+        UsageError where the command line would not mean the same again.
+        """
+        if not self._restartable or self._store is None:
+            raise UsageError(
+                "this Portline cannot be restarted in place: it is a demo, or its configuration "
+                "came through a pipe; end it and start it again"
+            )
+        if self._load is not None:
+            async with self._loading:
+                await self._read(self._load)
+        if not self._ended.is_set():
+            self.restarts = True
+            asyncio.get_running_loop().call_later(ANSWERED, self.end)
+
+    async def _read(
+        self, load: Callable[[], GatewayConfig]
+    ) -> tuple[GatewayConfig, Secrets] | None:
+        """Return the configuration with its secrets, None when all ends first.
+
+        It may be where nothing answers.
+        """
+
+        def both() -> tuple[GatewayConfig, Secrets]:
+            config = load()
+            return config, secrets(config, self._ask)
+
+        self._reading = aside(both)
+        try:
+            return await self._reading
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._ended.is_set() and not (task and task.cancelling()):
+                return None
+            raise
+
+    async def run(
+        self,
+        *,
+        started: Callable[[Gateway], None] = lambda gateway: None,
+        reloaded: Callable[[list[str]], None] = lambda lines: None,
+        companion: Companion = nullcontext,
+    ) -> None:
+        """Serve until ``end`` is called, a signal of ENDING comes, or the task is cancelled.
+
+        ``started`` is called once, when every connection has made its first attempt, or
+        FIRST_ATTEMPTS after that has begun.  SIGHUP
+        reloads where there is a file, unless it means that the terminal has gone; ``reloaded`` is
+        told what changed then, and mistakes are logged.  SIGUSR2 restarts.
+        ``companion`` makes what is there from before the start until everything has stopped.
+        """
+        loop = asyncio.get_running_loop()
+        for number in ENDING:
+            loop.add_signal_handler(number, self.end)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        loop.add_signal_handler(signal.SIGUSR2, self._restart_asked)
+        try:
+            with companion(self):
+                await self._serve(started, reloaded)
+        finally:
+            for number in (*ENDING, *CHANGING):
+                loop.remove_signal_handler(number)
+                if self.restarts and number in CHANGING:
+                    signal.signal(number, signal.SIG_IGN)  # until the next one can take them
+
+    async def _serve(
+        self, started: Callable[[Gateway], None], reloaded: Callable[[list[str]], None]
+    ) -> None:
+        _prepare(self.gateway.config)
+        self.gateway.start()
+        try:
+            await self._first_attempts()
+            started(self.gateway)
+            while not self._ended.is_set():
+                await self._asked.wait()
+                self._asked.clear()
+                if self._restarting:
+                    await self._restart_or_tell()
+                elif not self._ended.is_set():
+                    await self._reload_and_tell(reloaded)
+        finally:
+            if self.restarts or (self._store is not None and self._store.outlives):
+                self.gateway.leave_ports(named=self.restarts)
+            await self.gateway.stop()
+
+    async def _first_attempts(self) -> None:
+        """Wait until each host has been tried, a little while, or until all ends."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FIRST_ATTEMPTS
+        while loop.time() < until and any(
+            each.network.attempting for each in self.gateway.connections.values()
+        ):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), FIRST_LOOK)
+                return
+
+    def _hung_up(self) -> None:
+        if self._load is None or any(map(_is_gone, self._terminals)):
+            self.end()
+        else:
+            self._asked.set()
+
+    def _restart_asked(self) -> None:
+        self._restarting = True
+        self._asked.set()
+
+    async def _restart_or_tell(self) -> None:
+        self._restarting = False
+        try:
+            await self.restart()
+        except ConfigError as error:
+            mistakes = error.mistakes
+        except UsageError as error:
+            mistakes = [str(error)]
+        else:
+            return
+        for mistake in (*mistakes, "not restarted"):
+            LOG.error("%s", mistake)
+
+    async def _reload_and_tell(self, reloaded: Callable[[list[str]], None]) -> None:
+        try:
+            lines = await self.reload()
+        except ConfigError as error:
+            mistakes = error.mistakes
+        else:
+            reloaded(lines)
+            return
+        for mistake in (*mistakes, "nothing was changed"):
+            LOG.error("%s", mistake)
+
+
+def _prepare(config: GatewayConfig) -> None:
+    """Put right what stands in the way of a configuration before anything is opened."""
+    raise_file_limit(files_needed(config))
+    recover(config)
+
+
+def _say(lines: list[str]) -> None:
+    """Print lines where somebody reads them; nobody does behind a pipe that is closed."""
+    with suppress(OSError):
+        print(*lines, sep="\n", flush=True)
+
+
+def _is_gone(fd: int) -> bool:
+    """Tell whether the terminal behind a descriptor has hung up (tty_ioctl(4): EIO)."""
+    try:
+        os.tcgetpgrp(fd)
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
+
+
+def run(
+    config: GatewayConfig,
+    *,
+    load: Callable[[], GatewayConfig] | None = None,
+    change: Callable[[Edit], GatewayConfig] | None = None,
+    verbose: int = 0,
+    announce: bool = True,
+    companion: Companion = nullcontext,
+    ask: Callable[[], str] | None = None,
+    restartable: bool = True,
+) -> int:
+    """Run a gateway in the foreground; returns the exit code of the process.
+
+    ``ask`` has a person type a password, where one is to be typed; it is called once.  A restart
+    executes the command line of this process again, and returns only when that fails.
+    """
+    ask = None if ask is None else cache(ask)
+    known = secrets(config, ask)
+    start_logging(verbose)
+    store = Store()
+
+    def started(gateway: Gateway) -> None:
+        # What is there now stays: 38 000 objects, nearly all of them modules' own, through which
+        # the garbage collector would hold the data up for 10 ms each time that it looks at all.
+        gc.freeze()
+        if announce:
+            _say(announcement(gateway))
+
+    def reloaded(lines: list[str]) -> None:
+        if announce:
+            _say(lines or ["the configuration is as it was"])
+
+    async def serve() -> bool:
+        service = Service(
+            config, load, change, store=store, restartable=restartable, known=known, ask=ask
+        )
+        await service.run(started=started, reloaded=reloaded, companion=companion)
+        return service.restarts
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        restarts = runner.run(serve())
+    return _begin_again(store, sys.orig_argv) if restarts else 0
+
+
+def _begin_again(store: Store, command: Sequence[str]) -> int:
+    """Become what the command line makes; returns an exit code when that cannot be."""
+    try:
+        os.execve(sys.executable, list(command), os.environ | store.handed_on())
+    except OSError as error:
+        fault = error.strerror
+    LOG.error("cannot restart: %s: %s", sys.executable, fault)
+    return 1
