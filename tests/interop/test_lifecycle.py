@@ -99,6 +99,23 @@ def test_it_starts_again_at_once_on_the_same_port(
     share("raw", port=first.port)
 
 
+def test_it_is_restarted_in_place(device: Device, share: Callable[..., Server]) -> None:
+    """The same process serves the same port, with no descriptor more than before."""
+    server = share("raw")
+    descriptors = []
+    for count in (b"0", b"1", b"2"):
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+            peer.sendall(count)
+            assert device.read(1) == count
+            descriptors.append(server.descriptors())
+            server.process.send_signal(signal.SIGUSR2)
+            assert peer.recv(1) == b""
+        server.wait_listening()
+    assert server.process.poll() is None
+    assert len(set(descriptors)) == 1
+    server.stop()
+
+
 @signals
 def test_virtual_port_is_gone_afterwards(
     share: Callable[..., Server], tmp_path: Path, how: int

@@ -14,6 +14,7 @@ import sys
 import termios
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from portline.line import (  # noqa: E402  # where pyserial is missing nothing e
     StopBits,
 )
 from portline.port.names.repair import repair_overlaps  # noqa: E402
+from tests.shelf import MemoryShelf  # noqa: E402
 from tests.usb_double import UsbDouble  # noqa: E402
 from tests.waiting import LIMIT  # noqa: E402
 
@@ -369,9 +371,8 @@ def test_a_device_is_given_back_after_a_kill() -> None:
 
 
 def test_another_process_goes_on_unnoticed() -> None:
-    from portline.port.usbip.handover import receive, send
-
-    double = UsbDouble(NAME, holds=True)
+    shelf = MemoryShelf()
+    double = UsbDouble(NAME, holds=True, shelf=shelf)
     double.__enter__()
     port = opened(baudrate=57600, parity="E")
     port.write(b"before")
@@ -379,7 +380,7 @@ def test_another_process_goes_on_unnoticed() -> None:
     port.rts = False
     double.lines(dsr=True)
     double.until(lambda: port.dsr)
-    handover = double.call(double.port.release)
+    assert double.call(partial(double.port.leave, b"", named=True))
     double.stop()
     ours, theirs = socket.socketpair()
     child = os.fork()
@@ -387,11 +388,10 @@ def test_another_process_goes_on_unnoticed() -> None:
         status = 1
         try:
             ours.close()
-            handover.socket.close()
-            taken = receive(theirs)
-            second = UsbDouble(NAME, echo=True, taken_over=taken)
+            second = UsbDouble(NAME, echo=True, shelf=shelf)
             second._thread.start()
             second.call(second.port.open)
+            second.lines(dsr=True)
             theirs.sendall(f"{second.settings} {second.outputs}\n".encode())
             theirs.recv(1)
             second.call(second.port.close)
@@ -400,7 +400,7 @@ def test_another_process_goes_on_unnoticed() -> None:
         finally:
             os._exit(status)
     theirs.close()
-    send(handover, ours)
+    shelf.forget()
     ours.settimeout(LIMIT)
     assert ours.recv(100) == b"57600-8E1 (True, False)\n"
     termios.tcdrain(port.fd)  # held by the first process, let go by the second
