@@ -244,6 +244,8 @@ class Figures:
     """Seconds until all three ports were of use again."""
     calls: list[tuple[float, str]] = field(default_factory=list)
     """Seconds that a program's call went on after the Portline had gone, and which it was."""
+    last: str = ""
+    """Which of them was the last one to be of use again, and what it did until then."""
     stops: int = 0
     programs: int = 0
     """Programs killed while the Portline was stopped."""
@@ -281,11 +283,14 @@ def kills(
     def of_use() -> None:
         """Wait until all three are of use: that is what a user waits for."""
         begun, had = time.monotonic(), [each.answers for each in applications]
-        until(
-            lambda: all(e.answers > a for e, a in zip(applications, had, strict=True)),
-            partial(_situation, applications, service),
-            limit=2 * LIMIT,
-        )
+
+        def are() -> bool:
+            out = [e for e, a in zip(applications, had, strict=True) if e.answers <= a]
+            if out:
+                figures.last = f"{out[0].path} {out[0].doing}"
+            return not out
+
+        until(are, partial(_situation, applications, service), limit=2 * LIMIT)
         figures.back.append(time.monotonic() - begun)
 
     try:
@@ -322,7 +327,7 @@ def kills(
                     limit=HANG,
                 )
                 figures.calls.append((time.monotonic() - ended, f"{each.path} {what}"))
-            say(f"{count}: {max(figures.calls[-3:])} {figures.back[-1]:.1f} {slots_taken()}")
+            say(f"{count}: {max(figures.calls[-3:])} {figures.back[-1]:.1f} {figures.last}")
         of_use()
         service.send(signal.SIGTERM)
         code = service.wait()

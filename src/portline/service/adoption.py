@@ -51,6 +51,7 @@ def adopt(
     if any(field in fields for field in SETTINGS):
         asked = config.line_settings()
         connection.port.configure(asked, partial(_configured, connection, asked))
+        connection.keeper.hurry()
     if any(field in fields for field in LINES):
         connection.news.unreadable_lines(config)
         if connection.keeper.open:

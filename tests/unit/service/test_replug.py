@@ -91,7 +91,7 @@ def test_peers_settings_and_lines_survive(
                 adapter.pull()
                 await until(lambda: connection.keeper.error is not None)
                 adapter.plug()
-                connection.keeper._plugged()
+                connection.keeper.hurry()
                 assert connection.keeper.open
                 assert connection.port.path == str(adapter.machine.dev / f"ttyUSB{count + 1}")
                 assert adapter.settings() == wanted

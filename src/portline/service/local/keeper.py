@@ -8,14 +8,15 @@ Theory of operation
                       |  ^                                |
                       +--+ RETRY, for ever                +-- the reason stays readable
 
-While it is tried to open a real port, a new device ends the wait at once.
+While it is tried to open a real port, a new device ends the wait at once.  A device that refuses
+its settings is asked less often, since each attempt moves DTR and RTS, by which boards reset.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portline.errors import PortError
+from portline.errors import PortError, SettingRefused
 from portline.port.inventory.hotplug import Hotplug
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 
     from portline.port.base import SerialPort
 
-__all__ = ["RETRY", "PortKeeper"]
+__all__ = ["RETRY", "RETRY_REFUSED", "PortKeeper"]
 
 RETRY: Final = 1.0
 """Seconds between attempts to open a port: a device that was plugged in is there at once for a
 human, and an attempt costs one system call."""
+
+RETRY_REFUSED: Final = 30.0
+"""Seconds between attempts at a device that refuses its settings: it does so until other ones are
+asked for (``hurry``), or another device has its name, and both end the wait."""
 
 
 class PortKeeper:
@@ -73,6 +78,12 @@ class PortKeeper:
         self.port.close()
         self._changed()
 
+    def hurry(self) -> None:
+        """Try now what is waited for: something has changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._try()
+
     def lost(self, error: PortError) -> None:
         """Note that the port has closed by itself."""
         self.open = False
@@ -82,9 +93,10 @@ class PortKeeper:
         self._changed()
 
     def _wait(self) -> None:
-        self._timer = self._loop.call_later(RETRY, self._try)
+        seconds = RETRY_REFUSED if isinstance(self.error, SettingRefused) else RETRY
+        self._timer = self._loop.call_later(seconds, self._try)
         if self._plugs and self._hotplug is None:
-            self._hotplug = Hotplug(self._plugged, self._loop)
+            self._hotplug = Hotplug(self.hurry, self._loop)
 
     def _wait_no_more(self) -> None:
         if self._timer is not None:
@@ -93,11 +105,6 @@ class PortKeeper:
         if self._hotplug is not None:
             self._hotplug.close()
             self._hotplug = None
-
-    def _plugged(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._try()
 
     def _try(self) -> None:
         self._timer = None

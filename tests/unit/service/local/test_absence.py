@@ -25,7 +25,7 @@ def pull(meter: Stage) -> None:
 
 def plug(meter: Stage) -> None:
     meter.port.failure = None
-    meter.connection.keeper._plugged()
+    meter.connection.keeper.hurry()
 
 
 def listens(meter: Stage) -> bool:

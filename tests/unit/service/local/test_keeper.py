@@ -6,12 +6,13 @@ from typing import cast
 
 import pytest
 
-from portline.errors import PortAbsent, PortBusy
-from portline.service.local.keeper import RETRY, PortKeeper
+from portline.errors import PortAbsent, PortBusy, SettingRefused
+from portline.service.local.keeper import RETRY, RETRY_REFUSED, PortKeeper
 from tests.memory import MemoryPort
 from tests.ports import Recorder, SlowLoop
 
 ABSENT = PortAbsent("/dev/ttyUSB0", "there is no such device")
+REFUSED = SettingRefused("/dev/ttyUSB0", "baudrate", 31250, "the driver does not do that")
 BUSY = PortBusy("/dev/ttyUSB0", "minicom (pid 7) holds it")
 
 
@@ -85,6 +86,25 @@ def test_who_wants_no_more_is_not_kept_trying(wish: Wish) -> None:
     assert (wish.keeper.error, wish.loop.waiting) == (None, [])
     wish.keeper.lost(ABSENT)
     assert wish.loop.waiting == []
+
+
+def test_a_device_that_refuses_its_settings_is_not_reset_every_second(wish: Wish) -> None:
+    wish.port.failure = REFUSED
+    wish.keeper.want(True)
+    assert wish.loop.waiting == [RETRY_REFUSED]
+    wish.port.failure = None
+    wish.keeper.hurry()  # other settings are configured
+    assert wish.keeper.open
+    assert wish.loop.waiting == []
+    wish.keeper.hurry()
+    assert wish.port.happened == ["open"]
+    wish.port.failure = REFUSED
+    wish.keeper.lost(ABSENT)
+    wish.loop.pass_time(RETRY)
+    assert wish.loop.waiting == [RETRY_REFUSED]
+    wish.port.failure = None
+    wish.loop.pass_time(RETRY_REFUSED)
+    assert wish.keeper.open
 
 
 def test_a_device_that_is_plugged_in_ends_the_wait(
