@@ -18,7 +18,13 @@ from pathlib import Path
 
 
 class _Report(unittest.TestResult):
-    """Prints ``<outcome> <test>`` as each test ends."""
+    """Prints ``<outcome> <test>`` as each test ends.
+
+    Some end before what they have sent comes back, which the next one would take for its own: so
+    there is a pause, in seconds.
+    """
+
+    pause = 0.0
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
@@ -33,10 +39,16 @@ class _Report(unittest.TestResult):
         elif len(self.skipped) > self._skips:
             outcome = "skipped"
         print(outcome, test.id(), flush=True)
+        if self.pause:
+            time.sleep(self.pause)
 
 
 SHORT = 0.2
 """Seconds: longer waits are for something else than an echo."""
+
+
+ECHO = 0.05
+"""Seconds for an echo, as the tests have it."""
 
 
 def stretch(times: float) -> None:
@@ -47,8 +59,11 @@ def stretch(times: float) -> None:
 
 def main(folder: str, url: str, *names: str) -> None:
     sys.path.insert(0, folder)
-    stretch(float(os.environ.get("PORTLINE_TESTS_STRETCH", "1")))
     report = _Report()
+    times = float(os.environ.get("PORTLINE_TESTS_STRETCH", "1"))
+    if times > 1:
+        report.pause = ECHO * times
+        stretch(times)
     for name in names or sorted(path.stem for path in Path(folder).glob("test*.py")):
         module = importlib.import_module(name)
         module.PORT = url

@@ -69,7 +69,7 @@ MODULES = {
 others do not open it: test_pty, test_rfc2217, test_timeout_class, test_url, test_util; and
 test_asyncio needs serial.aio, which is gone."""
 
-STRETCH = "3"
+STRETCH = "6"
 
 
 def test_suite(rung: Rung) -> None:

@@ -17,7 +17,7 @@ import pytest
 from portline.line import LineSettings, Parity, StopBits
 from tests.filtered import unavailable
 from tests.interop.device import PATIENCE
-from tests.interop.pair import Client
+from tests.interop.pair import Client, eventually
 from tests.interop.rung import NetworkRung
 from tests.interop.server import DEVELOPER_MODE, SUT, Server, _environment, listening
 
@@ -119,7 +119,8 @@ def port(device: NetworkRung, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The application's port, of the first Portline; the second one has the device."""
     folder = tmp_path_factory.mktemp("port")
     far = Server(device.path, prefix=device.prefix, log=folder / "far.log", wait=False)
-    far._wait(lambda: listening(far.port), "the second Portline does not listen")
+    # Two Pythons start, one after the other.
+    eventually(lambda: listening(far.port), "the second Portline does not listen", 4 * PATIENCE)
     near = Client(
         f"127.0.0.1:{far.port}",
         path=folder / "ttyAPP",
