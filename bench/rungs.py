@@ -122,6 +122,7 @@ def measure_here(portline: Sequence[str], rounds: int, transfer: float, trip: fl
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portline-bench-")))
         standing = _start_all(stack, folder, portline, rungs, findings)
         for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
             for each in standing[:]:
                 try:
                     _turn(each, findings, number + 1, transfer, trip)
@@ -160,6 +161,7 @@ def _start_all(
     process.wait_listening(list(ports.values()))
     standing = []
     for rung, home in homes.items():
+        print(f"start: {rung.name}", file=sys.stderr, flush=True)
         try:
             standing.append(_start(stack, home, portline, rung, ports[rung]))
         except BridgeError as error:
