@@ -34,7 +34,7 @@ LISTEN_MAX: Final = 30.0 * SLOWNESS
 STOP_MAX: Final = 3.0 * SLOWNESS
 """Seconds between the polite signal and the other one."""
 
-POLL: Final = 0.002
+POLL: Final = 0.002 * SLOWNESS**2
 """Seconds between two looks at the listening sockets: the resolution of the start time."""
 
 PR_SET_PDEATHSIG: Final = 1

@@ -1,7 +1,8 @@
 """The ways to have a virtual port next to each other: pseudo terminal, launcher, USB/IP, CUSE.
 
-``python -m bench.rungs`` measures those that this machine allows, and prints one line of JSON last:
-the benchmark runs it here, and once more in the lab's machine, whose kernel has all of them.
+``python -m bench.rungs`` measures those that this machine allows, and after each round prints what
+was found so far as one line of JSON.  The benchmark runs it here, and once more in the lab's
+machine, whose kernel has all of them.
 
 All ports stand side by side, each with an application (the load generator), a client, the server
 that all share, and a device; in every round each has its turn, A B C A B C.  One that does not
@@ -106,8 +107,16 @@ class _Standing:
     """Whose processor time is what the rung costs; the server is not among them."""
 
 
-def measure_here(portline: Sequence[str], rounds: int, transfer: float, trip: float) -> Findings:
+def measure_here(
+    portline: Sequence[str],
+    rounds: int,
+    transfer: float,
+    trip: float,
+    told: Callable[[Findings], None] = lambda _: None,
+) -> Findings:
     """Measure what is possible here; ``transfer`` and ``trip`` are seconds of each measurement.
+
+    ``told`` is called after each round with what was found so far.
 
     Raises BridgeError when the server does not start.
     """
@@ -122,12 +131,14 @@ def measure_here(portline: Sequence[str], rounds: int, transfer: float, trip: fl
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portline-bench-")))
         standing = _start_all(stack, folder, portline, rungs, findings)
         for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
             for each in standing[:]:
                 try:
                     _turn(each, findings, number + 1, transfer, trip)
                 except BridgeError as error:
                     findings.faults.append(f"{each.rung.name}, round {number + 1}: {error}")
                     standing.remove(each)
+            told(findings)
     return findings
 
 
@@ -160,6 +171,7 @@ def _start_all(
     process.wait_listening(list(ports.values()))
     standing = []
     for rung, home in homes.items():
+        print(f"start: {rung.name}", file=sys.stderr, flush=True)
         try:
             standing.append(_start(stack, home, portline, rung, ports[rung]))
         except BridgeError as error:
@@ -220,13 +232,16 @@ def main() -> int:
     parser.add_argument("--portline", default=f"{shlex.quote(sys.executable)} -m portline")
     asked = parser.parse_args()
     try:
-        findings = measure_here(
-            shlex.split(asked.portline), asked.rounds, asked.transfer, asked.trip
+        measure_here(
+            shlex.split(asked.portline),
+            asked.rounds,
+            asked.transfer,
+            asked.trip,
+            lambda findings: print(json.dumps(findings.document()), flush=True),
         )
     except BridgeError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(findings.document()), flush=True)
     return 0
 
 
