@@ -30,8 +30,8 @@ TIOCMIWAIT = 0x545C
 REST = 0.2
 """Seconds between two openings of a port, which may not be there."""
 
-ANSWER = 10.0
-"""Seconds for which an answer is waited for."""
+ANSWER = 20.0
+"""Seconds for which an answer is waited for, which a flush or a kill may have thrown away."""
 
 
 class Application:
