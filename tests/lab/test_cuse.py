@@ -206,6 +206,7 @@ def test_a_terminal_program_talks(double: CuseDouble, name: str, tmp_path: Path)
     }[name]
     begun, leave = {"tio": (b"Connected", b"\x14q"), "minicom": (b"CTRL-A Z", b"\x01q\r")}[name]
     command = ["env", "TERM=vt100", f"HOME={tmp_path}", "LC_ALL=C", program(name), *words]
+    double.lines(cts=True, dsr=True, dcd=True)  # minicom waits for CTS
     with running(command) as (process, terminal):
         assert begun in shows(terminal, begun)
         double.until(lambda: double.settings.baudrate == 19200)
