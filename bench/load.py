@@ -26,9 +26,12 @@ class Load(Process):
     the generator ends (a bridge that closed its connection ends it) or does not answer.
     """
 
-    def __init__(self, folder: Path, *, ports: int = 1, telnet: bool = False) -> None:
-        argv = [str(compile_program("load")), "--ports", str(ports)]
-        super().__init__([*argv, "--telnet"] if telnet else argv, folder / "load.log", pipes=True)
+    def __init__(
+        self, folder: Path, *, ports: int = 1, telnet: bool = False, tls: bool = False
+    ) -> None:
+        argv = [str(compile_program("load-tls" if tls else "load")), "--ports", str(ports)]
+        argv += ["--telnet"] * telnet + ["--tls"] * tls
+        super().__init__(argv, folder / "load.log", pipes=True)
         try:
             self.ttys = tuple(self._line().removeprefix("pty ").strip() for _ in range(ports))
         except BaseException:
