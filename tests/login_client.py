@@ -1,4 +1,4 @@
-"""The login of docs/explanation/login.md, written from that page alone: sockets, hmac, hashlib.
+"""The login that docs/explanation/threat-model.md describes, written from that page alone.
 
 Nothing of Portline is imported here: what this client can do, another implementation can.
 """

@@ -108,8 +108,8 @@ class PeerError(PortlineError):
 class LoginError(PortlineError):
     """One end has not proved what it should, or was not let in.
 
-    ``reason`` is a word for programs and counters (docs/explanation/login.md lists them), ``text``
-    is for people.  ``by_peer``: it was the other end who refused.
+    ``reason`` is a word for programs (docs/explanation/threat-model.md lists them), ``text`` is for
+    people.  ``by_peer``: it was the other end who refused.
     """
 
     def __init__(self, reason: str, text: str, *, by_peer: bool = False) -> None:

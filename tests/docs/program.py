@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PATIENCE", "Place", "environment", "listening"]
+__all__ = [
+    "PATIENCE",
+    "Place",
+    "environment",
+    "listening",
+    "with_passwords",
+    "write_password",
+]
 
 PATIENCE: Final = 20.0
 """Seconds after which what has to happen has failed; never a speed."""
@@ -89,9 +96,12 @@ class Place:
         """Return text with the devices of this place in place of paths in quotes."""
         return re.sub(r'"(/dev/[^"]+)"', lambda m: f'"{self.device(m[1])}"', text)
 
-    def run(self, *words: str) -> str:
-        """Run Portline until it ends with success; return what it wrote."""
-        ended = self._ended(words)
+    def run(self, *words: str, typed: str | None = None) -> str:
+        """Run Portline until it ends with success; return what it wrote.
+
+        ``typed`` comes through a pipe.
+        """
+        ended = self._ended(words, typed)
         assert (ended.returncode, ended.stderr) == (0, "")
         return ended.stdout
 
@@ -101,11 +111,14 @@ class Place:
         assert (ended.returncode, ended.stdout) == (1, "")
         return ended.stderr
 
-    def _ended(self, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    def _ended(
+        self, words: tuple[str, ...], typed: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self.prefix, sys.executable, "-m", "portline", *words],
             cwd=self.folder,
             env=environment(),
+            input=typed,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -115,6 +128,20 @@ class Place:
     def start(self, *words: str) -> Running:
         """Start Portline."""
         return Running(self, words)
+
+
+def write_password(place: Place, name: str) -> None:
+    """Write a file with a password, which is good for both ends."""
+    path = place.folder / name
+    path.write_text("correct horse battery staple\n", encoding="utf-8")
+    path.chmod(0o600)
+
+
+def with_passwords(place: Place, text: str) -> str:
+    """Return a configuration whose files with passwords are here, and make them."""
+    for name in re.findall(r"/etc/portline/([a-z.]+password)", text):
+        write_password(place, name)
+    return text.replace("/etc/portline/", f"{place.folder}/")
 
 
 class Running:

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from tests.docs.pages import ROOT, Command, blocks, commands
-from tests.docs.program import PATIENCE, Place, environment
+from tests.docs.program import PATIENCE, Place, environment, with_passwords, write_password
 from tests.filtered import unavailable
 from tests.interop.conftest import lacking
 from tests.namespace import Namespace, Network, Unavailable
@@ -92,6 +92,7 @@ def share(place: Place, command: Command, words: list[str]) -> None:
         overlapping(place, words)
         return
     arguments = [place.with_ports(word) for word in words]
+    has_password(place, words)
     for number, word in enumerate(words):
         if word.startswith("/dev/"):
             arguments[number] = place.device(word)
@@ -116,6 +117,7 @@ def share(place: Place, command: Command, words: list[str]) -> None:
 
 def attach(place: Place, command: Command, words: list[str]) -> None:
     """Run it with a host of this machine; see that it connects, directly or to its proxy."""
+    has_password(place, words)
     with socket.create_server(("127.0.0.1", 0)) as host:
         here = f"127.0.0.1:{host.getsockname()[1]}"
         arguments = [re.sub(r"192\.0\.2\.\d+:\d+", here, word) for word in words]
@@ -143,8 +145,27 @@ def configured(place: Place, command: Command) -> Path:
     shown = [*blocks(command.page), *blocks("docs/tutorial.md")]
     text = next(block.text for block in shown if block.language == "toml")
     path = place.folder / "portline.toml"
-    path.write_text(place.with_devices(place.with_ports(text)), encoding="utf-8")
+    text = place.with_devices(place.with_ports(text))
+    path.write_text(with_passwords(place, text), encoding="utf-8")
     return path
+
+
+def has_password(place: Place, words: list[str]) -> None:
+    """Make the file that a command names."""
+    if "--password-file" in words:
+        write_password(place, words[words.index("--password-file") + 1])
+
+
+def password(place: Place, command: Command, words: list[str]) -> None:
+    """Run it where the password comes from a pipe; see what it has written, for whom."""
+    path = place.folder / words[-1]
+    if "--force" in words:
+        path.write_text("old\n", encoding="utf-8")
+    place.run("password", *words, typed="correct horse battery staple\n")
+    written = path.read_text("utf-8")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert written.startswith("SCRAM-SHA-256$") == ("--plain" not in words)
+    assert written != "old\n"
 
 
 def in_place(words: list[str], path: Path) -> list[str]:
@@ -260,6 +281,7 @@ def udp(place: Place, command: Command, words: list[str]) -> None:
         lacking(str(error))
         raise
     place.prefix = network.prefix
+    has_password(place, words)
     arguments = [place.device(word) if word.startswith("/dev/") else word for word in words]
     if "--virtual" in arguments:
         number = arguments.index("--virtual") + 1
@@ -280,6 +302,7 @@ SUBCOMMANDS: Final = {
     "run": run,
     "demo": demo,
     "repair": repair,
+    "password": password,
     "doctor": doctor,
     "status": status,
     "reload": reload,

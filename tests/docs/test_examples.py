@@ -15,7 +15,13 @@ import pytest
 from portline.cli.app import COMMANDS
 from portline.config.document import load
 from tests.docs.pages import ROOT, Block, blocks, links, pages
-from tests.docs.program import PATIENCE, Place, environment
+from tests.docs.program import (
+    PATIENCE,
+    Place,
+    environment,
+    with_passwords,
+    write_password,
+)
 
 QUESTION, ANSWER = b"*IDN?\n", b"ACME,9000,1,2.0\r\n"
 
@@ -131,6 +137,19 @@ def test_the_program_that_opens_again_outlives_the_server(place: Place) -> None:
         thread.join(PATIENCE)
 
 
+def test_the_program_with_a_password_talks_to_a_device(place: Place) -> None:
+    program = only("docs/how-to/protect-with-a-password.md", "python")
+    write_password(place, "meter.password")
+    device, port = place.device("/dev/ttyUSB0"), place.port(4001)
+    arguments = [device, "--listen", f"127.0.0.1:{port}", "--protocol", "rfc2217"]
+    with place.start("share", *arguments, "--password-file", "meter.password") as running:
+        running.listens()
+        thread = threading.Thread(target=answer, args=(place.masters["/dev/ttyUSB0"],), daemon=True)
+        thread.start()
+        assert run_python(place, program) == [repr(ANSWER)]
+        thread.join(PATIENCE)
+
+
 @pytest.mark.slow  # 40 characters at 300 baud
 def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
     program = only("docs/tutorial.md", "python")
@@ -145,6 +164,7 @@ def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
 def test_each_program_that_is_shown_is_run_here() -> None:
     assert [block.page for block in shown("python")] == [
         "README.md",
+        "docs/how-to/protect-with-a-password.md",
         "docs/how-to/use-from-python.md",
         "docs/how-to/use-from-python.md",
         "docs/how-to/use-from-python.md",
@@ -156,9 +176,9 @@ def test_each_program_that_is_shown_is_run_here() -> None:
 
 
 @pytest.mark.parametrize("block", shown("toml"), ids=lambda block: block.place)
-def test_each_configuration_that_is_shown_is_right(tmp_path: Path, block: Block) -> None:
-    path = tmp_path / "portline.toml"
-    path.write_text(block.text, encoding="utf-8")
+def test_each_configuration_that_is_shown_is_right(place: Place, block: Block) -> None:
+    path = place.folder / "portline.toml"
+    path.write_text(with_passwords(place, block.text), encoding="utf-8")
     assert load(path).connections
 
 

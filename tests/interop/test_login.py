@@ -109,6 +109,24 @@ def test_the_same_within_tls(share: Share, device: Device, salted: str, sockets:
         log_in(secured, WORD, binding=bytes(32))
 
 
+def test_a_program_within_tls_may_type_the_password(
+    share: Share, device: Device, salted: str
+) -> None:
+    options = ("--password-file", salted, "--tls", "--password-prompt", "tls")
+    server = share("raw", *options)
+    secured, binding = tls(connect(server.port))
+    with secured:
+        said = b""
+        while not said.endswith(b"Password: "):
+            said += secured.recv(100)
+        secured.sendall(f"{WORD}\n".encode())
+        asks(secured, device)
+    secured, binding = tls(connect(server.port))
+    with secured:
+        log_in(secured, WORD, binding=binding)
+        asks(secured, device)
+
+
 @pytest.mark.parametrize("protocol", ["raw", "rfc2217"])
 @pytest.mark.parametrize("tls_options", [(), ("--tls",)])
 def test_the_same_password_on_both_ends_is_enough(

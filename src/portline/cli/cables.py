@@ -51,14 +51,19 @@ LOOK_PERIOD: Final = 0.02
 STAYS: Final = b"stays\n"
 
 
-def cable(name: str, host: str) -> GatewayConfig:
+def cable(name: str, host: str, password_file: str | None = None) -> GatewayConfig:
     """Return the configuration of one remote port here, RFC 2217 unless ``host`` says otherwise.
 
     Raises ConfigError with every mistake.
     """
     return described(
         "client",
-        {"virtual": name, "connect": (host,), "protocol": "rfc2217"},
+        {
+            "virtual": name,
+            "connect": (host,),
+            "protocol": "rfc2217",
+            "password_file": password_file,
+        },
         arguments={"virtual": "--port", "connect": "--port"},
         wording={},
     )

@@ -80,7 +80,7 @@ def password(*, file: str | None, plain: bool, generate: bool, force: bool) -> i
         except OSError as error:
             raise PortlineError(f"{file}: cannot be written: {error.strerror}") from None
         kind = "the password" if plain else "the salted password"
-        click.echo(f"{file}: holds {kind}, and only you may read it", err=True)
+        click.echo(f"{file}: holds {kind}, and only you may read it")
     if unseen and not plain:
-        click.echo(f"The password is: {text}", err=True)
+        click.echo(f"The password is: {text}", err=file is None)
     return 0

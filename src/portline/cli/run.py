@@ -28,10 +28,22 @@ __all__ = ["run"]
     "as PROGRAM runs (raw:// before HOST for a server that does not speak RFC 2217); may be given "
     "several times. [default: all that are there]",
 )
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    help="The password of the servers with a HOST:PORT. [default: the environment variable "
+    "PORTLINE_PASSWORD]",
+)
 @click.argument("command", nargs=-1, required=True, metavar="PROGRAM [ARGUMENTS]...")
 @verbose_option
 @click.pass_context
-def run(ctx: click.Context, /, ports: tuple[str, ...], command: tuple[str, ...]) -> int:
+def run(
+    ctx: click.Context,
+    /,
+    ports: tuple[str, ...],
+    password_file: str | None,
+    command: tuple[str, ...],
+) -> int:
     """Run a program for which Portline's virtual ports behave like real serial ports.
 
     It can set DTR and RTS and read CTS, DSR, DCD and RI; it can send breaks; 7E1 and the like
@@ -47,7 +59,7 @@ def run(ctx: click.Context, /, ports: tuple[str, ...], command: tuple[str, ...])
     from portline.service.log import start_logging
 
     start_logging(verbosity(ctx))
-    remote = [cable(*_halves(port)) for port in ports if _halves(port)[1]]
+    remote = [cable(*_halves(port), password_file) for port in ports if _halves(port)[1]]
     paths = [_path(name) for name, host in map(_halves, ports) if not host]
     cables = Cables.lay(joined(remote), verbosity(ctx)) if remote else None
     if cables is not None:

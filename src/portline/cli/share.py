@@ -44,7 +44,7 @@ def share(ctx: click.Context, /, port: str | None, name: str | None, **given: An
 
     \b
     portline share /dev/ttyUSB0 --baudrate 115200
-    portline share /dev/ttyUSB0 --listen "*:4001" --listen rfc2217://*:4002
+    portline share /dev/ttyUSB0 --listen "*:4001" --tls --password-file meter.password
     portline share --virtual ttyV0 --protocol rfc2217
     """
     config = described(port, name, given)

@@ -34,8 +34,8 @@ def udp(ctx: click.Context, /, name: str | None, **given: Any) -> int:
 
     \b
     portline udp 192.0.2.7:5000 --port /dev/ttyUSB0 --listen "*:5000"
-    portline udp 239.1.2.3:5000 --virtual ttyV0 --listen "*:5000" --packet-delimiter "\\n"
-    portline udp --listen "*:5000" --accept learn --port /dev/ttyUSB0
+    portline udp 239.1.2.3:5000 --virtual ttyV0 --listen "*:5000" --open --packet-delimiter "\\n"
+    portline udp --listen "*:5000" --accept learn --allow 192.0.2.0/24 --port /dev/ttyUSB0
     """
     config = described("udp", given, name=name, arguments=ARGUMENTS, wording=WORDING)
     return run_single(ctx, config)

@@ -46,6 +46,7 @@ kind = "udp"
 port = "/dev/ttyUSB1"
 connect = ["192.0.2.8:5000", "239.1.2.3:5000"]
 listen = "*:5000"
+allow = "192.0.2.0/24"
 ```
 
 `portline check` names every mistake in it. On the command line of `portline share` (a server),

@@ -344,7 +344,7 @@ class _Call:
             self._fail(f"no answer to the login within {LOGIN_LIMIT:g} s")
             return
         owner.say(self._said, self)
-        self._timer = owner.later(self._wait, self._repeat)
+        self._timer = owner.later(min(self._wait, self._until - owner.now()), self._repeat)
         self._wait = min(2 * self._wait, REPEAT_MAX)
 
     def _challenged(self, exchange: ClientExchange, message: str) -> None:

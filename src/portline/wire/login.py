@@ -13,7 +13,7 @@ data.  Lines end with CR LF (LF alone is taken, too)::
 
 or, instead of any line of the server but the first, ``portline: refused REASON TEXT`` and the end.
 What follows ``login 1 MECHANISM``, ``challenge``, ``proof`` and ``welcome`` are the messages of
-SCRAM (RFC 5802).  docs/explanation/login.md describes every byte.
+SCRAM (RFC 5802).  docs/explanation/threat-model.md describes every byte.
 
 The server:
 
