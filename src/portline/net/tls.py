@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 from portline.net.certificate import end_point, fingerprint
 from portline.net.channel import Security
 from portline.net.ledger import Ledger
+from portline.net.mistrust import Failure
 from portline.net.retained import Retained
 from portline.net.stream import FINISH_LIMIT, GATHER, READ_SIZE
 
@@ -132,6 +133,15 @@ class TlsLink:
     def peer_certificate(self) -> bytes:
         """The certificate that the peer has shown (DER); b"" if it has none."""
         return self._channel.certificate
+
+    @property
+    def refusal(self) -> str:
+        """Why the peer does not want us, in its alert; "" mostly.
+
+        In TLS 1.3 a client is through before the server looks at its certificate.
+        """
+        fault = self._channel.fault
+        return "" if fault is None or fault.failure is not Failure.REFUSED else fault.text
 
     @property
     def end_point(self) -> bytes:
