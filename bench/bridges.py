@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.compile import compile_program
-from bench.process import BridgeError, Process
+from bench.process import BridgeError, Process, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ class Kind(Enum):
 
     RAW = "raw TCP, one peer"
     TELNET = "telnet with RFC 2217"
+    TLS = "raw TCP encrypted by TLS, one peer"
     FAN_OUT = "several peers"
     MANY = "several ports in one process"
     PAIR = "a virtual port, raw TCP, and a server"
@@ -52,6 +54,8 @@ class Task:
     """That may be connected to one port at a time."""
     service: bool = False
     """Start it as the service with a configuration file, also for one port."""
+    certificate: str = ""
+    """A file with a key and a certificate, where the peers are encrypted."""
 
     @property
     def virtual(self) -> Path:
@@ -95,7 +99,8 @@ class Bridge:
 
 
 PAIRS: Final = frozenset({Kind.PAIR, Kind.PAIR_TELNET})
-ALL: Final = frozenset(Kind) - PAIRS
+TLS: Final = frozenset({Kind.TLS})
+ALL: Final = frozenset(Kind) - PAIRS - TLS
 """What one bridge by itself can do."""
 
 
@@ -107,6 +112,8 @@ def portline_by(program: list[str]) -> Bridge:
         if len(task.lines) == 1 and not task.service:
             tty, port = task.lines[0]
             words = ["share", tty, "--listen", f"127.0.0.1:{port}", "--protocol", protocol]
+            if task.certificate:
+                words += ["--tls", "--certificate", task.certificate]
             if task.peers > 1:
                 words += ["--max-connections", str(task.peers)]
             return [*program, *words, "--baudrate", "115200"]
@@ -137,7 +144,7 @@ def portline_by(program: list[str]) -> Bridge:
         words = done.stderr.strip().splitlines() or ["it does not start"]
         return words[-1] if done.returncode else ""
 
-    return Bridge("portline", ALL | PAIRS, command, missing, client)
+    return Bridge("portline", ALL | PAIRS | TLS, command, missing, client)
 
 
 def _peer(task: Task) -> str:
@@ -160,6 +167,27 @@ def _relay_missing() -> str:
 def _socat(task: Task) -> list[str]:
     tty, port = task.lines[0]
     return ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,nodelay", f"FILE:{tty},b115200,rawer"]
+
+
+def _socat_tls(task: Task) -> list[str]:
+    tty, port = task.lines[0]
+    keys = f"cert={task.certificate},verify=0"
+    listen = f"OPENSSL-LISTEN:{port},bind=127.0.0.1,nodelay,{keys}"
+    return ["socat", listen, f"FILE:{tty},b115200,rawer"]
+
+
+def _stunnel(task: Task) -> list[str]:
+    """ser2net behind stunnel, both ended with the shell that is their leader."""
+    tty, port = task.lines[0]
+    inner = free_ports(1)[0]
+    ser2net = _ser2net(TUNED)(replace(task, lines=((tty, inner),)))
+    config = task.folder / "stunnel.conf"
+    config.write_text(
+        f"foreground = yes\npid =\nsocket = r:TCP_NODELAY=1\nsocket = l:TCP_NODELAY=1\n[serial]\n"
+        f"accept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{inner}\ncert = {task.certificate}\n",
+        encoding="utf-8",
+    )
+    return ["sh", "-c", f"{shlex.join(ser2net)} & {_find('stunnel')} {config} & wait"]
 
 
 def _socat_client(task: Task) -> list[str]:
@@ -231,6 +259,8 @@ BRIDGES: Final = (
     Bridge("ser2net tuned", ALL, _ser2net(TUNED), _not_found("ser2net")),
     Bridge("ser2net default", ALL, _ser2net(""), _not_found("ser2net")),
     Bridge("socat", frozenset({Kind.RAW}), _socat, _not_found("socat")),
+    Bridge("socat OPENSSL", TLS, _socat_tls, _not_found("socat")),
+    Bridge("stunnel, ser2net", TLS, _stunnel, _not_found("stunnel", "ser2net")),
     Bridge("two socats", frozenset({Kind.PAIR}), _socat, _not_found("socat"), _socat_client),
     Bridge("ser2net, gensiot", PAIRS, _ser2net(TUNED), _not_found("ser2net", "gensiot"), _gensiot),
     Bridge(

@@ -14,9 +14,12 @@ __all__ = ["compile_program"]
 
 HERE: Final = Path(__file__).parent
 SOURCES: Final = {
-    "load": ("load.c", "load_transfer.c", "load_latency.c"),
+    "load": ("load.c", "load_transfer.c", "load_latency.c", "load_wire.c"),
+    "load-tls": ("load.c", "load_transfer.c", "load_latency.c", "load_wire.c"),
     "relay": ("relay.c",),
 }
+EXTRA: Final = {"load-tls": ("-DBENCH_TLS", "-lssl", "-lcrypto")}
+"""What the compiler is told beside the sources; these need libssl-dev."""
 COMPILE_MAX: Final = 120.0
 """Seconds that the compiler may take."""
 
@@ -36,6 +39,7 @@ def compile_program(name: str) -> Path:
         raise BridgeError("no C compiler: install one, or name it in $CC")
     program.parent.mkdir(exist_ok=True)
     argv = [compiler, "-O2", "-Wall", "-Wextra", *map(str, sources), "-o", str(program)]
+    argv += EXTRA.get(name, ())
     done = subprocess.run(argv, capture_output=True, text=True, timeout=COMPILE_MAX, check=False)
     if done.returncode:
         raise BridgeError(f"{compiler} refused {name}: {done.stderr[-500:]}")

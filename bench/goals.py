@@ -116,7 +116,11 @@ MEASURES: Final = (
         )
     ),
     Measure("tls-dn", "TLS, device to network", "MB/s", 1),
+    Measure("tls-dn-cpu", "TLS, device to network: CPU", "s/GiB", 2),
+    Measure("tls-nd", "TLS, network to device", "MB/s", 1),
+    Measure("tls-nd-cpu", "TLS, network to device: CPU", "s/GiB", 2),
     Measure("tls-p50", "TLS, round trip of 64 B, p50", "µs"),
+    Measure("tls-p99", "TLS, round trip of 64 B, p99", "µs"),
 )
 
 
@@ -176,5 +180,6 @@ GOALS: Final = (
     _least("pair-rfc2217-da", 1.0, GENSIO),
     _least("pair-rfc2217-ad", 1.0, GENSIO),
     _least("tls-dn", 0.8, "socat OPENSSL"),
+    _least("tls-nd", 0.8, "socat OPENSSL"),
     _most("tls-p50", 1.2, "socat OPENSSL"),
 )

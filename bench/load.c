@@ -1,7 +1,7 @@
 /*
  * load: the load generator of the benchmark.
  *
- *     load [--telnet] [--ports N]
+ *     load [--telnet] [--tls] [--ports N]
  *
  * Prints "pty PATH" for each port, then obeys one command a line on stdin and answers each with one
  * line of JSON:
@@ -13,6 +13,7 @@
  *     busy SECONDS BAUDRATE              every device sends at this pace
  *
  * It ends at the end of stdin.  --telnet: what peers send is escaped, what they receive decoded.
+ * --tls: they speak TLS 1.3 (the program load-tls).
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -44,7 +45,7 @@ enum { SYNC_PULSE = 50, SYNC_MAX = 20000, QUIET = 60, PACE = 4, UNLOCK_MAX = 100
 
 struct port *ports;
 int port_count = 1;
-bool telnet;
+bool telnet, encrypted;
 static unsigned char scratch[CHUNK];
 
 void die(const char *what)
@@ -132,7 +133,7 @@ static size_t decode(unsigned char *data, size_t len, int *state)
 
 ssize_t peer_read(struct peer *peer, unsigned char *buffer)
 {
-    ssize_t len = read(peer->fd, buffer, CHUNK);
+    ssize_t len = wire_read(peer, buffer, CHUNK);
     if (len == 0) {
         fprintf(stderr, "load: the bridge closed a connection\n");
         exit(3);
@@ -196,7 +197,6 @@ static int open_peer(const char *endpoint)
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
     if (telnet) { /* transparent both ways, RFC 856; suppress go ahead, RFC 858; RFC 2217 */
         static const unsigned char offer[] = {IAC, WILL, 0,  IAC, DO, 0,    IAC, WILL,
                                               3,   IAC,  DO, 3,   IAC, WILL, 44};
@@ -263,7 +263,7 @@ static int synchronize(void)
                 deaf += !ports[i].peers[j].received;
             if (deaf && beat && write(ports[i].master, "U", 1) < 0 && errno != EAGAIN)
                 die("master");
-            if (!ports[i].received && beat && write(ports[i].peers[0].fd, "U", 1) < 0 && errno != EAGAIN)
+            if (!ports[i].received && beat && wire_write(&ports[i].peers[0], "U", 1) < 0 && errno != EAGAIN)
                 die("peer");
             closed += deaf + !ports[i].received;
         }
@@ -285,6 +285,9 @@ static void connect_all(int peers)
             if (j)
                 poll(NULL, 0, PACE);
             ports[i].peers[j] = (struct peer){.fd = open_peer(endpoint)};
+            if (encrypted)
+                wire_begin(&ports[i].peers[j]);
+            fcntl(ports[i].peers[j].fd, F_SETFL, O_NONBLOCK);
         }
         ports[i].peer_count = peers;
     }
@@ -335,13 +338,15 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--telnet"))
             telnet = true;
+        else if (!strcmp(argv[i], "--tls"))
+            encrypted = true;
         else if (!strcmp(argv[i], "--ports") && i + 1 < argc)
             port_count = atoi(argv[++i]);
         else
             port_count = 0;
     }
     if (port_count < 1 || port_count > PORTS_MAX) {
-        fprintf(stderr, "usage: load [--telnet] [--ports 1..%d]\n", PORTS_MAX);
+        fprintf(stderr, "usage: load [--telnet] [--tls] [--ports 1..%d]\n", PORTS_MAX);
         return 2;
     }
     open_ports();

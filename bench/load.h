@@ -22,6 +22,7 @@ enum {
 
 struct peer {
     int fd;
+    void *tls;         /* an SSL, where it is encrypted (load_wire.c) */
     int state;         /* of the telnet decoder */
     uint64_t received; /* data bytes, telnet taken off */
     bool broken;       /* the received data differ from what was sent */
@@ -46,13 +47,16 @@ struct pattern {
 
 extern struct port *ports;
 extern int port_count;
-extern bool telnet;
+extern bool telnet, encrypted;
 
 uint64_t now_ns(void);
 void die(const char *what);
 uint64_t draw(void);                               /* random, the same in every run */
 const struct pattern *pattern_of(const char *name); /* "random" or "ff" */
 void nonblocking_read_all(void);                   /* take what is there at every end, and forget it */
+void wire_begin(struct peer *peer);                /* shake hands; waits */
+ssize_t wire_read(struct peer *peer, unsigned char *data, size_t size);
+ssize_t wire_write(struct peer *peer, const void *data, size_t size);
 ssize_t peer_read(struct peer *peer, unsigned char *buffer); /* data bytes; -1: nothing now */
 
 /* Each prints one line of JSON. */

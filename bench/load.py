@@ -28,10 +28,18 @@ class Load(Process):
     """
 
     def __init__(
-        self, folder: Path, *, ports: int = 1, telnet: bool = False, prefix: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        ports: int = 1,
+        telnet: bool = False,
+        tls: bool = False,
+        prefix: Sequence[str] = (),
     ) -> None:
-        argv = [*prefix, str(compile_program("load")), "--ports", str(ports)]
-        super().__init__([*argv, "--telnet"] if telnet else argv, folder / "load.log", pipes=True)
+        program = str(compile_program("load-tls" if tls else "load"))
+        argv = [*prefix, program, "--ports", str(ports)]
+        argv += ["--telnet"] * telnet + ["--tls"] * tls
+        super().__init__(argv, folder / "load.log", pipes=True)
         try:
             self.ttys = tuple(self._line().removeprefix("pty ").strip() for _ in range(ports))
         except BaseException:

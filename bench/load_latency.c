@@ -56,7 +56,7 @@ static bool one_trip(struct port *port, int size, struct pollfd ends[2])
     uint64_t bound = now_ns() + TRIP_MAX * 1000000ull;
     int back = 0;
     ssize_t len;
-    if (write(port->peers[0].fd, "The quick brown fox jumps over the lazy dog 0123456789 times....."
+    if (wire_write(&port->peers[0], "The quick brown fox jumps over the lazy dog 0123456789 times....."
               "The quick brown fox jumps over the lazy dog 0123456789 times....."
               "The quick brown fox jumps over the lazy dog 0123456789 times....."
               "The quick brown fox jumps over the lazy dog 0123456789 times.....", size) != size)

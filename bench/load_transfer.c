@@ -55,7 +55,7 @@ static void device_receives(struct run *run)
 static void peer_sends(struct run *run, size_t most)
 {
     size_t at = run->raw_sent_by_peer % run->pattern->escaped_period;
-    ssize_t len = write(run->port->peers[0].fd, run->pattern->escaped + at, most);
+    ssize_t len = wire_write(&run->port->peers[0], run->pattern->escaped + at, most);
     if (len > 0)
         run->raw_sent_by_peer += len;
     else if (len < 0 && errno != EAGAIN)

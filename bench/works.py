@@ -20,6 +20,7 @@ from bench.bridges import Bridge, Kind, Task
 from bench.goals import IMPORTS, TRIP_SIZES
 from bench.load import Load
 from bench.process import Process, free_ports
+from portline.net.tls.certificate import make_self_signed
 
 __all__ = ["WORKS", "Effort", "Figures", "Work"]
 
@@ -28,6 +29,8 @@ GIB: Final = 2.0**30
 BAUDRATE: Final = 115200
 IDLE: Final = 0.5
 """Seconds between listening and the look at the memory."""
+TLS_TRIP: Final = 64
+"""Bytes of the messages whose encrypted round trip is measured."""
 IMPORTS_MAX: Final = 20.0
 """Seconds that the imports may take."""
 
@@ -149,6 +152,49 @@ def _trip(key: str, *, telnet: bool = False, pair: bool = False) -> Measurement:
     return measure
 
 
+@contextmanager
+def _encrypted_running(bridge: Bridge) -> Iterator[tuple[Load, list[Process]]]:
+    """A load generator that speaks TLS, and a bridge with a certificate of its own making."""
+    with tempfile.TemporaryDirectory(prefix="portline-bench-") as name:
+        folder = Path(name)
+        certificate = folder / "bench.pem"
+        certificate.touch(0o600)
+        certificate.write_bytes(make_self_signed("localhost"))
+        with Load(folder, tls=True) as load:
+            lines = ((load.ttys[0], free_ports(1)[0]),)
+            task = Task(lines, folder, certificate=str(certificate))
+            with bridge.start(task) as process:
+                load.connect(1, [lines[0][1]])
+                yield load, [process]
+
+
+def _encrypted(key: str, direction: str) -> Measurement:
+    def measure(bridge: Bridge, effort: Effort) -> Figures:
+        figures = Figures()
+        with _encrypted_running(bridge) as (load, processes):
+            before = sum(process.cpu_seconds() for process in processes)
+            answer = load.transfer(direction, effort.transfer, "random")
+            cpu = sum(process.cpu_seconds() for process in processes) - before
+        figures.check(answer)
+        figures.values = {key: (answer["dn"] + answer["nd"]) / MB}
+        if answer["bytes"]:
+            figures.values[f"{key}-cpu"] = cpu * GIB / answer["bytes"]
+        return figures
+
+    return measure
+
+
+def _encrypted_trip(bridge: Bridge, effort: Effort) -> Figures:
+    figures = Figures()
+    with _encrypted_running(bridge) as (load, _):
+        answer = load.trip(TLS_TRIP, effort.trip)
+    if answer["lost"]:
+        figures.faults.append("a message lost")
+    if answer["count"]:
+        figures.values = {"tls-p50": answer["p50"], "tls-p99": answer["p99"]}
+    return figures
+
+
 def _pair_works(key: str, kind: Kind, *, telnet: bool) -> tuple[Work, ...]:
     """From device to application is what the generator calls device to network."""
     return (
@@ -254,6 +300,9 @@ WORKS: Final = (
     Work("memory-1", Kind.MANY, _memory(1), rounds=1),
     Work("memory-1000", Kind.MANY, _memory(1000), rounds=1),
     Work("start", Kind.MANY, _start, extra=(IMPORTS,)),
+    Work("tls-dn", Kind.TLS, _encrypted("tls-dn", "dn")),
+    Work("tls-nd", Kind.TLS, _encrypted("tls-nd", "nd")),
+    Work("tls-trip", Kind.TLS, _encrypted_trip),
     *_pair_works("pair", Kind.PAIR, telnet=False),
     *_pair_works("pair-rfc2217", Kind.PAIR_TELNET, telnet=True),
 )

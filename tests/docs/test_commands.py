@@ -23,6 +23,9 @@ from tests.namespace import Namespace, Network, Unavailable
 FOREIGN: Final = {
     "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
     "telnet": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
+    "openssl": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
+    "socat": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
+    "gensiot": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
     ".venv/bin/pip": "would change the environment; `make` installs the same package for the tests",
     "sudo": "would change the machine",
 }
@@ -66,6 +69,23 @@ def overlapping(place: Place, words: list[str]) -> None:
         assert machine.is_device(name)
 
 
+def with_certificates(place: Place, arguments: list[str]) -> None:
+    """Put the files of a CA in the place of those that a page names."""
+    from tests.authority import Authority  # its import costs as much as some of these tests
+
+    authority = Authority(place.folder)
+    issued = authority.issue("server", "localhost")
+    files = {
+        "--certificate": issued.certificate,
+        "--key": issued.key,
+        "--client-ca": authority.file,
+        "--client-crl": authority.revoke(),
+    }
+    for number, flag in enumerate(arguments[:-1]):
+        if flag in files:
+            arguments[number + 1] = files[flag]
+
+
 def share(place: Place, command: Command, words: list[str]) -> None:
     """Run it with a pseudo terminal for the device; see it listen, or say what is missing."""
     if "--overlap" in words:
@@ -79,6 +99,8 @@ def share(place: Place, command: Command, words: list[str]) -> None:
         if word == "--virtual" and "/" not in words[number + 1]:
             # For root a plain name is made in /dev, which is everybody's.
             arguments[number + 1] = f"./{words[number + 1]}"
+    if {"--certificate", "--client-ca"} & {*arguments}:
+        with_certificates(place, arguments)
     if not place.ports:
         arguments += ["--listen", f"127.0.0.1:{place.port(4001)}"]
     with place.start("share", *arguments) as running:

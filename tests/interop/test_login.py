@@ -400,22 +400,24 @@ def test_a_new_password_does_not_disturb_who_is_in(
         service.stop()
 
 
+@pytest.mark.parametrize("both_call", [False, True])
 def test_datagrams_between_two_who_know_the_password(
-    tmp_path: Path, plain: str, sockets: Path
+    tmp_path: Path, plain: str, sockets: Path, both_call: bool
 ) -> None:
-    port = _udp_port()
+    port, back = _udp_port(), _udp_port()
     near, far = tmp_path / "near", tmp_path / "far"
     config = f"""
 [connections.far]
 kind = "udp"
 virtual = "{far}"
 listen = {port}
-accept = "learn"
+{f'connect = "127.0.0.1:{back}"' if both_call else 'accept = "learn"'}
 password-file = "{plain}"
 [connections.near]
 kind = "udp"
 virtual = "{near}"
 connect = "127.0.0.1:{port}"
+listen = {back}
 password-file = "{plain}"
 [connections.tcp]
 virtual = "{tmp_path}/tcp"

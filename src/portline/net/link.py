@@ -38,6 +38,10 @@ class Link(Protocol):
         """What protects the way; None where everybody on it can read along."""
 
     @property
+    def refusal(self) -> str:
+        """Why the peer does not want us, as TLS tells, for people; "" mostly."""
+
+    @property
     def end_point(self) -> bytes:
         """The channel binding ``tls-server-end-point`` (RFC 5929 section 4); b"" without TLS."""
 

@@ -149,6 +149,11 @@ class StreamLink:
         return None
 
     @property
+    def refusal(self) -> str:
+        """Why the peer does not want us: it has no way to tell."""
+        return ""
+
+    @property
     def end_point(self) -> bytes:
         """The channel binding: there is none."""
         return b""

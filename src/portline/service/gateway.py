@@ -117,10 +117,15 @@ class Gateway:
         self._begin()
         return found
 
-    def renew(self) -> None:
-        """Have certificates read again; who is connected notices nothing."""
-        for connection in self.connections.values():
-            connection.network.renew()
+    def renew(self) -> list[str]:
+        """Have certificates read again; who is connected notices nothing.
+
+        Returns a line for each connection that has any.
+        """
+        found = [
+            connection for connection in self.connections.values() if connection.network.renew()
+        ]
+        return [f"{connection.name}: reads its certificates again" for connection in found]
 
     def _retire(self, connections: list[Connection]) -> None:
         if connections:

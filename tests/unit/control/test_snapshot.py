@@ -117,6 +117,7 @@ def test_it_tells_everything_in_plain_values() -> None:
             "malformed": 0,
             "signature": "",
             "unanswered": 0,
+            "login": "",
             "remote": [],
             "security": None,
         }

@@ -50,6 +50,13 @@ class ServerContext:
     certificate: bytes
     """Our own (DER)."""
 
+    @property
+    def sessions(self) -> int:
+        """Sessions of TLS 1.2 that OpenSSL keeps for this context; there are none of 1.3."""
+        if self.context.minimum_version == ssl.TLSVersion.TLSv1_3:
+            return 0
+        return int(self.context.session_stats()["number"])
+
     def channel(self) -> Channel:
         """Return a new end."""
         return Channel(self.context, server=True)

@@ -70,8 +70,8 @@ class NetworkSide(Protocol):
     def open(self, wanted: bool) -> None:
         """Let peers come to be from now on, or no longer; those who are there may stay."""
 
-    def renew(self) -> None:
-        """Read again what files say beside the configuration: certificates."""
+    def renew(self) -> bool:
+        """Read again what files say beside the configuration: certificates; tell whether any do."""
 
     def accept(self) -> None:
         """Let in who has connected already, without waiting for the loop to tell."""

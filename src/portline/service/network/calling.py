@@ -92,8 +92,9 @@ class Calling:
         security = self._security
         return None if security is None else SecurityStatus(security.minimum)
 
-    def renew(self) -> None:
-        """Do nothing: files are read before each handshake."""
+    def renew(self) -> bool:
+        """Do nothing: certificates are read before each handshake."""
+        return False
 
     @property
     def places(self) -> tuple[str, ...]:

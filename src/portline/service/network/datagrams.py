@@ -93,8 +93,9 @@ class Datagrams:
 
     security = None  # Python's ssl has no DTLS
 
-    def renew(self) -> None:
-        """Do nothing: no files are read."""
+    def renew(self) -> bool:
+        """Do nothing: no certificates are read."""
+        return False
 
     @property
     def counts(self) -> dict[str, int]:

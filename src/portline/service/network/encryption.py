@@ -9,7 +9,8 @@ Certificates are read in a thread, at the beginning and whenever somebody asks f
        +--cannot be read--> RETRY         +--cannot be read--> ready with those of before, RETRY
 
 Until they have been read once nothing is listened on.  Who is connected keeps what it has begun
-with; newcomers begin with the new.
+with; newcomers begin with the new.  With other options newcomers wait until their files have been
+read, and go away where they cannot be: the old options would let in whom nobody wants any more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortlineError
 from portline.net.tls.certificate import fingerprint
-from portline.net.tls.handshakes import Handshakes
+from portline.net.tls.handshakes import HANDSHAKES, Handshakes
 from portline.service.process.aside import aside
 from portline.service.status import SecurityStatus
 
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from portline.net.tls.contexts import ServerContext, ServerSecurity
     from portline.net.tls.mistrust import Failure, TlsFault
 
-__all__ = ["NEWS", "RETRY", "Encryption"]
+__all__ = ["NEWS", "RETRY", "SESSIONS_MAX", "Encryption"]
+
+SESSIONS_MAX: Final = 1000
+"""Sessions of TLS 1.2 that OpenSSL keeps, to be resumed, which nobody here does; it would keep
+20 000 of them, and Python has no way to say so.  A new context begins without any."""
 
 RETRY: Final = 5.0
 """Seconds between attempts to read files that cannot be read."""
@@ -68,6 +73,8 @@ class Encryption:
         self._context: ServerContext | None = None
         self._reading: asyncio.Future[ServerContext] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._was_ready = self.ready
+        self._waiting: list[tuple[StreamLink, str]] = []  # for the files to be read
         self._handshakes = Handshakes(loop, done=through, failed=self._failed)
         self._told: dict[Failure, float] = {}
 
@@ -75,6 +82,11 @@ class Encryption:
     def ready(self) -> bool:
         """Tell whether peers can be let in."""
         return self.security is None or self._context is not None
+
+    @property
+    def admits(self) -> bool:
+        """Tell whether newcomers may come: those of a moment wait here."""
+        return self.ready or (self._was_ready and self.reading)
 
     @property
     def reading(self) -> bool:
@@ -114,6 +126,8 @@ class Encryption:
         """Go on with other options, once they are opened; who is connected stays."""
         if security != self.security:
             self._forget()
+            self._send_away()
+            self._was_ready = self._was_ready or self.ready
             self.security, self.error = security, ""
             self._context = None
             self._handshakes.close()
@@ -121,16 +135,22 @@ class Encryption:
     def close(self) -> None:
         """End what is under way."""
         self._forget()
+        self._send_away()
         self._handshakes.close()
 
     def welcome(self, stream: StreamLink, protocol: str) -> None:
         """Let one who has connected through, or begin the handshake."""
         if self.security is None:
             self._through(stream, protocol)
-        elif self._context is None:  # its files are being read anew
-            stream.abort()
+        elif self._context is None:
+            if self.reading and len(self._waiting) < HANDSHAKES:
+                self._waiting.append((stream, protocol))
+            else:
+                stream.abort()
         else:
             self._handshakes.begin(stream, protocol, self._context)
+            if self._context.sessions > SESSIONS_MAX and self._reading is None:
+                self.renew()
 
     def _forget(self) -> None:
         if self._reading is not None:
@@ -139,6 +159,11 @@ class Encryption:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _send_away(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for stream, _ in waiting:
+            stream.abort()
 
     def _read(self, future: asyncio.Future[ServerContext]) -> None:
         if future is not self._reading or future.cancelled():
@@ -155,9 +180,14 @@ class Encryption:
             self.error = ""
             if self._context.certificate != before:
                 getattr(self._log, level)("TLS with the certificate %s", shown)
+            waiting, self._waiting = self._waiting, []
+            for stream, protocol in waiting:
+                self.welcome(stream, protocol)
         self._ready()
 
     def _complain(self, fault: str) -> None:
+        self._was_ready = self.ready
+        self._send_away()
         goes_on = "" if self._context is None else "; goes on with what was read before"
         text = f"{fault}{goes_on}"
         if text != self.error:

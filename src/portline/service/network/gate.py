@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from functools import partial
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from portline.auth.exchange import ServerExchange
@@ -263,9 +264,16 @@ def _slowed() -> LoginError:
     return LoginError("slowed", "logins from this address have failed too often; try again later")
 
 
+_judges: Final = BoundedSemaphore(2)
+"""Typed passwords that are judged at the same time in one process: what is left of the processor is
+for the data."""
+
+
 def _matches(typed: bytes, verifier: Verifier) -> bool:
     try:
-        return Password(typed.decode()).matches(verifier)
+        password = Password(typed.decode())
+        with _judges:
+            return password.matches(verifier)
     except ValueError:  # UnicodeDecodeError too
         return False
 

@@ -136,12 +136,13 @@ class Reception:
         self._listen()
 
     def _listen(self) -> None:
-        self.entrance.listen(self._wanted and self.encryption.ready)
+        self.entrance.listen(self._wanted and self.encryption.admits)
 
-    def renew(self) -> None:
-        """Read certificates again."""
+    def renew(self) -> bool:
+        """Read certificates again, if there are any."""
         if self._wanted:
             self.encryption.renew()
+        return self._wanted and self.encryption.security is not None
 
     def accept(self) -> None:
         """Let in who has connected already, without waiting for the loop to tell."""
@@ -187,7 +188,7 @@ class Reception:
         self.encryption.adopt(server_security(config))
         if wanted:
             self.encryption.open()
-        self.entrance.move(config.places(), wanted=wanted and self.encryption.ready)
+        self.entrance.move(config.places(), wanted=wanted and self.encryption.admits)
         for session in self._peers():
             if session.protocol not in self.entrance.protocols:
                 session.close(f"{session.protocol} is not offered any more")

@@ -364,6 +364,8 @@ class Session:
     @property
     def refusal(self) -> str:
         """What a peer said instead of serving, for people; "" unless it ended before it served."""
+        if told := self.link.refusal:
+            return told
         early = self._early if self._holding is None else self._holding.early
         return NO_PASSWORD if asks_login(early) else refusal_of(early)
 

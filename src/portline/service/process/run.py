@@ -172,8 +172,8 @@ class Service:
                 return []
             config, known = found
             _prepare(config)
-            self.gateway.renew()
-            lines = self.gateway.apply(config, known).lines()
+            renewed = self.gateway.renew()
+            lines = [*self.gateway.apply(config, known).lines(), *renewed]
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines

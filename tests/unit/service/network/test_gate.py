@@ -314,6 +314,8 @@ def test_a_client_without_the_password_says_so_and_takes_no_word_for_data(
                     far.connection.port_data(b"an application's question")
                     await until(lambda far=far: "asks for a password" in _reason(far))
                     assert bytes(far.port.written) == b""
+                    # What the application has said waits for a server that takes it.
+                    await until(lambda far=far: len(far.connection.hub.keep) == 25)
             assert bytes(meter.port.written) == b""
             assert meter.sessions == ()
 
