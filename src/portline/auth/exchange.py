@@ -65,21 +65,30 @@ class ServerExchange:
     """
 
     def __init__(self, verifier: Verifier, binding: bytes | None = None) -> None:
-        from scramp import ScramMechanism
-
-        known = (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
         self.mechanism = MECHANISM if binding is None else PLUS
+        self._verifier = verifier
+        self._binding = binding
         self._stored = verifier.stored_key
         self._server = verifier.server_key
         self._first = ""
         self._challenge = ""
         self._final = ""
-        self._scram: Any = ScramMechanism(self.mechanism).make_server(
-            lambda user: known, channel_binding=None if binding is None else (BINDING, binding)
+        self._scram: Any = None  # made for who really logs in: most of a flood does not
+
+    def _begin(self) -> Any:
+        from scramp import ScramMechanism
+
+        it = self._verifier
+        known = (it.salt, it.stored_key, it.server_key, it.iterations)
+        binding = None if self._binding is None else (BINDING, self._binding)
+        return ScramMechanism(self.mechanism).make_server(
+            lambda user: known, channel_binding=binding
         )
 
     def challenge(self, first: str) -> str:
         """Return server-first-message for client-first-message."""
+        if self._scram is None:
+            self._scram = self._begin()
         self._first = _ours(self._scram.set_client_first, first)
         self._challenge = self._scram.get_server_first()
         return self._challenge

@@ -32,6 +32,8 @@ def origin(host: str) -> str:
 
     A host of IPv6 has 2**64 addresses to choose from, so one of them means nothing.
     """
+    if ":" not in host:
+        return host
     text = host.strip("[]").partition("%")[0]
     with suppress(ValueError):
         address = ipaddress.ip_address(text)
@@ -51,6 +53,8 @@ class Throttle:
 
     def wait(self, host: str, now: float) -> float:
         """Return the seconds for which nobody from there may try; 0 if one may."""
+        if not self._failed:
+            return 0.0
         count, at = self._failed.get(origin(host), (0, now))
         if now - at >= FORGET:
             return 0.0

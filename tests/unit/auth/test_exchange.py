@@ -51,6 +51,7 @@ def test_the_example_of_rfc_7677() -> None:
     salt = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
     keys = PASSWORD.keys(salt, 4096)
     server = ServerExchange(Verifier(4096, salt, keys.stored, keys.server))
+    server._scram = server._begin()
     server._scram.s_nonce = type(server._scram.s_nonce)("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
     client = ClientExchange()
     client._scram.c_nonce = type(client._scram.c_nonce)("rOprNGfwEbeRWgbNEkqO")

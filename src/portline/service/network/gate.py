@@ -63,7 +63,7 @@ LOGIN_LIMIT: Final = 10.0
 PROMPT_LIMIT: Final = 60.0
 """Seconds where people may type the password."""
 
-FAREWELLS: Final = 64
+FAREWELLS: Final = 16
 """Refused ones that are still being told why; more of them are closed without a word."""
 
 TOLD: Final = 10
@@ -151,7 +151,8 @@ class Gate:
         elif self._slowed(host):
             self._dismiss(link, _slowed())
         else:
-            if sum(each.origin == origin(host) for each in self._under_way.values()) >= PER_ORIGIN:
+            place = origin(host)
+            if sum(each.origin == place for each in self._under_way.values()) >= PER_ORIGIN:
                 self._dismiss(link, LoginError("crowded", "too many logins from this address"))
                 return
             if len(self._under_way) >= UNDER_WAY:
