@@ -5,7 +5,10 @@ Files are read here, so call ``load`` where waiting does no harm (in a thread).
 
 from __future__ import annotations
 
+import os
 import ssl
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -49,6 +52,8 @@ class ServerContext:
     context: ssl.SSLContext
     certificate: bytes
     """Our own (DER)."""
+    warning: str = ""
+    """What is not as it should be and keeps nobody from being let in."""
 
     @property
     def sessions(self) -> int:
@@ -88,7 +93,7 @@ class ServerSecurity:
             _trust(context, "client-ca", self.client_ca)
             if self.client_crl:
                 _revoke(context, "client-crl", self.client_crl)
-        return ServerContext(context, own)
+        return ServerContext(context, own, _exposed(self.key or self.certificate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +207,14 @@ def _own(context: ssl.SSLContext, certificate: str, key: str) -> bytes:
     except OSError as error:
         raise PortlineError(f"{option} {keys}: cannot be read: {error.strerror}") from None
     return own
+
+
+def _exposed(path: str) -> str:
+    """Say that everybody may read a key; "" where that is not so, or it is the one made here."""
+    with suppress(OSError):  # it was there a moment ago
+        if path and os.stat(path).st_mode & stat.S_IROTH:
+            return f"everybody on this machine may read the key in {path}; chmod o= {path}"
+    return ""
 
 
 class _Encrypted(Exception):

@@ -61,9 +61,13 @@ async def secure(
         raise
     try:
         shown = link.peer_certificate
-        fault: TlsFault | None = await aside(partial(context.judge, address, shown))
-    except BaseException:
+        async with asyncio.timeout(limit):
+            fault: TlsFault | None = await aside(partial(context.judge, address, shown))
+    except BaseException as error:
         link.abort()
+        if isinstance(error, TimeoutError):
+            text = f"the file of known servers cannot be had within {limit:g} s; who locks it?"
+            raise NetworkError(address, text) from None
         raise
     if fault is not None:
         told(fault)

@@ -77,6 +77,7 @@ class Encryption:
         self._waiting: list[tuple[StreamLink, str]] = []  # for the files to be read
         self._handshakes = Handshakes(loop, done=through, failed=self._failed)
         self._told: dict[Failure, float] = {}
+        self._warned = ""
 
     @property
     def ready(self) -> bool:
@@ -180,6 +181,9 @@ class Encryption:
             self.error = ""
             if self._context.certificate != before:
                 getattr(self._log, level)("TLS with the certificate %s", shown)
+            if self._context.warning not in ("", self._warned):
+                self._warned = self._context.warning
+                self._log.warning("%s", self._warned)
             waiting, self._waiting = self._waiting, []
             for stream, protocol in waiting:
                 self.welcome(stream, protocol)

@@ -167,3 +167,21 @@ def test_nothing_is_said_after_the_end(place: Place) -> None:
     assert client.encrypt(b"too late") == b""
     assert client.fault is not None
     exchange(client, server)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=6), st.booleans(), st.booleans())
+def test_whatever_comes_is_an_answer_and_no_exception(
+    place: Place, words: list[bytes], like_tls: bool, at_server: bool
+) -> None:
+    channel = place.channels()[0 if at_server else 1]
+    channel.begin()
+    channel.outgoing()
+    if like_tls:
+        words = [b"\x16\x03\x03" + len(data).to_bytes(2) + data for data in words]
+    for data in words:
+        assert channel.feed(data) == b""
+    channel.feed_end()
+    assert channel.fault is not None
+    assert not channel.established
+    channel.close()

@@ -234,3 +234,14 @@ def test_the_system_may_be_trusted(place: Place) -> None:
 def test_a_name_that_no_certificate_has_is_refused(place: Place) -> None:
     with pytest.raises(PortlineError, match="certificate"):
         place.client().load().channel("." + "x" * 70)
+
+
+def test_a_key_that_everybody_may_read_is_told(place: Place, tmp_path: Path) -> None:
+    key = tmp_path / "own.key"
+    key.write_bytes(Path(place.issued.key).read_bytes())
+    security = ServerSecurity(certificate=place.issued.certificate, key=str(key))
+    for mode, word in ((0o644, f"chmod o= {key}"), (0o640, ""), (0o600, "")):
+        key.chmod(mode)
+        warning = security.load().warning
+        assert word in warning
+        assert bool(warning) is bool(word)
