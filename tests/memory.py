@@ -132,6 +132,7 @@ class MemoryLink:
         self.lost = 0
         self.read_size = 65536
         self.gather = 65536
+        self.refusal = ""
         self.hears = True
         self.paused = False
         self.ended: str | None = None

@@ -526,6 +526,19 @@ def test_a_client_shows_its_certificate_and_checks_the_name(
 
 
 @slow
+def test_a_client_without_the_certificate_that_is_asked_for_is_told_so(
+    share: Callable[..., Server], attach: Callable[..., Client], folder: Path, authority: Authority
+) -> None:
+    """In TLS 1.3 the server says so when the client believes to be connected already."""
+    server = share("raw", "--tls", "--client-ca", authority.file)
+    client = attach(server.port, "raw", "--tls")
+    client.wait_errors("warning .*refuses our certificate.*certificate required.*trying again")
+    server.wait_errors("has shown no certificate")
+    eventually(lambda: "refuses our certificate" in status(client)["reason"], "no reason is shown")
+    assert status(client)["counters"]["handshakes_refused_by_peer"] >= 1
+
+
+@slow
 def test_a_connection_that_is_cut_is_made_again_and_nothing_is_lost(
     share: Callable[..., Server], attach: Callable[..., Client], device: Device, folder: Path
 ) -> None:

@@ -10,7 +10,11 @@ from typing import Final, NamedTuple
 
 from portline.net.channel import RECORD
 
-__all__ = ["MARKS_MAX", "Ledger"]
+__all__ = ["LOOK", "MARKS_MAX", "Ledger"]
+
+LOOK: Final = 16
+"""Writes between two looks at what has arrived and need not be remembered: an idle connection
+remembers no more than these."""
 
 MARKS_MAX: Final = 1024
 """Writes that are remembered one by one; of older ones two count as one, which is known to have
@@ -31,18 +35,19 @@ class _Mark(NamedTuple):
 class Ledger:
     """The writes of one connection, from the first that may not have arrived on."""
 
-    __slots__ = ("_cipher", "_floor", "_marks", "_plain")
+    __slots__ = ("_cipher", "_floor", "_look", "_marks", "_plain")
 
     def __init__(self) -> None:
         self._cipher = 0
         self._plain = 0
         self._floor = 0  # plain text before the first mark
         self._marks: deque[_Mark] = deque()
+        self._look = LOOK
 
     @property
     def full(self) -> bool:
         """Tell whether it is time to ``forget``."""
-        return len(self._marks) >= MARKS_MAX
+        return len(self._marks) >= self._look
 
     @property
     def plain(self) -> int:
@@ -65,13 +70,14 @@ class Ledger:
         marks = self._marks
         while marks and marks[0].cipher_end <= cipher:
             self._floor = marks.popleft().plain_end
-        if len(marks) > MARKS_MAX // 2:
+        if len(marks) > MARKS_MAX - LOOK:
             pairs = zip(list(marks)[::2], list(marks)[1::2], strict=False)
             rest = [marks[-1]] if len(marks) % 2 else []
             merged = [
                 _Mark(one.cipher, two.cipher_end, one.plain, two.plain_end, 0) for one, two in pairs
             ]
             self._marks = deque([*merged, *rest])
+        self._look = len(self._marks) + LOOK
 
     def plain_in(self, cipher: int) -> int:
         """Return the bytes of plain text that are whole in the first ``cipher`` bytes."""

@@ -64,6 +64,7 @@ class TlsLink:
         "_ledger",
         "_loop",
         "_more",
+        "_never",
         "_noted",
         "_owner",
         "_paused",
@@ -109,6 +110,7 @@ class TlsLink:
         self._plain = b""  # what the owner is still to be given
         self._more: asyncio.Handle | None = None
         self._paused = True
+        self._never = 0  # bytes written that TLS has not taken
         self._answers = 0  # bytes of answers that the kernel has not taken, at most
         self._answering = False  # the peer has to read our answers first
         self._waiting = False  # the owner waits for link_ready
@@ -184,7 +186,7 @@ class TlsLink:
     @property
     def unsent(self) -> int:
         """Bytes of plain text that the kernel has not taken yet."""
-        return self._ledger.plain - self.sent
+        return self._ledger.plain + self._never - self.sent
 
     @property
     def acked(self) -> int:
@@ -251,6 +253,10 @@ class TlsLink:
         if ledger.full:
             ledger.forget(self._stream.acked)
         cipher = self._channel.encrypt(data)
+        if not cipher:  # TLS is broken; the owner is told as soon as it has what came before
+            self._never += len(data)
+            self._soon()
+            return False
         ledger.add(len(data), len(cipher))
         if self._stream.write(cipher):
             return True
@@ -422,7 +428,7 @@ class TlsLink:
             owner.link_lost(reason)
 
     def _stream_closed(self) -> None:
-        self.lost = self._ledger.plain - self.acked
+        self.lost = self._ledger.plain + self._never - self.acked
         call, self._closed = self._closed, None
         if call is not None:
             call()

@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from portline.cli.overview import NUMBERS, TRAFFIC, overview
 from portline.line import FlowControl, LineSettings, Parity
+from portline.net.mistrust import Failure
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 from tests.unit.cli.answers import connection
 
@@ -117,3 +118,31 @@ def test_a_device_without_signal_lines_is_told_to_have_none() -> None:
     older = connection()
     del older["port"]["has_lines"]
     assert overview(older, 80) == overview(connection(), 80)
+
+
+def test_encryption_is_shown_with_what_protects_each_peer() -> None:
+    made = connection(
+        security={"minimum": "1.3", "certificate": "sha256:abcd", "handshakes": 2},
+    )
+    peer = {
+        "address": "192.0.2.1:5",
+        "protocol": "raw",
+        "connected_for": 1,
+        **dict.fromkeys(("received", "sent", "waiting", "dropped", "malformed"), 0),
+    }
+    shown = {"version": "TLSv1.3", "cipher": "x", "subject": "", "fingerprint": ""}
+    made["peers"] = [
+        peer | {"security": shown | {"subject": "me"}},
+        peer | {"security": shown | {"fingerprint": f"sha256:{'1' * 64}"}},
+        peer | {"security": None},
+    ]
+    lines = overview(made, 120)
+    assert "  security  TLS 1.3 or newer, certificate sha256:abcd, 2 handshakes under way" in lines
+    table = lines[lines.index(next(line for line in lines if "ENCRYPTION" in line)) :]
+    assert "TLSv1.3 me" in table[1]
+    assert f"TLSv1.3 sha256:{'1' * 16}" in table[2]
+    assert "none" in table[3]
+
+
+def test_every_failure_of_a_handshake_is_told_in_words() -> None:
+    assert {failure.value for failure in Failure} <= NUMBERS.keys()

@@ -207,3 +207,26 @@ def test_a_virtual_port_does_not_lie_over_the_port_of_another_connection(tmp_pat
     without = {"a": {"port": f"{tmp_path}/ttyUSB0", "listen": 1}}
     assert clashes(without | {"b": over | {"overlap": False, "listen": 2}}) == []
     assert clashes(without | {"b": {"overlap": True, "virtual": "", "listen": 2}}) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"ca": "/ca.pem"}, "ca: is about TLS, which is off; write tls = true too"),
+        ({"tls": False, "tls_minimum": "1.2"}, "tls_minimum: is about TLS, which is off"),
+        ({"tls": True, "key": "/key.pem"}, "key: belongs to a certificate"),
+        ({"tls": True, "client_crl": "/crl.pem"}, "client_crl: says who is not let in"),
+        ({"tls": True, "tls_name": "x"}, "tls_name: is what a CA has signed; give ca too"),
+    ],
+)
+def test_options_of_encryption_that_say_nothing_are_refused(
+    options: dict[str, object], says: str
+) -> None:
+    assert says in texts(contradictions({"port": "/dev/ttyS0", "listen": "4001", **options}))
+
+
+def test_datagrams_cannot_be_encrypted_and_it_is_told_why() -> None:
+    for key in ("tls", "ca", "certificate"):
+        (fault,) = folded({key: "x"}, ("port",), "udp", {key: ["server", "client"]})[1]
+        assert "DTLS" in fault.text
+        assert "VPN" in fault.text

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.net.channel import RECORD
-from portline.net.ledger import MARKS_MAX, Ledger
+from portline.net.ledger import LOOK, MARKS_MAX, Ledger
 
 OVERHEAD = 22
 """Bytes that a record of TLS 1.3 adds (RFC 8446 section 5.2: header, type, tag)."""
@@ -65,3 +65,12 @@ def test_many_small_writes_cost_little_and_are_never_said_to_have_arrived_too_ea
     for count in range(0, 5 * MARKS_MAX, 100):
         assert ledger.plain_in(23 * count) <= count
     assert ledger.plain_in(23 * 4 * MARKS_MAX) > 2 * MARKS_MAX
+
+
+def test_what_has_arrived_is_forgotten_soon() -> None:
+    ledger = Ledger()
+    for count in range(1, 10 * LOOK):
+        if ledger.full:
+            ledger.forget(23 * (count - 1))  # all that was written before
+        ledger.add(1, 23)
+        assert len(ledger._marks) <= LOOK

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from portline.net.backoff import Backoff
 from portline.net.dial import Dialer
 from portline.net.lookup import Lookups
 from portline.net.mistrust import Failure
+from portline.net.proxy import Proxy, ProxyKind
 from portline.net.reach import reach
 from portline.net.securing import secure
 from portline.net.stream import StreamLink
@@ -24,6 +26,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from portline.net.contexts import ClientSecurity
     from portline.net.mistrust import TlsFault
@@ -113,15 +116,14 @@ def test_a_server_that_is_no_good_is_refused_with_the_reason(run: Run, place: Pl
     run(scenario())
 
 
-def test_files_are_read_each_time(run: Run, place: Place) -> None:
+def test_files_are_read_each_time(run: Run, place: Place, tmp_path: Path) -> None:
     async def scenario() -> None:
         faults: list[TlsFault] = []
-        security = place.client(ca=str(place.folder / "later.pem"))
+        security = place.client(ca=str(tmp_path / "later.pem"))
         async with serving(place.server().load().context, b"hello") as port:
             with pytest.raises(NetworkError, match=r"ca .*later.pem: cannot be read"):
                 await secured(security, port, faults)
-            with open(place.authority.file, "rb") as ca:
-                (place.folder / "later.pem").write_bytes(ca.read())
+            shutil.copy(place.authority.file, tmp_path / "later.pem")
             (await secured(security, port, faults)).abort()
         assert faults == []
 
@@ -181,5 +183,43 @@ def test_a_dialer_goes_on_to_the_host_that_can_be_trusted(run: Run, place: Place
             assert isinstance(link, TlsLink)
             link.abort()
             dialer.close()
+
+    run(scenario())
+
+
+def test_a_proxy_is_on_the_way_and_reads_nothing(run: Run, place: Place) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        seen = bytearray()
+
+        async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(65536):
+                seen.extend(data)
+                writer.write(data)
+            writer.close()
+
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            port = int(head.split()[1].rpartition(b":")[2])
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            with suppress(OSError):
+                await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+            far_writer.close()
+
+        front = await asyncio.start_server(connect, "127.0.0.1", 0)
+        proxy = Proxy(ProxyKind.HTTP, "127.0.0.1", front.sockets[0].getsockname()[1])
+        async with serving(place.server().load().context, b"a secret") as port:
+            sock, name = await reach(loop, Lookups(loop), "localhost", port, proxy=proxy, limit=10)
+            stream = StreamLink(loop, sock, name)
+            link = await secure(loop, stream, place.client(), "localhost", port, limit=10)
+            owner = Owner()
+            link.start(owner)
+            await until(lambda: owner.data == b"a secret")
+            link.abort()
+        assert len(seen) > 500
+        assert b"secret" not in seen
+        front.close()
+        await asyncio.sleep(0.05)
 
     run(scenario())

@@ -223,7 +223,7 @@ def test_a_changed_record_ends_the_link(run: Run, place: Place) -> None:
         link.start(owner)
         bad = bytearray(far.records(b"bad"))
         bad[-1] ^= 1
-        sock.send(far.records(b"")[:0] + bytes(bad))
+        sock.send(bytes(bad))
         await until(lambda: owner.events != [])
         assert owner.data == b""
         assert "not TLS as it should be" in owner.events[0]
@@ -338,5 +338,34 @@ def test_the_options_of_tcp_reach_the_socket(run: Run, place: Place) -> None:
         one.trust()
         one.abort()
         other.abort()
+
+    run(scenario())
+
+
+def test_what_is_written_behind_a_fault_is_lost_and_counted(run: Run, place: Place) -> None:
+    async def scenario() -> None:
+        link, far, sock = await with_far(place)
+
+        class Full(Owner):
+            def link_data(self, data: bytes) -> None:
+                super().link_data(data)
+                link.pause()
+
+        owner = Full()
+        link.start(owner)
+        link.retain()
+        good, bad = far.records(b"good, more"), bytearray(far.records(b"bad"))
+        bad[-1] ^= 1
+        sock.send(good + bytes(bad))
+        await until(lambda: owner.data == b"good, more")
+        await until(lambda: link._channel.fault is not None)
+        assert not link.write(b"too late")
+        assert link.unsent == 8
+        assert owner.events == []
+        link.resume()
+        await until(lambda: owner.events != [])
+        assert link.lost == 8
+        assert link.unacknowledged() == (b"too late", 0)
+        sock.close()
 
     run(scenario())
