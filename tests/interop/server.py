@@ -175,7 +175,9 @@ class Server:
             self.process.send_signal(how)
         while (code := self.process.poll()) is None:
             took = time.monotonic() - begin
-            if took - (stalled(self.process.pid) - before) > END_LIMIT or took > PATIENCE:
+            # A thread that has ended is not counted any more.
+            waited = max(0.0, stalled(self.process.pid) - before)
+            if took - waited > END_LIMIT or took > PATIENCE:
                 self.process.kill()
                 self.process.wait()
                 raise AssertionError(f"still there {took:.1f} s after {how!r}: {self.errors()}")

@@ -184,6 +184,11 @@ class UdpConnection(
     allow_ri: ClassVar[bool] = False
 
     @property
+    def hears_everybody(self) -> bool:
+        """Tell whether datagrams of others are taken than of the hosts that are named."""
+        return self.accept is not Accept.KNOWN or any(host.means_many for host in self.connect)
+
+    @property
     def addresses(self) -> tuple[Address, ...]:
         """Where to send, then where to receive."""
         return (*self.connect, *self.listen)

@@ -38,4 +38,6 @@ def open_doors(config: ConnectionConfig) -> list[str]:
     """Return the addresses beyond this machine at which everybody is let in."""
     if not isinstance(config, NetworkOptions) or not config.open:
         return []
+    if isinstance(config, UdpConnection) and not config.hears_everybody:
+        return []
     return [f"{each.host}:{each.port}" for each in config.listen if not each.is_loopback]
