@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from portline.cli.app import verbose_option
 from portline.errors import PortlineError, UsageError
 
 __all__ = ["asked", "password"]
@@ -50,6 +51,7 @@ def _new(generate: bool) -> tuple[str, bool]:
 )
 @click.option("--generate", is_flag=True, help="Make a password that nobody can guess.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@verbose_option
 def password(*, file: str | None, plain: bool, generate: bool, force: bool) -> int:
     """Store a password for the option password-file, so that nobody else can read it.
 

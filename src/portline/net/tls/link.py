@@ -61,6 +61,7 @@ class TlsLink:
         "_closed",
         "_eof_told",
         "_finished",
+        "_held",
         "_ledger",
         "_loop",
         "_more",
@@ -110,6 +111,7 @@ class TlsLink:
         self._plain = b""  # what the owner is still to be given
         self._more: asyncio.Handle | None = None
         self._paused = True
+        self._held = False  # paused by the owner, which lasts beyond a start
         self._never = 0  # bytes written that TLS has not taken
         self._answers = 0  # bytes of answers that the kernel has not taken, at most
         self._answering = False  # the peer has to read our answers first
@@ -238,9 +240,10 @@ class TlsLink:
     # --- sending --------------------------------------------------------------------------------
 
     def start(self, owner: LinkOwner) -> None:
-        """Begin to pass on what the peer sends; it may have begun before."""
+        """Begin to pass on what the peer sends, unless paused; it may have begun before."""
         self._owner = owner
-        self.resume()
+        if not self._held:
+            self.resume()
 
     def write(self, data: bytes) -> bool:
         """Send data; what the kernel does not take now is sent later.
@@ -278,12 +281,12 @@ class TlsLink:
 
     def pause(self) -> None:
         """Read no more; TCP holds the peer back."""
-        self._paused = True
+        self._paused = self._held = True
         self._stream.pause()
 
     def resume(self) -> None:
         """Read again."""
-        self._paused = False
+        self._paused = self._held = False
         if self._plain or self._channel.ended or self._channel.fault is not None:
             self._soon()
         else:

@@ -285,6 +285,9 @@ class Front:
     def _look_for_last(self) -> None:
         if self._discipline.fd < 0 or any(not each.hung_up for each in self._handles.values()):
             return
+        # A kernel lets the last file go when its calls have ended; if not, they end here.
+        self._readers.hang_up()
+        self._writers.hang_up()
         self._control.last_gone()
         self._watch_for(False, False)
         self._discipline.close()

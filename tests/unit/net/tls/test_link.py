@@ -252,6 +252,23 @@ def test_what_comes_with_the_handshake_waits_for_who_listens(run: Run, place: Pl
     run(scenario())
 
 
+def test_who_is_paused_before_the_start_hears_nothing_yet(run: Run, place: Place) -> None:
+    async def scenario() -> None:
+        link, far, sock = await with_far(place)
+        await asyncio.get_running_loop().sock_sendall(sock, far.records(b"early"))
+        owner = Owner()
+        link.pause()
+        link.start(owner)
+        await asyncio.sleep(0.05)
+        assert owner.data == b""
+        link.resume()
+        await until(lambda: owner.data == b"early")
+        link.abort()
+        sock.close()
+
+    run(scenario())
+
+
 def test_what_is_read_is_passed_on_in_the_pieces_that_are_wanted(run: Run, place: Place) -> None:
     async def scenario() -> None:
         link, far, sock = await with_far(place)
