@@ -298,6 +298,7 @@ class SlowLoop:
         """Let time pass, timer by timer."""
         end = self.now + seconds
         while due := [t for t in self._timers if not t.over and t.at <= end + 1e-9]:
+            self._timers[:] = [t for t in self._timers if not t.over]
             timer = min(due, key=lambda t: t.at)
             timer.over = True
             self.now = max(self.now, timer.at)

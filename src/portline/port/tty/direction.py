@@ -140,7 +140,7 @@ class Direction:
 
     def write(self, data: bytes) -> None:
         """Send data in its turn, with the direction switched for it."""
-        self._left = -1
+        self._left, self._moved = -1, self._loop.time()
         if self._given_back or not self._sending:
             self._sending, self._given_back = True, False
             self._outlet.submit(Turn(rts=self._rs485.rts_on_send), lambda _: None)
@@ -168,9 +168,13 @@ class Direction:
         self._drive(self.rest)
 
     def _time_left(self) -> float:
-        """Return about how long what is unsent takes, so that the last look comes in time."""
-        count = self._count()
-        return min(LOOK_MAX, max(LOOK_MIN, count * self._outlet.character_time / 2))
+        """Return about how long what is unsent takes, so that the last look comes in time.
+
+        What stands still is looked at ever more seldom, by a sixteenth of how long it has.
+        """
+        rest = self._count() * self._outlet.character_time / 2
+        still = (self._loop.time() - self._moved) / 16
+        return min(LOOK_MAX, max(LOOK_MIN, rest, still))
 
     def _count(self) -> int:
         return self._outlet.queued + self._unsent()
