@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from tests.interop.device import Device
     from tests.interop.server import Server
 
-pytestmark = pytest.mark.skipif(SUT != "portline", reason="it is about Portline's own commands")
+pytestmark = [
+    pytest.mark.skipif(SUT != "portline", reason="it is about Portline's own commands"),
+    pytest.mark.slow,  # quick ones are in tests/unit/control and tests/unit/cli
+]
 
 
 @pytest.fixture(autouse=True)

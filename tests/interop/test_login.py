@@ -23,6 +23,9 @@ from tests.interop.pair import Client
 from tests.interop.server import Server, Service, _environment, free_port, run_portline
 from tests.login_client import Refused, log_in
 
+# Quick ones are in tests/unit/wire/test_login.py and tests/unit/service/network/test_gate.py.
+pytestmark = pytest.mark.slow
+
 WORD = "correct horse battery staple"
 
 Share = Callable[..., Server]

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tests.interop.pair import Client
     from tests.interop.server import Server
 
+# Quick ones are in tests/unit/net/tls.
+pytestmark = pytest.mark.slow
+
 QUESTION, ANSWER = b"*IDN?\n", b"ACME,9000,1,2.0\n"
 FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
