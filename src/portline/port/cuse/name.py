@@ -104,6 +104,20 @@ class DeviceName(Place):
                 self._leading.remove(path, node)
         self._remove_device()
 
+    def fault(self, path: str, terminal: str) -> PortError | None:
+        """Return what is wrong with the name by now; ``terminal`` lies behind the device."""
+        if self.channel is None:
+            return None
+        if not self._native:
+            return self._leading.fault(path, str(self.channel.node))
+        if os.path.lexists(path):
+            return None
+        return PortError(
+            self._name,
+            f"{path} is not there any more, somebody has removed it; start Portline again, which "
+            "makes it anew",
+        )
+
     def _remove_device(self) -> None:
         channel, self.channel = self.channel, None
         if channel is not None:

@@ -22,6 +22,7 @@ from portline.wire.login import is_greeting
 
 __all__ = [
     "DOUBT",
+    "NOT_A_WORD",
     "NO_PASSWORD",
     "TEXT_MAX",
     "asks_login",
@@ -38,6 +39,12 @@ newcomers wait a second for somebody who is leaving, and the rest is for the way
 
 TEXT_MAX: Final = 1024
 """Bytes of such a text: the name of a connection has 64 characters at most, an address fewer."""
+
+NOT_A_WORD: Final = (
+    "has ended the connection before it said anything; it may not let us in (its networks), or one "
+    "of both ends is encrypted and the other is not"
+)
+"""What is told of a server that ends the connection at once, as one does that lets in only some."""
 
 NO_PASSWORD: Final = (
     "the peer asks for a password, and there is none here; name the file with it (password-file)"

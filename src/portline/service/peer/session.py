@@ -39,6 +39,7 @@ from portline.service.peer.holding import Holding, refusal_of
 from portline.service.peer.refusal import (
     DOUBT,
     NO_PASSWORD,
+    NOT_A_WORD,
     asks_login,
     is_refusal,
     may_become_refusal,
@@ -119,6 +120,7 @@ class Session:
         self._pauses = Pause(0)
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
+        self._left = False  # by the peer's will, or by a fault
         self._early = b""  # what a doubted peer has said
         self._given = self._encoded = 0  # bytes of data, before and after the wire spelled them
         self._serves = False
@@ -358,8 +360,8 @@ class Session:
     def _conclude(self) -> None:
         """Decide what a doubted peer has said, because it will say nothing more."""
         refused = is_refusal(self._early) or asks_login(self._early)
-        if self._doubted and not refused and (data := self._believed()):
-            self._owner.peer_data(self, data)
+        if self._doubted and self._early and not refused:
+            self._owner.peer_data(self, self._believed())
 
     @property
     def refusal(self) -> str:
@@ -367,15 +369,19 @@ class Session:
         if told := self.link.refusal:
             return told
         early = self._early if self._holding is None else self._holding.early
+        if self._left and not early and (self._doubted or self._holding is not None):
+            return NOT_A_WORD
         return NO_PASSWORD if asks_login(early) else refusal_of(early)
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
+        self._left = True
         self._conclude()
         self._owner.peer_finished(self)
 
     def link_lost(self, reason: str) -> None:
         """Note that the link is closed."""
+        self._left = True
         self._conclude()
         self.closed = True
         self._clear = False

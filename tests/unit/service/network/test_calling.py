@@ -22,6 +22,7 @@ from portline.line import (
     SetModem,
 )
 from portline.service.network.calling import Calling
+from portline.service.peer.refusal import NOT_A_WORD
 from portline.service.status import State
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.conftest import Run
@@ -253,6 +254,7 @@ def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
         "connection refused, nothing listens there; start the server or check the port; "
         "trying again",
         "is connected",
+        f"{NOT_A_WORD}; trying again",
     ]
 
 
