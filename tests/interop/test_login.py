@@ -300,6 +300,26 @@ def test_a_client_gives_nothing_to_an_impostor(attach: Attach, plain: str, words
     assert b"proof" not in heard
 
 
+def test_a_server_that_leaves_while_the_keys_are_made_is_a_fault_like_any_other(plain: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        server = threading.Thread(target=_challenges_and_leaves, args=(listener,))
+        server.start()
+        port = listener.getsockname()[1]
+        with pytest.raises(serial.SerialException, match="it closed the connection"):
+            serial.serial_for_url(f"portline://127.0.0.1:{port}?password-file={plain}")
+        server.join()
+
+
+def _challenges_and_leaves(listener: socket.socket) -> None:
+    near, _ = listener.accept()
+    with near, near.makefile("rb") as lines:
+        near.sendall(b"portline: login 1 SCRAM-SHA-256\r\n")
+        nonce = lines.readline().rpartition(b"r=")[2].strip()
+        salt = b"AAAAAAAAAAAAAAAAAAAAAA=="
+        near.sendall(b"portline: challenge r=%sx,s=%s,i=2000000\r\n" % (nonce, salt))
+
+
 # --- where the secret may not be ------------------------------------------------------------------
 
 

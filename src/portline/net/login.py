@@ -65,7 +65,9 @@ class _Client:
         self._link.start(self)
         while login.stage not in (Stage.IN, Stage.REFUSED):
             if login.stage is Stage.KEYS:
-                self._link.write(login.prove(await self._keys()))
+                keys = await self._keys()
+                if proof := login.prove(keys):
+                    self._link.write(proof)
                 continue
             await self._bell.wait()
             self._bell.clear()
@@ -101,6 +103,8 @@ class _Client:
             self._link.write(said)
         if self._login.stage is Stage.IN:
             self._link.early = self._login.early
+            self._link.pause()
+        elif self._login.stage is Stage.REFUSED:  # it is closed once the keys are made
             self._link.pause()
 
     def link_eof(self) -> None:

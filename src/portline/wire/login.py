@@ -32,7 +32,7 @@ The client:
 ==========  ========================  ============================  =========
 FIRST       login 1, our mechanism    login                         FINAL
 FINAL       challenge                 (when the keys are there)     KEYS
-KEYS        nothing is due            proof                         PROVED
+KEYS        nothing (a refusal)       proof, with the keys          PROVED
 PROVED      welcome, right            nothing                       IN
 any         refused, anything else    nothing                       REFUSED
 ==========  ========================  ============================  =========
@@ -303,13 +303,15 @@ class ClientLogin:
 
     def feed(self, data: bytes) -> bytes:
         """Take what the server says; return the answer."""
+        if self.stage is Stage.REFUSED:
+            return b""
         said = b""
         try:
             if self.stage is Stage.FIRST and not _may_be_ours(self._lines.rest + data):
                 raise _not_asked(self._lines.rest + data)
             # What comes behind the welcome is data, and may be as long as one read.
             self._lines.rest += data
-            while self.stage in (Stage.FIRST, Stage.FINAL, Stage.PROVED):
+            while self.stage is not Stage.IN:
                 line = self._lines.next()
                 if line is None:
                     break
@@ -319,7 +321,12 @@ class ClientLogin:
         return said
 
     def prove(self, keys: object) -> bytes:
-        """Return the proof, made with the keys for ``salt`` and ``rounds``."""
+        """Return the proof, made with the keys for ``salt`` and ``rounds``.
+
+        b"" if the server has refused us, or left, while they were made.
+        """
+        if self.stage is Stage.REFUSED:
+            return b""
         assert self.stage is Stage.KEYS
         self.stage = Stage.PROVED
         return f"proof {self._exchange.proof(keys)}\r\n".encode()

@@ -282,6 +282,40 @@ def test_a_server_that_closes_has_not_let_us_in() -> None:
         assert login.error.reason == "closed"
 
 
+def waits_for_keys() -> ClientLogin:
+    one, other = client(), server()
+    one.feed(other.feed(one.feed(other.start())))
+    assert one.stage is Stage.KEYS
+    return one
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "closed"),
+        (b"portline: refused too-late the time is over\r\n", "too-late"),
+        (b"portline: welcome v=AAAA\r\n", "malformed"),
+        (b"*IDN?\r\n", "malformed"),
+        (b"x" * (LINE_MAX + 1), "too-long"),
+    ],
+)
+def test_a_server_may_refuse_or_leave_while_the_keys_are_made(data: bytes, reason: str) -> None:
+    login = waits_for_keys()
+    login.feed(data)
+    login.ended()
+    assert login.prove(PASSWORD.keys(login.salt, login.rounds)) == b""
+    assert login.stage is Stage.REFUSED
+    assert login.error is not None
+    assert login.error.reason == reason
+
+
+def test_nothing_is_kept_of_a_server_that_floods_while_the_keys_are_made() -> None:
+    login = waits_for_keys()
+    for _ in range(100):
+        login.feed(b"x" * LINE_MAX)
+    assert len(login.early) <= 2 * LINE_MAX
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=400), st.integers(1, 40))
 def test_the_client_believes_no_garbage(data: bytes, size: int) -> None:

@@ -5,7 +5,7 @@ Theory of operation
 Who has connected and is not through with the handshake is nobody yet: it takes no place among the
 peers, and neither opens the port nor holds it.  When there are HANDSHAKES of them, the oldest of
 the address that has most of them makes room for a newcomer; so a flood from one address takes away
-its own places, and others get through.
+its own places, and others get through.  A network of 64 bits of IPv6 counts as one address.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from portline.auth.throttle import origin
 from portline.net.address import host_of
 from portline.net.tls.handshake import Handshake, Turns
 from portline.net.tls.mistrust import Failure, TlsFault
@@ -54,7 +55,7 @@ class Handshakes:
         self._failed = failed
         self._limit = limit
         self._turns = Turns(loop)
-        self._under_way: dict[Handshake, str] = {}  # with the host, in the order of beginning
+        self._under_way: dict[Handshake, str] = {}  # with the origin, in the order of beginning
         self._counts: Counter[Failure] = Counter()
 
     def __len__(self) -> int:
@@ -86,7 +87,7 @@ class Handshakes:
             failed=self._fail,
             noted=self._note,
         )
-        self._under_way[handshake] = host_of(stream.name)
+        self._under_way[handshake] = origin(host_of(stream.name))
         handshake.begin()
 
     def close(self) -> None:
@@ -96,8 +97,8 @@ class Handshakes:
             handshake.stop()
 
     def _make_room(self) -> None:
-        ((host, _),) = Counter(self._under_way.values()).most_common(1)
-        oldest = next(each for each, its in self._under_way.items() if its == host)
+        ((place, _),) = Counter(self._under_way.values()).most_common(1)
+        oldest = next(each for each, its in self._under_way.items() if its == place)
         said = f"{len(self._under_way)} of them"
         oldest.stop(TlsFault.of(Failure.CROWDED, server=True, said=said))
 

@@ -56,7 +56,12 @@ SESSIONS: Final = 2048
 """Sessions that are remembered, two for each peer; the oldest gives way."""
 
 HINTS: Final = 1.0
-"""Seconds between two hints that a session is not known here, and between two that are heard."""
+"""Seconds between two hints to one address that a session is not known here, and between two that
+are heard."""
+
+HINTED: Final = 256
+"""Addresses that are given a hint within HINTS seconds: so a stranger does not take it away from
+others, and nobody sends a flood of them to an address that he has forged."""
 
 
 class Associations:
@@ -86,7 +91,7 @@ class Associations:
         self._answers: OrderedDict[tuple[str, int], _Answer] = OrderedDict()
         self._sessions: OrderedDict[bytes, tuple[Seal, tuple[str, int]]] = OrderedDict()
         self._newest: dict[tuple[str, int], Seal] = {}
-        self._hinted = -HINTS
+        self._hinted: OrderedDict[str, float] = OrderedDict()
         self._told: dict[str, float] = {}
 
     @property
@@ -173,6 +178,8 @@ class Associations:
             else:
                 said = self._begin(message, source).challenge
         except LoginError as error:
+            if word is Word.PROOF:  # by its nonce of who has begun; all else anybody could say
+                self._answers.pop(source[:2], None)
             self._failed(source, error)
             said = written(Word.REFUSED, f"{error.reason} {error.text}")
         self._send(said, source, way)
@@ -204,7 +211,6 @@ class Associations:
 
     def _failed(self, source: Sockaddr, error: LoginError) -> None:
         now = self._loop.time()
-        self._answers.pop(source[:2], None)
         known = {"wrong-password": "wrong_password", "slowed": "login_slowed"}
         self.counts[known.get(error.reason, "bad_login")] += 1
         if error.reason == "wrong-password":
@@ -215,9 +221,12 @@ class Associations:
             self._log.warning("login refused peer=%s reason=%s: %s", peer, error.reason, error.text)
 
     def _hint(self, source: Sockaddr, way: Way) -> None:
-        now = self._loop.time()
-        if now - self._hinted >= HINTS:
-            self._hinted = now
+        now, hinted = self._loop.time(), self._hinted
+        while hinted and now - next(iter(hinted.values())) >= HINTS:
+            hinted.popitem(last=False)
+        place = origin(source[0])
+        if place not in hinted and len(hinted) < HINTED:
+            hinted[place] = now
             self._send(written(Word.REFUSED, "no-session log in again"), source, way)
 
     # --- called by calls ------------------------------------------------------------------------

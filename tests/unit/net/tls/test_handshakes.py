@@ -113,6 +113,20 @@ def test_others_get_through_a_flood_from_one_address(run: Run, place: Place) -> 
     run(scenario())
 
 
+def test_a_network_of_ipv6_counts_as_one_place(run: Run, place: Place) -> None:
+    async def scenario() -> None:
+        hall = Hall(place)
+        good = hall.enter("[2001:db8:1::7]:1")
+        socks = [hall.enter(f"[2001:db8:2::{host:x}]:1000") for host in range(HANDSHAKES)]
+        assert [peer for peer, _ in hall.faults] == ["[2001:db8:2::0]:1000"]
+        await through(good)
+        hall.close()
+        for sock in (*socks, good):
+            sock.close()
+
+    run(scenario())
+
+
 def test_a_first_word_without_an_end_costs_bounded_memory(run: Run, place: Place) -> None:
     async def scenario() -> None:
         hall = Hall(place)

@@ -222,6 +222,45 @@ def test_what_a_stranger_says_changes_nothing() -> None:
     assert (one.heard, other.heard) == ([b"there"], [b"still"])
 
 
+def test_a_stranger_does_not_use_up_the_hints_of_others() -> None:
+    network, one, other = two()
+    one.call(other)
+    network.passing(5)
+    other.begin_anew()
+    for number in range(50):  # more often than there is one hint
+        other.take(b"PLU1" + bytes(60), ("198.51.100.1", number))
+        one.tell(other, b"is anybody there")
+        network.passing(0.1)
+    assert other.peers == [one.address, one.address]
+    assert other.heard[-1] == b"is anybody there"
+    hints = [target for _, target, data in network.log if b"no-session" in data]
+    assert 4 <= len([target for target in hints if target != one.address]) <= 6
+
+
+def test_hints_are_bounded() -> None:
+    network, _, other = two()
+    for number in range(1000):
+        other.take(b"PLU1" + bytes(60), (f"198.51.{number // 250}.{number % 250}", 9))
+    assert len(network.log) == module.HINTED
+    network.passing(1)
+    other.take(b"PLU1" + bytes(60), ("203.0.113.1", 9))
+    assert network.log[-1][1] == ("203.0.113.1", 9)
+
+
+def test_nonsense_in_the_name_of_another_does_not_end_its_login() -> None:
+    network, one, other = two()
+
+    def passes(data: bytes) -> int:
+        if data.startswith(b"portline: proof"):
+            other.take(written(Word.LOGIN, "junk"), one.address)
+        return 1
+
+    network.passes = passes
+    one.call(other)
+    network.passing(0.1)
+    assert other.peers == [one.address]
+
+
 def test_nothing_that_was_recorded_counts_again() -> None:
     network, one, other = two()
     one.call(other)
