@@ -33,11 +33,13 @@ _NEW_MODE = 0o600
 """Of a file that was not there: what it says, passwords may be in some day."""
 
 
-def change(path: Path, edit: Edit) -> GatewayConfig:
+def change(
+    path: Path, edit: Edit, judge: Callable[[GatewayConfig], object] = lambda config: None
+) -> GatewayConfig:
     """Make a change to a configuration file, and return what it says then.
 
-    Blocks.  Raises what :func:`rewrite` raises, and ConfigError, with the file as it was, with
-    every mistake that there would be in it.
+    Blocks.  Raises what :func:`rewrite` raises, and, with the file as it was, ConfigError with
+    every mistake that there would be in it, and whatever ``judge`` raises of it.
     """
 
     def checked(text: str) -> str:
@@ -45,8 +47,10 @@ def change(path: Path, edit: Edit) -> GatewayConfig:
         if mistakes := check(after, str(path)):
             # A line of a text that nobody ever sees would help nobody.
             raise ConfigError([f"{each.path}: {each.text}" for each in mistakes])
-        if faults := file_faults(parse(after, str(path))):
+        config = parse(after, str(path))
+        if faults := file_faults(config):
             raise ConfigError([_described(fault) for fault in faults])
+        judge(config)
         return after
 
     return parse(rewrite(path, checked), str(path))

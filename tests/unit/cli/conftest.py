@@ -27,7 +27,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         companion: object,
         ask: Callable[[], str],
         load: Callable[[], GatewayConfig] | None = None,
-        change: Callable[[Callable[[str], str]], GatewayConfig] | None = None,
+        change: Callable[..., GatewayConfig] | None = None,
         restartable: bool = True,
     ) -> int:
         assert restartable

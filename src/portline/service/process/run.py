@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from contextlib import nullcontext, suppress
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.config.secrets import secrets
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Secrets: TypeAlias = Mapping[str, Secret | None]
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
     Edit: TypeAlias = Callable[[str], str]
+    Change: TypeAlias = Callable[[Edit, Callable[[GatewayConfig], object]], GatewayConfig]
 
 __all__ = ["ANSWERED", "ENDING", "Service", "announcement", "new_event_loop", "run"]
 
@@ -114,7 +115,7 @@ class Service:
         self,
         config: GatewayConfig,
         load: Callable[[], GatewayConfig] | None = None,
-        change: Callable[[Edit], GatewayConfig] | None = None,
+        change: Change | None = None,
         *,
         store: Store | None = None,
         restartable: bool = False,
@@ -162,7 +163,7 @@ class Service:
         """
         if self._change is None:
             raise UsageError("this Portline has no configuration file that could be changed")
-        return await self._adopt(partial(self._change, edit))
+        return await self._adopt(partial(self._change, edit, self._secrets))
 
     async def _adopt(self, load: Callable[[], GatewayConfig]) -> list[str]:
         async with self._loading:
@@ -196,6 +197,9 @@ class Service:
             self.restarts = True
             asyncio.get_running_loop().call_later(ANSWERED, self.end)
 
+    def _secrets(self, config: GatewayConfig) -> Secrets:
+        return secrets(config, self._ask)
+
     async def _read(
         self, load: Callable[[], GatewayConfig]
     ) -> tuple[GatewayConfig, Secrets] | None:
@@ -206,7 +210,7 @@ class Service:
 
         def both() -> tuple[GatewayConfig, Secrets]:
             config = load()
-            return config, secrets(config, self._ask)
+            return config, self._secrets(config)
 
         self._reading = aside(both)
         try:
@@ -337,7 +341,7 @@ def run(
     config: GatewayConfig,
     *,
     load: Callable[[], GatewayConfig] | None = None,
-    change: Callable[[Edit], GatewayConfig] | None = None,
+    change: Change | None = None,
     verbose: int = 0,
     announce: bool = True,
     companion: Companion = nullcontext,
@@ -349,8 +353,15 @@ def run(
     ``ask`` has a person type a password, where one is to be typed; it is called once.  A restart
     executes the command line of this process again, and returns only when that fails.
     """
-    ask = None if ask is None else cache(ask)
-    known = secrets(config, ask)
+    typed: list[str] = []
+
+    def type_once() -> str:
+        if not typed:
+            assert ask is not None
+            typed.append(ask())
+        return typed[0]
+
+    known = secrets(config, None if ask is None else type_once)
     start_logging(verbose)
     store = Store()
 
@@ -365,9 +376,12 @@ def run(
         if announce:
             _say(lines or ["the configuration is as it was"])
 
+    # Nobody may sit there any more when the configuration changes.
+    again = (lambda: typed[0]) if typed else None
+
     async def serve() -> bool:
         service = Service(
-            config, load, change, store=store, restartable=restartable, known=known, ask=ask
+            config, load, change, store=store, restartable=restartable, known=known, ask=again
         )
         await service.run(started=started, reloaded=reloaded, companion=companion)
         return service.restarts

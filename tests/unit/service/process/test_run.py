@@ -250,8 +250,9 @@ def test_a_mistake_changes_nothing(
 
 
 def test_an_edit_of_the_file_is_put_in_force(
-    run: Run, config: GatewayConfig, tmp_path: Path
+    run: Run, config: GatewayConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PORTLINE_PASSWORD", raising=False)
     path = tmp_path / "portline.toml"
     table = '[connections.{}]\nport = "{}"\nlisten = "127.0.0.1:0"\n'
     path.write_text("# mine\n" + table.format("a", tmp_path / "ttyA"))
@@ -264,7 +265,10 @@ def test_an_edit_of_the_file_is_put_in_force(
         with pytest.raises(ConfigError, match="packet-size"):
             await service.edit(lambda text: text + 'packet-size = "x"\n')
         assert list(service.gateway.connections) == ["a", "b"]
+        with pytest.raises(ConfigError, match=r"connections\.b\.password: there is no environment"):
+            await service.edit(lambda text: text + "password = true\n")
         assert path.read_text().startswith("# mine\n")
+        assert "password" not in path.read_text()
         with pytest.raises(UsageError, match="no configuration file"):
             await Service(config).edit(str)
         await service.gateway.stop()
