@@ -176,12 +176,7 @@ def described(
     table = {field: value for field, value in given.items() if value not in (None, ())}
     if VARIABLE in os.environ and "password_file" not in table:
         table.setdefault("password", True)
-    # A relative path means something only here, on a command line.
-    if "/" in str(table.get("port", "")):
-        table["port"] = os.path.abspath(table["port"])
-    for field in FILES & table.keys():
-        if (field, table[field]) != ("ca", SYSTEM):
-            table[field] = os.path.abspath(table[field])
+    table |= _absolute(table)
     name = _default_name(table) if name is None else name
     try:
         config = GatewayConfig.model_validate({"connections": {name: {"kind": kind, **table}}})
@@ -197,14 +192,22 @@ def described(
     return config
 
 
+def _absolute(table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the paths of a table from / on: a relative one means something only here."""
+    paths = {field: table[field] for field in FILES & table.keys()}
+    if paths.get("ca") == SYSTEM:
+        del paths["ca"]
+    if "/" in str(table.get("port", "")):
+        paths["port"] = table["port"]
+    return {field: os.path.abspath(path) for field, path in paths.items()}
+
+
 def written(given: Mapping[str, Any]) -> dict[str, object]:
     """Return what was given as a file would have it: numbers as numbers, one value as no list."""
     known = {field: option for model in MODELS.values() for field, option in options(model).items()}
-    return {
-        field: _value(known[field], value)
-        for field, value in given.items()
-        if value not in (None, ())
-    }
+    table = {field: value for field, value in given.items() if value not in (None, ())}
+    table |= _absolute(table)
+    return {field: _value(known[field], value) for field, value in table.items()}
 
 
 def _value(option: Option, typed: Any) -> object:

@@ -208,6 +208,9 @@ def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     if prompt in ("tls", "forced") and not asks:
         text = "asks for a password, and there is none; give password-file too"
         yield Fault(("password_prompt",), text)
+    elif prompt == "tls" and table.get("tls", False) is False:
+        text = "asks inside TLS only, which is off; write tls = true too, or leave it out"
+        yield Fault(("password_prompt",), text)
     keeps = ["a password"] if asks else []
     keeps += [key_of(field) for field in ("allow", "client_ca") if field in table]
     if table.get("open") is True and keeps:

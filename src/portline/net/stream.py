@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["ACK_POLL", "FINISH_LIMIT", "READ_SIZE", "LinkOwner", "StreamLink"]
+__all__ = ["ACK_POLL", "FINISH_LIMIT", "READ_SIZE", "UNHEARD_MAX", "LinkOwner", "StreamLink"]
 
 READ_SIZE: Final = 64 * 1024
 """Bytes read from a socket in one turn of the loop: enough for full speed, and bounded so that a
@@ -55,6 +55,10 @@ close while unread bytes lie in the kernel would send RST and destroy what is st
 
 GATHER: Final = 64 * 1024
 """Bytes put together into one write of what has waited."""
+
+UNHEARD_MAX: Final = 256 * 1024
+"""Bytes read of a peer that is sent away, in order to see its FIN: about what is on its way when it
+is told.  One that goes on is read no more, lest it cost the others time, and cut off in the end."""
 
 ACK_POLL: Final = 0.01
 """Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
@@ -96,6 +100,7 @@ class StreamLink:
         "_rest",
         "_retained",
         "_sock",
+        "_unheard",
         "_writing",
         "early",
         "login",
@@ -131,6 +136,7 @@ class StreamLink:
         self._ended = False
         self._fault = ""  # why the connection has ended, known before the rest is read
         self._closing = False
+        self._unheard = 0  # bytes read since then
         self._finish_timer: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._acked = 0
@@ -329,10 +335,13 @@ class StreamLink:
             self._fail(_reason(error))
             return
         if self._closing:
+            self._unheard += len(data)
             if not data:
                 self._ended = True
                 self._set_reading(False)
                 self._end()
+            elif self._unheard > UNHEARD_MAX:
+                self._set_reading(False)
             elif self._reading and (code := self._sock.getsockopt(SOL_SOCKET, SO_ERROR)):
                 self._read_on(code)
             return

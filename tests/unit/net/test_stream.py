@@ -4,11 +4,12 @@ import asyncio
 import random
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from portline.net.stream import ACK_POLL, StreamLink
+from portline.net.stream import ACK_POLL, UNHEARD_MAX, StreamLink
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -213,6 +214,24 @@ def test_finishing_ends_in_bounded_time_with_a_peer_that_does_not_read(run: Run)
         link.finish()
         await until(lambda: link.closed)
         assert owner.events == []
+        far.close()
+
+    run(scenario())
+
+
+def test_finishing_does_not_listen_for_ever_to_who_goes_on(run: Run) -> None:
+    async def scenario() -> None:
+        link, far, owner = pair()
+        link.start(owner)
+        link.finish(limit=0.3)
+        sent = 0
+        far.setblocking(False)
+        while not link.closed:
+            with suppress(BlockingIOError, ConnectionError):
+                sent += far.send(bytes(65536))
+            await asyncio.sleep(0)
+        # The kernel holds some for a socket that is not read (net.ipv4.tcp_rmem, tcp_wmem).
+        assert UNHEARD_MAX < sent < 32 * 1024**2
         far.close()
 
     run(scenario())
