@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMIT", "LOST", "TIMED_OUT", "Ended", "Job", "Outcome", "arguments", "run"]
 
-LIMIT: Final = 900.0
+LIMIT: Final = 1200.0
 """Seconds that a run may take unless told otherwise: three times what ``.ci/run`` has for it."""
 
 TIMED_OUT: Final = 124

@@ -66,12 +66,19 @@ LAB_BENCHES = {
     "kernel-cuse": KernelCuseBench,
 }
 
+LONG = {"kernel-ftdi", "kernel-cdc-acm"}
+"""Those whose own tests (tests/lab/test_usbip.py) are enough for each run of the lab."""
+
 
 @pytest.fixture(
     params=[
         *(pytest.param(bench, id=name) for name, bench in BENCHES.items()),
         *(
-            pytest.param(bench, id=name, marks=pytest.mark.lab)
+            pytest.param(
+                bench,
+                id=name,
+                marks=[pytest.mark.lab, *([pytest.mark.long] if name in LONG else [])],
+            )
             for name, bench in LAB_BENCHES.items()
         ),
     ]

@@ -195,7 +195,9 @@ def slots_taken() -> int:
 
 def layers() -> int:
     """Return how many mounts lie in /dev over a device."""
-    return sum(line.split()[4] == OVER for line in open("/proc/self/mountinfo"))
+    return sum(
+        line.split()[4] == OVER for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    )
 
 
 def left_over() -> dict[str, object]:

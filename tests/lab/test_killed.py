@@ -25,7 +25,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("backends", [("usbip", "cuse", "usbip"), ("cuse", "usbip", "cuse")])
+@pytest.mark.parametrize(
+    "backends",
+    [
+        ("usbip", "cuse", "usbip"),
+        pytest.param(("cuse", "usbip", "cuse"), marks=pytest.mark.long),
+    ],
+)
 def test_killed_and_stopped_at_any_moment(
     places: dict[str, int], backends: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -279,7 +279,7 @@ def test_people_may_type_the_password_where_that_is_forced(
 
 def test_nobody_may_type_the_password_in_plain_text_unless_forced(run: Run, stage: Play) -> None:
     async def scenario() -> None:
-        async with stage(**FILE, password_prompt="tls") as meter:
+        async with stage(**FILE, password_prompt="off") as meter:
             person = meter.knock()
             await person.hears(b"portline: login 1 SCRAM-SHA-256\r\n")
             person.send(WORD.encode() + b"\n")
