@@ -198,6 +198,10 @@ def _ours(step: Any, message: str) -> str:
         step(message)
     except ScramException as error:
         told = "" if error.server_error is None else error.server_error.value
-        reason, text = _REASONS.get(told, ("malformed", str(error.args[0])))
+        odd = str(error.args[0]).rstrip(".")
+        unlike = (
+            f"what it says is not {MECHANISM} ({odd}); is it a Portline, and does nobody change it"
+        )
+        reason, text = _REASONS.get(told, ("malformed", f"{unlike}?"))
         raise LoginError(reason, text) from None
     return message

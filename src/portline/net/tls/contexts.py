@@ -201,12 +201,18 @@ def _own(context: ssl.SSLContext, certificate: str, key: str) -> bytes:
         ) from None
     except ssl.SSLError as error:
         fault = (error.reason or str(error)).lower().replace("_", " ")
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _OTHER_KEY:
             fault = "does not belong to the certificate; give the two that do"
         raise PortlineError(f"{option} {keys}: {fault}") from None
     except OSError as error:
-        raise PortlineError(f"{option} {keys}: cannot be read: {error.strerror}") from None
+        raise _unreadable(option, keys, error) from None
     return own
+
+
+_OTHER_KEY: Final = frozenset(
+    {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+)
+"""What OpenSSL calls a key that is not the certificate's, of the same type or of another one."""
 
 
 def _exposed(path: str) -> str:
@@ -249,7 +255,14 @@ def _load(context: ssl.SSLContext, option: str, path: str, what: str) -> None:
         fault = (error.reason or str(error)).lower().replace("_", " ")
         raise PortlineError(f"{option} {path}: is no {what} in PEM ({fault})") from None
     except OSError as error:
-        raise PortlineError(f"{option} {path}: cannot be read: {error.strerror}") from None
+        raise _unreadable(option, path, error) from None
+
+
+def _unreadable(option: str, path: str, error: OSError) -> PortlineError:
+    return PortlineError(
+        f"{option} {path}: cannot be read: {error.strerror}; check the path, and whether this user "
+        "may read the file"
+    )
 
 
 def _content(option: str, path: str) -> bytes:
@@ -257,7 +270,7 @@ def _content(option: str, path: str) -> bytes:
         with Path(path).open("rb") as file:
             content = file.read(FILE_LIMIT + 1)
     except OSError as error:
-        raise PortlineError(f"{option} {path}: cannot be read: {error.strerror}") from None
+        raise _unreadable(option, path, error) from None
     if len(content) > FILE_LIMIT:
         raise PortlineError(f"{option} {path}: is larger than {FILE_LIMIT} bytes")
     return content

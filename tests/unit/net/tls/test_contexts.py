@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portline.errors import PortlineError
 from portline.net.tls.certificate import fingerprint, first_certificate
@@ -183,6 +184,7 @@ def test_who_trusts_nobody_yet_pins_the_first(place: Place, tmp_path: Path) -> N
         ({"key": "EMPTY"}, ["key EMPTY", "no private key"]),
         ({"key": ""}, ["no private key", "with key"]),
         ({"key": "OTHER"}, ["does not belong"]),
+        ({"key": "OTHER TYPE"}, ["does not belong"]),
         ({"key": "LOCKED"}, ["encrypted", "openssl pkey"]),
         ({"client_ca": "/missing.pem"}, ["client-ca /missing.pem", "No such file"]),
         ({"client_ca": "EMPTY"}, ["client-ca EMPTY"]),
@@ -205,10 +207,19 @@ def test_files_that_cannot_be_used_are_named_with_the_option(
             serialization.BestAvailableEncryption(b"secret"),
         )
     )
+    other = place.folder / "other.pem"
+    other.write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
     files = {
         "EMPTY": str(empty),
         "GARBAGE": str(garbage),
         "LOCKED": str(locked),
+        "OTHER TYPE": str(other),
         "OTHER": place.authority.issue("other").key,
         "CA": place.authority.file,
         "CRL": place.authority.revoke(),
