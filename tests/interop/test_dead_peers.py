@@ -72,7 +72,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 def reachable(share: Callable[..., Server], cable: Cable, **keywords: object) -> Server:
     """Start a server at the near end that listens on the cable."""
     port = free_port()
-    options = ("--verbose", *SHORT, "--listen", f"{cable.NEAR}:{port}")
+    options = ("--verbose", *SHORT, "--open", "--listen", f"{cable.NEAR}:{port}")
     server = share("raw", *options, port=port, prefix=cable.near, wait=False, **keywords)
     listening = (f":{port:04X}", "0A")
     pid = server.process.pid

@@ -476,7 +476,7 @@ def test_nothing_comes_through(
     keepalive = ("--keepalive", "1", "--keepalive-retry", "1")
     port = free_port()
     # The last --listen counts.
-    words = ("--listen", f"{Wire.NEAR}:{port}", *keepalive)
+    words = ("--open", "--listen", f"{Wire.NEAR}:{port}", *keepalive)
     server = near_server(share, wire, protocol, words)
     client = attach(
         f"{Wire.NEAR}:{port}",
