@@ -79,6 +79,7 @@ def with_certificates(place: Place, arguments: list[str]) -> None:
         "--certificate": issued.certificate,
         "--key": issued.key,
         "--client-ca": authority.file,
+        "--ca": authority.file,
         "--client-crl": authority.revoke(),
     }
     for number, flag in enumerate(arguments[:-1]):
@@ -130,6 +131,8 @@ def attach(place: Place, command: Command, words: list[str]) -> None:
         else:
             device = arguments.index("--port") + 1
             arguments[device] = place.device(arguments[device])
+        if {"--certificate", "--ca"} & {*arguments}:
+            with_certificates(place, arguments)
         with place.start("attach", *arguments) as running:
             running.says(" to ")
             host.settimeout(PATIENCE)

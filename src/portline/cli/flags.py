@@ -20,7 +20,7 @@ from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig
 from portline.config.options import Group, Option, key_of
 from portline.config.refusal import faults_of
-from portline.config.secrets import file_faults
+from portline.config.secrets import TLS_FILES, file_faults
 from portline.errors import ConfigError
 from portline.net.tls.contexts import SYSTEM
 
@@ -46,7 +46,7 @@ TYPED: Final = {
 }
 """Fields whose values are typed in another way than they are written in a file."""
 
-FILES: Final = frozenset({"password_file", "certificate", "key", "client_ca", "client_crl", "ca"})
+FILES: Final = frozenset({"password_file", *TLS_FILES})
 """Fields that name a file."""
 
 WORDING: Final = {

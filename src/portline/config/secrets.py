@@ -1,22 +1,26 @@
-"""The secrets that a configuration names.  They are never part of it."""
+"""The secrets and other files that a configuration names.  They are never part of it."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portline.auth.password import Password
 from portline.auth.secret import VARIABLE, Secret, read_secret
 from portline.config.models import ServerConnection, UdpConnection
 from portline.config.rules import Fault
 from portline.errors import ConfigError
+from portline.net.tls.contexts import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from portline.config.models import ConnectionConfig, GatewayConfig
 
-__all__ = ["file_faults", "secrets"]
+__all__ = ["TLS_FILES", "file_faults", "secrets"]
+
+TLS_FILES: Final = ("certificate", "key", "client_ca", "client_crl", "ca")
+"""Fields that name a file of encryption."""
 
 
 def secrets(
@@ -84,7 +88,11 @@ def _recognises(connection: ConnectionConfig) -> bool:
 
 
 def file_faults(config: GatewayConfig) -> list[Fault]:
-    """Return what is wrong with the files that are named."""
+    """Return what is wrong with the files that are named: bad passwords, what cannot be read.
+
+    Certificates that can be read and not be used are told of when they are, because they may be
+    renewed at any time.
+    """
     faults = []
     for name, connection in config.connections.items():
         if connection.password_file is not None:
@@ -92,4 +100,19 @@ def file_faults(config: GatewayConfig) -> list[Fault]:
                 read_secret(connection.password_file, salted_will_do=_recognises(connection))
             except ValueError as error:
                 faults.append(Fault(("connections", name, "password_file"), str(error)))
+        for field in TLS_FILES:
+            path = getattr(connection, field, None)
+            if path not in (None, SYSTEM) and (fault := _unreadable(path)):
+                faults.append(Fault(("connections", name, field), fault))
     return faults
+
+
+def _unreadable(path: str) -> str:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # a pipe would wait for its writer
+    except OSError as error:
+        return (
+            f"{path} cannot be read: {error.strerror}; check the path, and whether this user may "
+            "read the file"
+        )
+    return ""

@@ -114,3 +114,16 @@ def test_mistakes_change_nothing_and_are_all_told(tmp_path: Path) -> None:
     assert path.read_text() == TEXT
     config = change(path, upper)
     assert config.connections["meter"].port_name == "/dev/ttyUSB1"
+
+
+def test_a_file_that_cannot_be_read_is_no_change(tmp_path: Path) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text(TEXT)
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(
+        ConfigError, match=r"meter\.client-ca: .*missing.pem cannot be read: No such"
+    ):
+        change(path, lambda text: f'{text}tls = true\nclient-ca = "{missing}"\n')
+    assert path.read_text() == TEXT
+    os.mkfifo(missing)
+    change(path, lambda text: f'{text}tls = true\nclient-ca = "{missing}"\n')  # does not wait
