@@ -26,7 +26,7 @@ from tests.interop.server import free_port
 from tests.manager import Manager
 from tests.waiting import LIMIT
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(1800)]
 
 NAME = "/dev/plc"
 SERVE = ("-m", "portline", "serve", "--config")
