@@ -151,6 +151,7 @@ def goes_on(application: Application, peer: Peer, meanwhile: bytes) -> None:
 
 
 def test_a_restart_in_place_is_not_noticed(tmp_path: Path) -> None:
+    until(lambda: not os.path.lexists(NAME))  # that of an earlier test may go only now
     port = free_port()
     config = configure(tmp_path, NAME, port)
     process = subprocess.Popen([sys.executable, *SERVE, config], stdout=subprocess.DEVNULL)
@@ -175,6 +176,7 @@ def test_a_restart_in_place_is_not_noticed(tmp_path: Path) -> None:
 
 
 def test_a_kill_is_not_noticed_where_somebody_keeps_the_descriptors(tmp_path: Path) -> None:
+    until(lambda: not os.path.lexists(NAME))  # that of an earlier test may go only now
     port = free_port()
     config = configure(tmp_path, NAME, port)
     with Manager(str(tmp_path / "notify")) as manager:
