@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from portline.control.rates import Rates
     from portline.service.gateway import Gateway
+    from portline.service.operator.operators import Admission
 
 __all__ = [
     "OPERATIONS",
     "Changed",
+    "Granted",
     "Operation",
     "Parameter",
     "Process",
@@ -37,6 +39,7 @@ __all__ = [
     "Served",
     "Status",
     "Subject",
+    "Terminal",
 ]
 
 
@@ -134,7 +137,29 @@ class Pulsed:
     sequence: str
 
 
-Result: TypeAlias = Status | Changed | Restarting | Pulsed
+@dataclass(frozen=True)
+class Terminal:
+    """The result of ``terminal``: the connection and its port; RFC 2217 follows on the socket."""
+
+    process: Process
+    name: str
+    port: str
+
+
+class Granted(Terminal):
+    """A terminal that waits for the caller's socket; ``admission`` takes it, or is withdrawn."""
+
+    def __init__(self, terminal: Terminal, admission: Admission) -> None:
+        super().__init__(terminal.process, terminal.name, terminal.port)
+        self._admission = (admission,)
+
+    @property
+    def admission(self) -> Admission:
+        """What is to be used, once."""
+        return self._admission[0]
+
+
+Result: TypeAlias = Status | Changed | Restarting | Pulsed | Terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +293,15 @@ async def _pulse(subject: Subject, *, name: str, sequence: Pulse) -> Pulsed:
     return Pulsed(subject.process, name, sequence.text)
 
 
+async def _terminal(subject: Subject, *, name: str) -> Terminal:
+    """Open a terminal at a connection: the socket speaks RFC 2217 behind the line of the result."""
+    connection = subject.served.gateway.connections.get(name)
+    if connection is None:
+        raise UsageError(f"there is no connection {name!r} here; see `portline status`")
+    admission = await connection.operators.admit()
+    return Granted(Terminal(subject.process, name, connection.port.name), admission)
+
+
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for operation in (
@@ -340,6 +374,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ),
             Pulsed,
             _pulse,
+            changes=True,
+        ),
+        Operation(
+            "terminal",
+            (Parameter("name", "The connection.", _text, None, needed=True),),
+            Terminal,
+            _terminal,
             changes=True,
         ),
     )

@@ -6,18 +6,19 @@ from collections.abc import Callable
 import pytest
 
 import portline
-from portline.control.operations import OPERATIONS, Changed, Pulsed, Restarting, Status
+from portline.control.operations import OPERATIONS, Changed, Pulsed, Restarting, Status, Terminal
 from portline.errors import PortError, UsageError
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
 
 def test_the_table_describes_itself() -> None:
-    assert list(OPERATIONS) == ["status", "reload", "add", "update", "remove", "restart", "pulse"]
+    known = ["status", "reload", "add", "update", "remove", "restart", "pulse", "terminal"]
+    assert list(OPERATIONS) == known
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
-        assert operation.result in (Status, Changed, Restarting, Pulsed)
+        assert operation.result in (Status, Changed, Restarting, Pulsed, Terminal)
     assert [name for name, operation in OPERATIONS.items() if not operation.changes] == ["status"]
 
 

@@ -47,7 +47,7 @@ class Desk:
             inputs=Inputs(None, self.port),
             packets=self.packets,
             log=log,
-            settled=lambda: self.asker.log.append("settled"),
+            settled=lambda _: self.asker.log.append("settled"),
         )
 
     def ask(self, request: Request) -> list[str]:
