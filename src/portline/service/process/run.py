@@ -361,8 +361,8 @@ def run(
             typed.append(ask())
         return typed[0]
 
-    known = secrets(config, None if ask is None else type_once)
     start_logging(verbose)
+    known = secrets(config, None if ask is None else type_once)
     store = Store()
 
     def started(gateway: Gateway) -> None:
