@@ -241,8 +241,8 @@ class Service:
         acts = {signal.SIGHUP: self._hung_up, signal.SIGUSR2: self._restart_asked}
         for number, act in acts.items():
             loop.add_signal_handler(number, act)
-        for number in held():
-            acts[signal.Signals(number)]()
+        for early in held():
+            acts[signal.Signals(early)]()
         try:
             with companion(self):
                 await self._serve(started, reloaded)
