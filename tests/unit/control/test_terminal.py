@@ -95,7 +95,7 @@ def _readable(caller: Caller) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("absent", "/dev/ttyNONE-absent: is not there"), ("other", "there is no connection 'other'")],
+    [("absent", "/dev/ttyNONE-absent: is not there"), ("other", "no connection 'other'")],
 )
 def test_it_is_refused_with_the_reason_and_the_caller_may_go_on(
     run: Run, tmp_path: Path, name: str, told: str
