@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 from portline.config.changes import changes
 from portline.config.secrets import secrets
+from portline.errors import UsageError
 from portline.service.adoption import adopt
 from portline.service.connection import Connection
+from portline.service.monitor.tap import Tap
 from portline.service.retirement import POLL, Retirement
 from portline.service.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from portline.auth.secret import Secret
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
+    from portline.service.monitor.watcher import Watcher
     from portline.service.process.store import Store
     from portline.service.status import ConnectionStatus
 
@@ -42,8 +45,9 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self.config = config
         found = secrets(config) if known is None else known
+        self._taps = {name: Tap() for name in config.connections}
         self.connections: Mapping[str, Connection] = {
-            name: Connection(name, connection, loop, store, found.get(name))
+            name: Connection(name, connection, loop, store, found.get(name), self._taps[name])
             for name, connection in config.connections.items()
         }
         self._loop = loop
@@ -78,6 +82,8 @@ class Gateway:
         finally:
             for each in tuple(self._retiring):
                 each.finish()
+            for tap in self._taps.values():
+                tap.end("Portline stops")
 
     def apply(
         self, config: GatewayConfig, known: Mapping[str, Secret | None] | None = None
@@ -99,12 +105,18 @@ class Gateway:
             and (name in renamed or config.connections.get(name) == connection.config)
         }
         self._retire([each for each in before.values() if each not in kept.values()])
+        self._pass_taps(found)
         begun = [name for name in config.connections if name not in kept]
         for name, connection in kept.items():
             connection.network.trust(asked.get(name))
         kept |= {
             name: Connection(
-                name, config.connections[name], self._loop, self._store, asked.get(name)
+                name,
+                config.connections[name],
+                self._loop,
+                self._store,
+                asked.get(name),
+                self._taps[name],
             )
             for name in begun
         }
@@ -116,6 +128,30 @@ class Gateway:
         self._waiting = {self.connections[name] for name in begun}
         self._begin()
         return found
+
+    def _pass_taps(self, found: Changes) -> None:
+        """Let those who watch go on under the names of now; those of what is gone are told."""
+        before = self._taps
+        earlier = {change.name: change.before for change in found.changed}
+        self._taps = {
+            name: Tap() if name in found.added else before[earlier.get(name, name)]
+            for name in self.config.connections
+        }
+        for name in found.removed:
+            before[name].end("the connection was removed")
+
+    def watch(self, name: str, ready: Callable[[], None]) -> Watcher:
+        """Begin to watch a connection: everything that passes and happens there, from now on.
+
+        ``ready()`` is called when there is something to take; see
+        :class:`portline.service.monitor.watcher.Watcher`.  The watch goes with the connection to
+        another name, and goes on when it begins anew; when it is removed, a record tells so and is
+        the last.  Raises UsageError where there is no such connection, or too many watch it.
+        """
+        tap = self._taps.get(name)
+        if tap is None:
+            raise UsageError(f"there is no connection {name!r} here; see `portline status`")
+        return tap.watch(ready)
 
     def renew(self) -> list[str]:
         """Have certificates read again; who is connected notices nothing.
