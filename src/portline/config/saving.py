@@ -19,7 +19,7 @@ from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from portline.config.models import GatewayConfig
@@ -34,26 +34,31 @@ _NEW_MODE = 0o600
 
 
 def change(
-    path: Path, edit: Edit, judge: Callable[[GatewayConfig], object] = lambda config: None
+    path: Path,
+    edit: Edit,
+    judge: Callable[[GatewayConfig], object] = lambda config: None,
+    *,
+    web: Mapping[str, object] | None = None,
 ) -> GatewayConfig:
     """Make a change to a configuration file, and return what it says then.
 
-    Blocks.  Raises what :func:`rewrite` raises, and, with the file as it was, ConfigError with
+    ``web`` is what the command line says of the page, as :func:`portline.config.document.load` has
+    it.  Blocks.  Raises what :func:`rewrite` raises, and, with the file as it was, ConfigError with
     every mistake that there would be in it, and whatever ``judge`` raises of it.
     """
 
     def checked(text: str) -> str:
         after = edit(text)
-        if mistakes := check(after, str(path)):
+        if mistakes := check(after, str(path), web):
             # A line of a text that nobody ever sees would help nobody.
             raise ConfigError([f"{each.path}: {each.text}" for each in mistakes])
-        config = parse(after, str(path))
+        config = parse(after, str(path), web)
         if faults := file_faults(config):
             raise ConfigError([_described(fault) for fault in faults])
         judge(config)
         return after
 
-    return parse(rewrite(path, checked), str(path))
+    return parse(rewrite(path, checked), str(path), web)
 
 
 def _described(fault: Fault) -> str:

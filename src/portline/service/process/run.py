@@ -125,6 +125,8 @@ class Service:
         self.gateway = Gateway(config, store, known)
         self.restarts = False
         """Whether all has ended, or is about to, in order to begin again."""
+        self.followers: list[Callable[[GatewayConfig], list[str]]] = []
+        """Who goes on with another configuration, too; each returns a line for each change."""
         self._store = store
         self._restartable = restartable
         self._load = load
@@ -175,6 +177,8 @@ class Service:
             _prepare(config)
             renewed = self.gateway.renew()
             lines = [*self.gateway.apply(config, known).lines(), *renewed]
+            for follower in self.followers:
+                lines += follower(config)
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
