@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     Web: TypeAlias = Mapping[str, object] | None
 
-__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "content", "load", "load_again", "parse"]
+__all__ = [
+    "DOCUMENT_LIMIT",
+    "Mistake",
+    "check",
+    "content",
+    "demand_toml",
+    "keys_of_connection",
+    "load",
+    "load_again",
+    "parse",
+    "refused",
+]
 
 DOCUMENT_LIMIT: Final = 4 * 1024**2
 """Bytes; a thousand connections with every option written out are below one MiB."""
@@ -60,7 +71,7 @@ def load(path: str | Path, web: Web = None, *, needed: bool = True) -> GatewayCo
     made = parse(text, str(path), web)
     if faults := file_faults(made):
         tree, found = tomllib.loads(text), positions(text)
-        raise ConfigError([str(_placed(fault, tree, found, str(path))) for fault in faults])
+        raise refused([_placed(fault, tree, found, str(path)) for fault in faults])
     return made
 
 
@@ -76,13 +87,32 @@ def parse(text: str, source: str = "configuration", web: Web = None) -> GatewayC
     """Read a configuration from text.  Raises ConfigError with every mistake in it."""
     made, mistakes = _examined(text, source, web)
     if made is None:
-        raise ConfigError([str(mistake) for mistake in mistakes])
+        raise refused(mistakes)
     return made
 
 
 def check(text: str, source: str = "configuration", web: Web = None) -> list[Mistake]:
     """Return every mistake in a document, in the order of its lines; none if it can be used."""
     return _examined(text, source, web)[1]
+
+
+def demand_toml(text: str, source: str) -> None:
+    """Raise ConfigError, with the line, for a text that is no TOML."""
+    try:
+        tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise refused([_syntax(text, source, error)]) from None
+
+
+def refused(mistakes: list[Mistake]) -> ConfigError:
+    """Return the error that tells of mistakes, with their lines."""
+    lines = [str(mistake) for mistake in mistakes]
+    return ConfigError(lines, [(mistake.path, mistake.text) for mistake in mistakes])
+
+
+def keys_of_connection(name: str) -> str:
+    """Return the keys of a connection, as ``path`` of a mistake has them."""
+    return f"connections.{_shown(name)}"
 
 
 def content(path: Path) -> str:
@@ -105,13 +135,10 @@ def content(path: Path) -> str:
         raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
 
 
-def _examined(
-    text: str, source: str, web: Web
-) -> tuple[GatewayConfig | None, list[Mistake]]:
+def _examined(text: str, source: str, web: Web) -> tuple[GatewayConfig | None, list[Mistake]]:
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # ValueError: bad TOML, or an integer with more digits than Python converts.
         return None, [_syntax(text, source, error)]
     if web is not None:
         written = tree.get("web", {})
@@ -130,7 +157,10 @@ _AT: Final = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|en
 
 
 def _syntax(text: str, source: str, error: Exception) -> Mistake:
-    """Return what tomllib could not read; its message holds the place in words."""
+    """Return what tomllib could not read; its message holds the place in words.
+
+    A ValueError may also be an integer with more digits than Python converts.
+    """
     message = str(error)
     if match := _AT.search(message):
         end = text.count("\n") + (not text.endswith("\n"))

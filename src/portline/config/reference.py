@@ -184,9 +184,9 @@ def _table(known: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
 _WEB: Final = """\
 ## The page
 
-A table `[web]` gives Portline a page, on which the connections are seen, made, changed and used, and
-an API for programs ([the page](../how-to/the-page.md)). With it there may be no connections at first.
-`portline serve --web` does the same without the table.
+A table `[web]` gives Portline a page, on which the connections are seen, made, changed and used,
+and an API for programs. With it there may be no connections at first. `portline serve --web` does
+the same without the table.
 
 ```toml
 [web]

@@ -102,8 +102,8 @@ class WebConfig(BaseModel):
         Option(
             Group.SECURITY,
             Switch(),
-            "Encrypt the page with TLS (https). Without certificate one is made on first use, which "
-            "browsers warn of once",
+            "Encrypt the page with TLS (https). Without certificate one is made on first use, of "
+            "which browsers warn once",
             "on this machine nobody is on the way",
         ),
     ] = False

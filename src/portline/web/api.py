@@ -1,10 +1,9 @@
-"""Every operation over HTTP, made from the table: what changes something is a POST, the rest a GET."""
+"""Every operation over HTTP, made from the table: a POST what changes something, else a GET."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
@@ -17,6 +16,8 @@ from portline.web.openapi import document
 from portline.web.problem import Problem, problem_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
     from starlette.requests import Request
 
     from portline.control.operations.operation import Operation, Parameter
@@ -67,9 +68,7 @@ class Api:
             raise Problem(404, f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
         if method not in known:
             allowed = ", ".join(("HEAD", *known) if "GET" in known else known)
-            raise Problem(
-                405, f"{name}: ask with {' or '.join(known)}", headers={"Allow": allowed}
-            )
+            raise Problem(405, f"{name}: ask with {' or '.join(known)}", headers={"Allow": allowed})
         given = _of_query(operation, request) if method == "GET" else await _of_body(request)
         try:
             arguments = operation.arguments(given)
@@ -89,7 +88,7 @@ class Api:
 
 
 async def _gathered(result: Any) -> AsyncIterator[bytes]:
-    """Yield a result in portions, so that a long one holds the data up no longer than a short one."""
+    """Yield a result in portions, so that a long one does not hold the data up."""
     from portline.control.message import pieces
 
     portion = bytearray()
@@ -115,13 +114,13 @@ def _of_query(operation: Operation, request: Request) -> dict[str, object]:
 
 def _value(parameter: Parameter, values: list[str]) -> object:
     """Return what a parameter in an address means by its schema; repeated where it is a list."""
-    kinds = parameter.schema.get("type")
-    kinds = {kinds} if isinstance(kinds, str) else set(kinds or ())
+    found = parameter.schema.get("type")
+    kinds = found if isinstance(found, list | tuple) else [found]
     if "array" in kinds:
         return values
     if len(values) > 1:
         raise Problem(400, f"{parameter.name} is given {len(values)} times; give it once")
-    if "string" in kinds or not kinds:
+    if "string" in kinds or kinds == [None]:
         return values[0]
     try:
         return from_json(values[0])

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -23,10 +22,11 @@ from portline.web.api import Api
 from portline.web.files import Files
 from portline.web.live import Live
 from portline.web.problem import Problem, problem_of
-from portline.web.visitors import host_of, set_cookie
+from portline.web.visitors import set_cookie
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.requests import Request
+    from starlette.types import Message, Receive, Scope, Send
 
     from portline.control.operations.subject import Subject
     from portline.web.names import Names
@@ -109,8 +109,8 @@ class Application:
             await self._refuse(scope, receive, answered, problem_of(error))
         except Exception:
             _log.exception("a request to %s failed", scope["path"])
-            problem = Problem(500, "this should not have happened; see the log of Portline")
-            await self._refuse(scope, receive, answered, problem)
+            unforeseen = Problem(500, "this should not have happened; see the log of Portline")
+            await self._refuse(scope, receive, answered, unforeseen)
 
     def _demand_name(self, scope: Scope) -> None:
         hosts = Headers(scope=scope).getlist("host")

@@ -3,10 +3,10 @@
 Theory of operation
 -------------------
 Somebody looks, or nothing is done.  Every LOOK seconds each connection is asked for the few facts
-whose change people want to see at once; where they differ, and once in PERIOD in any case, its whole
-status is made.  One that says the same as before, but for its age, keeps its number; each viewer is
-sent what has a higher number than what it has seen.  So a viewer that takes its time leaves states
-out and never makes anything grow, and however many look, a status is made and encoded once.
+whose change people want to see at once; where they differ, and once in PERIOD in any case, its
+whole status is made.  One that says the same as before, but for its age, keeps its number; each
+viewer is sent what has a higher number than what it has seen.  So a viewer that takes its time
+leaves states out and never makes anything grow, and however many look, a status is made once.
 
 The loop carries data, too: after every few connections it has a turn.
 """
@@ -14,7 +14,6 @@ The loop carries data, too: after every few connections it has a turn.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,7 @@ from portline.control.snapshot import plain, snapshot
 from portline.service.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from portline.control.operations.subject import Subject
     from portline.service.connection import Connection

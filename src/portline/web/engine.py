@@ -16,12 +16,11 @@ first request from the beginning, for each further one from its first byte.  A b
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -32,10 +31,11 @@ from portline.auth.throttle import origin
 from portline.net.address import display_sockaddr, host_of
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     from collections.abc import Mapping
 
-    from uvicorn._types import ASGI3Application
+    from starlette.types import ASGIApp
 
 __all__ = [
     "BODY_LIMIT",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 CONNECTIONS_MAX: Final = 256
-"""Connections at the same time; a browser opens up to six for a page, and one for each WebSocket."""
+"""Connections at the same time: a browser opens up to six for a page, and each WebSocket is one."""
 
 CONNECTIONS_OF_ONE: Final = 128
 """Connections from one address, so that nobody takes the places of all others; many people may sit
@@ -92,9 +92,9 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=BACKLOG)
-        super().connection_made(transport)
+        connected = cast("asyncio.Transport", transport)
+        connected.set_write_buffer_limits(high=BACKLOG)
+        super().connection_made(connected)
         self._wait(HEADER_LIMIT, "header")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -145,7 +145,7 @@ class _Protocol(H11Protocol):
 class Engine:
     """Serves an ASGI application on connections that are handed over, in the running loop."""
 
-    def __init__(self, application: ASGI3Application, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, application: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
         self.counts: Counter[str] = Counter(
             {"crowded": 0, "handshakes_failed": 0, "slow_headers": 0, "slow_bodys": 0}
         )
@@ -208,8 +208,9 @@ class Engine:
 
     def _from(self, place: str) -> int:
         connected = sum(
-            connection.client is not None and origin(connection.client[0]) == place
+            origin(client[0]) == place
             for connection in self._state.connections
+            if (client := getattr(connection, "client", None)) is not None
         )
         return connected + sum(self._places.get(task) == place for task in self._handshakes)
 

@@ -85,7 +85,9 @@ class Files:
                 content = opened.read(FILE_MAX)
         except OSError:
             return None
-        kind = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        kind = (
+            _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        )
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         self._known[name] = file = _File(content, kind, tag, changed)
         return file

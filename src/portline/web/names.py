@@ -1,8 +1,9 @@
 """By which names a browser may call the page, and which pages may ask it: pure rules.
 
-A foreign page can have the browser of somebody who is logged in send what it likes.  Two things tell
-it from ours: the name in ``Host``, which is the foreign page's own where its author has pointed his
-name at our address (DNS rebinding), and ``Origin``, which browsers set and pages cannot.
+A foreign page can have the browser of somebody who is logged in send what it likes.  Two things
+tell it from ours: the name in ``Host``, which is the foreign page's own where its author has
+pointed his name at our address (DNS rebinding), and ``Origin``, which browsers set and pages
+cannot.
 """
 
 from __future__ import annotations

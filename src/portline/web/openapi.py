@@ -93,7 +93,11 @@ def _operation(operation: Operation, method: str) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "done",
-                "content": {"application/json": {"schema": result_schema(operation.result)}},
+                "content": {
+                    "application/json": {
+                        "schema": result_schema(operation.result)  # type: ignore[arg-type]
+                    }
+                },
             },
             **{
                 status: {
@@ -117,7 +121,9 @@ def _operation(operation: Operation, method: str) -> dict[str, Any]:
                 "description": each.text,
                 "required": each.needed,
                 "schema": dict(each.schema),
-                **({"style": "form", "explode": True} if each.schema.get("type") == "array" else {}),
+                **(
+                    {"style": "form", "explode": True} if each.schema.get("type") == "array" else {}
+                ),
             }
             for each in operation.parameters
         ]

@@ -16,7 +16,6 @@ again, and the data flows all the same.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import os
@@ -24,6 +23,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortlineError
@@ -35,6 +35,7 @@ from portline.web.credentials import Credentials
 from portline.web.names import Names
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
     from collections.abc import Callable
 
@@ -214,7 +215,7 @@ class Page:
                     address.host,
                     address.port,
                     accepted=self._accepted,
-                    changed=lambda listener, address=address: self._changed(address, listener),
+                    changed=partial(self._changed, address),
                 )
                 # In the next turn, when whoever had the address has left it.
                 self._loop.call_soon(self._open, address, self._listeners[address])

@@ -94,7 +94,9 @@ class Visitors:
         if not self.sessions.use(key, now):
             self._failed(host_of(asked))
             raise Problem(403, "the address was used before, or is too old; log in instead")
-        _log.info("somebody came to the page by the address that works once, from %s", host_of(asked))
+        _log.info(
+            "somebody came to the page by the address that works once, from %s", host_of(asked)
+        )
         return self.sessions.begin(self._credentials.grade(), now)[0]
 
     def logout(self, asked: HTTPConnection) -> None:
@@ -138,8 +140,8 @@ class Visitors:
         if not is_same_origin(origin, host, encrypted=encrypted):
             raise Problem(
                 403,
-                f"a page of {origin} may not ask what is at {host}; behind a proxy, have it pass on "
-                "the Host of the browser",
+                f"a page of {origin} may not ask what is at {host}; behind a proxy, have it pass "
+                "on the Host of the browser",
             )
 
     async def _by_header(self, asked: HTTPConnection, authorization: str) -> Visitor:
@@ -172,7 +174,9 @@ class Visitors:
         if "origin" not in asked.headers:
             raise Problem(403, "what changes something needs an Origin, which browsers send")
         if not same(asked.headers.get(CSRF_HEADER, ""), session.csrf):
-            raise Problem(403, "X-CSRF-Token is not what GET /session has told; load the page again")
+            raise Problem(
+                403, "X-CSRF-Token is not what GET /session has told; load the page again"
+            )
 
     # --- guessing -------------------------------------------------------------------------------
 
