@@ -28,7 +28,7 @@ from portline.errors import ConfigError, PortlineError, UsageError
 if TYPE_CHECKING:
     from portline.control.operations.operation import Result
 
-__all__ = ["LINE_MAX", "VERSION", "Request", "encode_error", "encode_result", "result_of"]
+__all__ = ["LINE_MAX", "VERSION", "Request", "encode_error", "encode_result", "pieces", "result_of"]
 
 VERSION: Final = 1
 
@@ -70,8 +70,13 @@ class Request:
 
 
 def encode_result(result: Result) -> Iterator[bytes]:
-    """Yield the line of a result in pieces, so that a long one need not be made at once."""
-    piece = b'{"portline":%d,"result":{' % VERSION
+    """Return the line of a result in pieces, so that a long one need not be made at once."""
+    return pieces(result, b'{"portline":%d,"result":' % VERSION, b"}\n")
+
+
+def pieces(result: Result, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+    """Yield the JSON of a result, in as many pieces as its long parts have."""
+    piece = before + b"{"
     for number, field in enumerate(fields(result)):
         value = getattr(result, field.name)
         piece += b"," * bool(number) + to_json(field.name) + b":"
@@ -83,7 +88,7 @@ def encode_result(result: Result) -> Iterator[bytes]:
             yield piece + b"," * bool(count) + to_json(item)
             piece = b""
         piece += b"]"
-    yield piece + b"}}\n"
+    yield piece + b"}" + after
 
 
 def encode_error(error: PortlineError) -> bytes:

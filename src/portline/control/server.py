@@ -64,7 +64,8 @@ class ControlServer:
         places: Places | None = None,
     ) -> None:
         self.path: Path | None = None
-        self._subject = subject
+        self.subject = subject
+        """What callers ask."""
         self._loop = loop
         self._places = Places() if places is None else places
         self._socket: socket.socket | None = None
@@ -72,6 +73,7 @@ class ControlServer:
         self._callers: set[Caller] = set()
 
     def __enter__(self) -> ControlServer:
+        self.subject.rates.start()  # a page wants them, also where there is no socket
         try:
             try:
                 self._open()
@@ -79,8 +81,6 @@ class ControlServer:
                 self._open()
         except (OSError, PortlineError) as error:
             _log.warning("`portline status` will not find this process: %s", error)
-            return self
-        self._subject.rates.start()
         return self
 
     def __exit__(
@@ -89,7 +89,7 @@ class ControlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._subject.rates.stop()
+        self.subject.rates.stop()
         for caller in tuple(self._callers):
             caller.close()
         if self._rest is not None:
@@ -143,7 +143,7 @@ class ControlServer:
             link.write(encode_error(UsageError("too many programs ask already; try again")))
             link.abort()  # what was written stays readable: this is no TCP
             return
-        self._callers.add(Caller(link, self._subject, self._loop, self._callers.discard))
+        self._callers.add(Caller(link, self.subject, self._loop, self._callers.discard))
 
 
 class Caller:
