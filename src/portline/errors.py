@@ -13,6 +13,8 @@
      +-- PeerError       the other end broke the protocol
      +-- LoginError      one end of a connection was not believed by the other
      +-- UsageError      the program that uses Portline as a library called it wrongly
+          +-- NameUnknown      there is no connection of that name
+          +-- NameTaken        there is one already
 
 A message names the port or address, the fault and the remedy, in one line, and reads well
 after ``<connection>: ``.  What a program wants to know is in attributes, never only in the text.
@@ -20,9 +22,16 @@ after ``<connection>: ``.  What a program wants to know is in attributes, never 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
     "ConfigError",
     "LoginError",
+    "NameTaken",
+    "NameUnknown",
     "NetworkError",
     "PeerError",
     "PortAbsent",
@@ -59,11 +68,16 @@ class ConfigError(PortlineError):
     """A configuration is refused as a whole.
 
     ``mistakes`` holds one line per mistake, in the order of the document; ``str()`` joins them.
+    ``faults`` are the same for programs, as far as they are about options: pairs of the option and
+    the text.  The option is a key with the tables that it is in (``connections.meter.baudrate``),
+    or, in the error of an operation on one connection, its bare key, "name", or "" for the
+    connection as a whole.
     """
 
-    def __init__(self, mistakes: list[str]) -> None:
+    def __init__(self, mistakes: list[str], faults: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
+        self.faults = list(faults)
 
 
 class PortError(PortlineError):
@@ -137,3 +151,20 @@ class LoginError(PortlineError):
 
 class UsageError(PortlineError):
     """The calling program broke the contract of a Portline object."""
+
+
+class NameUnknown(UsageError):
+    """There is no connection ``name``; ``known`` are those that there are."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        there_are = ", ".join(known) or "none"
+        super().__init__(f"there is no connection {name!r}; there are: {there_are}")
+        self.name = name
+
+
+class NameTaken(UsageError):
+    """There is a connection ``name`` already; ``remedy`` says what to do."""
+
+    def __init__(self, name: str, remedy: str) -> None:
+        super().__init__(f"there is a connection {name!r} already; {remedy}")
+        self.name = name

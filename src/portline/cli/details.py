@@ -9,7 +9,7 @@ from portline.cli.layout import clean, entry, together
 from portline.config.connection import options
 from portline.config.models import MODELS
 from portline.config.options import Group, key_of
-from portline.control.snapshot import option_values
+from portline.config.spelling import option_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,18 @@ from portline.errors import ConfigError
 if TYPE_CHECKING:
     from portline.config.rules import Fault
 
-__all__ = ["DOCUMENT_LIMIT", "Mistake", "check", "content", "load", "load_again", "parse"]
+__all__ = [
+    "DOCUMENT_LIMIT",
+    "Mistake",
+    "check",
+    "content",
+    "demand_toml",
+    "keys_of_connection",
+    "load",
+    "load_again",
+    "parse",
+    "refused",
+]
 
 DOCUMENT_LIMIT: Final = 4 * 1024**2
 """Bytes; a thousand connections with every option written out are below one MiB."""
@@ -54,7 +65,7 @@ def load(path: str | Path) -> GatewayConfig:
     made = parse(text, str(path))
     if faults := file_faults(made):
         tree, found = tomllib.loads(text), positions(text)
-        raise ConfigError([str(_placed(fault, tree, found, str(path))) for fault in faults])
+        raise refused([_placed(fault, tree, found, str(path)) for fault in faults])
     return made
 
 
@@ -70,13 +81,32 @@ def parse(text: str, source: str = "configuration") -> GatewayConfig:
     """Read a configuration from text.  Raises ConfigError with every mistake in it."""
     made, mistakes = _examined(text, source)
     if made is None:
-        raise ConfigError([str(mistake) for mistake in mistakes])
+        raise refused(mistakes)
     return made
 
 
 def check(text: str, source: str = "configuration") -> list[Mistake]:
     """Return every mistake in a document, in the order of its lines; none if it can be used."""
     return _examined(text, source)[1]
+
+
+def demand_toml(text: str, source: str) -> None:
+    """Raise ConfigError, with the line, for a text that is no TOML."""
+    try:
+        tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise refused([_syntax(text, source, error)]) from None
+
+
+def refused(mistakes: list[Mistake]) -> ConfigError:
+    """Return the error that tells of mistakes, with their lines."""
+    lines = [str(mistake) for mistake in mistakes]
+    return ConfigError(lines, [(mistake.path, mistake.text) for mistake in mistakes])
+
+
+def keys_of_connection(name: str) -> str:
+    """Return the keys of a connection, as ``path`` of a mistake has them."""
+    return f"connections.{_shown(name)}"
 
 
 def content(path: Path) -> str:
@@ -103,7 +133,6 @@ def _examined(text: str, source: str) -> tuple[GatewayConfig | None, list[Mistak
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # ValueError: bad TOML, or an integer with more digits than Python converts.
         return None, [_syntax(text, source, error)]
     try:
         return GatewayConfig.model_validate(tree), []
@@ -119,7 +148,10 @@ _AT: Final = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|en
 
 
 def _syntax(text: str, source: str, error: Exception) -> Mistake:
-    """Return what tomllib could not read; its message holds the place in words."""
+    """Return what tomllib could not read; its message holds the place in words.
+
+    A ValueError may also be an integer with more digits than Python converts.
+    """
     message = str(error)
     if match := _AT.search(message):
         end = text.count("\n") + (not text.endswith("\n"))

@@ -23,7 +23,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Comment, Table, Whitespace
 
 from portline.config.options import key_of
-from portline.errors import ConfigError, UsageError
+from portline.errors import ConfigError, NameTaken, NameUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -40,12 +40,12 @@ CONNECTIONS: Final = "connections"
 def added(text: str, name: str, options: Mapping[str, object]) -> str:
     """Return the text with a new connection at its end.
 
-    ``options`` are by field or key, with values as TOML has them.  Raises UsageError when there is
+    ``options`` are by field or key, with values as TOML has them.  Raises NameTaken when there is
     a connection of that name, ConfigError where the text cannot be edited.
     """
     tree = _read(text)
     if name in _connections(tree):
-        raise UsageError(f"there is a connection {name!r} already; edit or remove it")
+        raise NameTaken(name, "edit or remove it")
     keys = {key_of(field): value for field, value in options.items()}
 
     def edit(tree: MutableMapping[str, Any]) -> None:
@@ -61,8 +61,8 @@ def added(text: str, name: str, options: Mapping[str, object]) -> str:
 def updated(text: str, name: str, options: Mapping[str, object], rename: str = "") -> str:
     """Return the text with some options of a connection changed, and those that are None removed.
 
-    ``rename`` is what it is called then.  Raises UsageError when there is no such connection or
-    another one of that name, ConfigError where the text cannot be edited.
+    ``rename`` is what it is called then.  Raises NameUnknown when there is no such connection,
+    NameTaken when another one is called that, ConfigError where the text cannot be edited.
     """
     _demand(text, name)
 
@@ -85,7 +85,8 @@ def updated(text: str, name: str, options: Mapping[str, object], rename: str = "
 def removed(text: str, name: str) -> str:
     """Return the text without a connection.
 
-    Raises UsageError when there is no such connection, ConfigError where the text cannot be edited.
+    Raises NameUnknown when there is no such connection, ConfigError where the text cannot be
+    edited.
     """
     _demand(text, name)
 
@@ -103,12 +104,12 @@ def removed(text: str, name: str) -> str:
 def renamed(text: str, name: str, new: str) -> str:
     """Return the text with another name for a connection, at the same place.
 
-    Raises UsageError when there is no such connection or one of the new name, ConfigError where the
-    text cannot be edited.
+    Raises NameUnknown when there is no such connection, NameTaken when there is one of the new
+    name, ConfigError where the text cannot be edited.
     """
     _demand(text, name)
     if new in _connections(_read(text)):
-        raise UsageError(f"there is a connection {new!r} already; take another name")
+        raise NameTaken(new, "take another name")
 
     def edit(tree: MutableMapping[str, Any]) -> None:
         table = tree[CONNECTIONS]
@@ -234,8 +235,7 @@ def _connections(tree: Tree) -> Mapping[str, object]:
 def _demand(text: str, name: str) -> None:
     names = _connections(_read(text))
     if not isinstance(names.get(name), dict):
-        there_are = ", ".join(names) or "none"
-        raise UsageError(f"there is no connection {name!r}; there are: {there_are}")
+        raise NameUnknown(name, names)
 
 
 def _spelling(table: Mapping[str, object], field: str) -> str:

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from portline.config.kinds import Kind
 
-__all__ = ["KINDS", "Fault", "clashes", "contradictions", "folded", "name_fault", "unknown"]
+__all__ = [
+    "KINDS",
+    "Fault",
+    "clashes",
+    "combinations",
+    "contradictions",
+    "folded",
+    "name_fault",
+    "unknown",
+]
 
 TLS_OPTIONS: Final = (
     "certificate",
@@ -156,7 +165,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if "keepalive_retry" in table and _read(_NO_TIME, table.get("keepalive")) == 0:
         text = "says when to probe again, but keepalive = off never probes; leave one of them out"
         faults.append(Fault(("keepalive_retry",), text))
-    chosen = _combinations(table)
+    chosen = combinations(table)
     misplaced = ((field, exclusion(field, chosen)) for field in table)
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
 
@@ -306,7 +315,7 @@ def _udp_password(accept: object, hosts: object) -> Iterable[Fault]:
             yield Fault(("connect",), text)
 
 
-def _combinations(table: Mapping[str, object]) -> set[Combination]:
+def combinations(table: Mapping[str, object]) -> set[Combination]:
     """Return the combinations in use; all that may be meant where something is wrong."""
     virtual = {"virtual" in table} if ("port" in table) != ("virtual" in table) else {True, False}
     protocols = _protocols(table)

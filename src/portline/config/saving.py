@@ -13,13 +13,13 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from portline.config.document import check, content, parse
+from portline.config.document import check, content, demand_toml, keys_of_connection, parse
 from portline.config.options import key_of
 from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from portline.config.models import GatewayConfig
@@ -43,22 +43,29 @@ def change(
     """
 
     def checked(text: str) -> str:
+        demand_toml(text, str(path))
         after = edit(text)
         if mistakes := check(after, str(path)):
             # A line of a text that nobody ever sees would help nobody.
-            raise ConfigError([f"{each.path}: {each.text}" for each in mistakes])
+            raise _unplaced((each.path, each.text) for each in mistakes)
         config = parse(after, str(path))
         if faults := file_faults(config):
-            raise ConfigError([_described(fault) for fault in faults])
+            raise _unplaced(map(_described, faults))
         judge(config)
         return after
 
     return parse(rewrite(path, checked), str(path))
 
 
-def _described(fault: Fault) -> str:
-    *where, field = fault.location
-    return f"{'.'.join((*where, key_of(field)))}: {fault.text}"
+def _unplaced(faults: Iterable[tuple[str, str]]) -> ConfigError:
+    """Return the error of mistakes that have no line."""
+    found = list(faults)
+    return ConfigError([f"{path}: {text}" if path else text for path, text in found], found)
+
+
+def _described(fault: Fault) -> tuple[str, str]:
+    _, name, field = fault.location
+    return f"{keys_of_connection(name)}.{key_of(field)}", fault.text
 
 
 def rewrite(path: Path, edit: Edit) -> str:

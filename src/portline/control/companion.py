@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from portline.control.operations import Subject
+from portline.control.operations.subject import Subject
 from portline.control.rates import Rates
 from portline.control.server import ControlServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portline.control.operations import Served
+    from portline.control.operations.subject import Served
 
 __all__ = ["companion"]
 

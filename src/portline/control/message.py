@@ -4,11 +4,14 @@
 
     {"portline": 1, "operation": "status", "parameters": {"names": ["meter"]}}
     {"portline": 1, "result": {...}}
-    {"portline": 1, "errors": ["..."], "mistakes": false}
+    {"portline": 1, "errors": ["..."], "mistakes": false, "usage": false}
+    {"portline": 1, "errors": ["..."], "mistakes": true, "faults": [{"option": "", "text": ""}]}
 
 ``portline`` is the version of this protocol.  ``errors`` are whole sentences, one line each;
-``mistakes`` tells that they are those of a configuration.  Pydantic's JSON is used because it is
-loaded already where the data flows, and several times as fast as the standard library's.
+``mistakes`` tells that they are those of a configuration, and ``faults`` has them by option then
+(:class:`portline.errors.ConfigError`); ``usage`` tells that the request itself was wrong.
+Pydantic's JSON is used because it is loaded already where the data flows, and several times as fast
+as the standard library's.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from portline.control.snapshot import plain
 from portline.errors import ConfigError, PortlineError, UsageError
 
 if TYPE_CHECKING:
-    from portline.control.operations import Result
+    from portline.control.operations.operation import Result
 
 __all__ = ["LINE_MAX", "VERSION", "Request", "encode_error", "encode_result", "result_of"]
 
@@ -85,26 +88,50 @@ def encode_result(result: Result) -> Iterator[bytes]:
 
 def encode_error(error: PortlineError) -> bytes:
     """Return the line that tells of an error."""
-    is_config = isinstance(error, ConfigError)
-    lines = error.mistakes if isinstance(error, ConfigError) else [str(error)]
-    lines = [" ".join(line.split()).encode("utf-8", "replace").decode() for line in lines]
-    return to_json({"portline": VERSION, "errors": lines, "mistakes": is_config}) + b"\n"
+    words: dict[str, object] = {"portline": VERSION}
+    match error:
+        case ConfigError():
+            faults = [{"option": _line(key), "text": _line(text)} for key, text in error.faults]
+            words |= {"errors": list(map(_line, error.mistakes)), "mistakes": True}
+            words |= {"faults": faults}
+        case _:
+            is_usage = isinstance(error, UsageError)
+            words |= {"errors": [_line(str(error))], "mistakes": False, "usage": is_usage}
+    return to_json(words) + b"\n"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).encode("utf-8", "replace").decode()
 
 
 def result_of(line: bytes) -> dict[str, object]:
     """Return the result that a line holds.
 
-    Raises ConfigError for mistakes of a configuration, PortlineError for other errors and for what
-    is no answer.
+    Raises ConfigError for mistakes of a configuration, UsageError for a request that was wrong,
+    PortlineError for other errors and for what is no answer.
     """
     match _object(line):
         case {"portline": int(version), "result": dict(result)} if version == VERSION:
             return result
-        case {"portline": _, "errors": list(errors), "mistakes": mistakes}:
+        case {"portline": _, "errors": list(errors), "mistakes": mistakes, **rest}:
             lines = [" ".join(str(error).split()) for error in errors]
-            raise ConfigError(lines) if mistakes is True else PortlineError("\n".join(lines))
+            if mistakes is True:
+                raise ConfigError(lines, _faults(rest.get("faults")))
+            text = "\n".join(lines)
+            raise UsageError(text) if rest.get("usage") is True else PortlineError(text)
         case _:
             raise PortlineError("the answer is not one that this Portline understands")
+
+
+def _faults(found: object) -> list[tuple[str, str]]:
+    faults = []
+    for each in found if isinstance(found, list) else []:
+        match each:
+            case {"option": str(option), "text": str(text)}:
+                faults.append((_line(option), _line(text)))
+            case _:
+                pass
+    return faults
 
 
 def _object(line: bytes) -> object:

@@ -26,7 +26,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from portline.control.message import LINE_MAX, Request, encode_error, encode_result
-from portline.control.operations import OPERATIONS
+from portline.control.operations.table import OPERATIONS
 from portline.control.place import SUFFIX, Places, pid_of, remove_stale
 from portline.errors import PortlineError, UsageError
 from portline.net.stream import StreamLink
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from portline.control.operations import Result, Subject
+    from portline.control.operations.operation import Result
+    from portline.control.operations.subject import Subject
 
 __all__ = ["CALLERS_MAX", "REST", "TIME_LIMIT", "ControlServer"]
 

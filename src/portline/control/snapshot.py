@@ -11,8 +11,8 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
-from portline.config.connection import options
-from portline.config.options import Combination, Option, exclusion, key_of
+from portline.config.options import Combination, exclusion, key_of
+from portline.config.spelling import known_options, option_values
 from portline.line import Parity
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.service.status import ConnectionStatus
 
-__all__ = ["combinations", "option_values", "plain", "snapshot"]
+__all__ = ["combinations", "plain", "snapshot"]
 
 
 def snapshot(status: ConnectionStatus, rates: tuple[float, float] | None) -> dict[str, object]:
@@ -57,34 +57,12 @@ def plain(value: object) -> object:
             return value.value
         case tuple() | list():
             return [plain(item) for item in value]
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
         case _ if is_dataclass(value) and not isinstance(value, type):
             return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
         case _:
             return value
-
-
-_options = cache(options)
-
-
-def option_values(config: ConnectionConfig) -> dict[str, object]:
-    """Return the options of a connection by their keys, each as a file may hold it.
-
-    The one of ``port`` and ``virtual`` that was not chosen is None.
-    """
-    return {
-        key_of(field): _written(option, getattr(config, field))
-        for field, option in _options(type(config)).items()
-    }
-
-
-def _written(option: Option, value: object) -> object:
-    match value:
-        case None | bool() | int() | float():
-            return value
-        case tuple() if option.many:
-            return [option.kind.show((item,)) for item in value]
-        case _:
-            return option.kind.show(value)
 
 
 def combinations(config: ConnectionConfig) -> frozenset[Combination]:
@@ -100,5 +78,5 @@ def _not_applicable(
     model: type[ConnectionConfig], chosen: frozenset[Combination]
 ) -> Mapping[str, str]:
     """Return the options that do nothing here, each with where they do not apply."""
-    reasons = {key_of(field): exclusion(field, chosen) for field in _options(model)}
+    reasons = {key_of(field): exclusion(field, chosen) for field in known_options(model)}
     return {key: reason.where for key, reason in reasons.items() if reason is not None}

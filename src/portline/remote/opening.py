@@ -166,10 +166,13 @@ def known_password(name: str, text: str | None, file: str | None) -> Password | 
     """
     if text is not None and file is not None:
         raise UsageError(f"{name}: give password or password_file, not both")
-    try:
-        if file is not None:
-            path = os.path.abspath(os.path.expanduser(file))
+    if file is not None:
+        path = os.path.abspath(os.path.expanduser(file))
+        try:
             return read_secret(path, salted_will_do=False).password
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
+    try:
         text = os.environ.get(VARIABLE) if text is None else text
         return None if text is None else Password(text)
     except ValueError as error:

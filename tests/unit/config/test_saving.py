@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from portline.config import saving
+from portline.config.editing import added
 from portline.config.saving import change, rewrite
 from portline.errors import ConfigError
 
@@ -127,3 +128,13 @@ def test_a_file_that_cannot_be_read_is_no_change(tmp_path: Path) -> None:
     assert path.read_text() == TEXT
     os.mkfifo(missing)
     change(path, lambda text: f'{text}tls = true\nclient-ca = "{missing}"\n')  # does not wait
+
+
+def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("[connections.meter]\nport = /dev/x\n")
+    with pytest.raises(ConfigError) as caught:
+        change(path, lambda text: added(text, "new", {"port": "/dev/y"}))
+    (line,) = caught.value.mistakes
+    assert line.startswith(f"{path}:2: not TOML")
+    assert [option for option, _ in caught.value.faults] == [""]

@@ -213,6 +213,24 @@ def test_the_environment_or_somebody_at_the_terminal(monkeypatch: pytest.MonkeyP
     assert "secret" not in str(raised.value)
 
 
+def test_a_password_that_only_a_server_needs_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = file(tmp_path, "pencil\n")
+    server = {"port": "/dev/a", "listen": 1, "password_file": path}
+    client = {"kind": "client", "virtual": "c", "connect": "h:1", "password_file": path}
+    secrets(config(a=server, c=client))
+    assert not caplog.records
+    for _ in range(2):
+        secrets(config(a=server, b={**server, "port": "/dev/b", "listen": 2}))
+    (told,) = caplog.records
+    assert f"`portline password --force {path}` stores it so" in told.getMessage()
+    assert "pencil" not in told.getMessage()
+    salted = file(tmp_path, Password("pencil").verifier(4096).line())
+    secrets(config(a={**server, "password_file": salted}))
+    assert len(caplog.records) == 1
+
+
 def test_a_file_with_mistakes_is_told_with_its_line(tmp_path: Path) -> None:
     path = file(tmp_path, "pencil", 0o644)
     document = tmp_path / "portline.toml"

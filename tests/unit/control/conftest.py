@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from portline.config.models import GatewayConfig
-from portline.control.operations import Subject
+from portline.control.operations.subject import Subject
 from portline.control.place import Places
 from portline.control.rates import Rates
 from portline.control.server import ControlServer

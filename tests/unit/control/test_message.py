@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portline.control.message import Request, encode_error, encode_result, result_of
-from portline.control.operations import Changed, Process, Status
-from portline.errors import ConfigError, PortlineError, UsageError
+from portline.control.operations.process import Changed, Status
+from portline.control.operations.subject import Process
+from portline.errors import ConfigError, NameUnknown, PortError, PortlineError, UsageError
 
 PROCESS = Process(7, "serve", None, "1", 0.5)
 
@@ -73,6 +74,19 @@ def test_errors_are_lines() -> None:
     with pytest.raises(ConfigError) as caught:
         result_of(encode_error(ConfigError(["one", "two"])))
     assert caught.value.mistakes == ["one", "two"]
+    assert caught.value.faults == []
+
+
+def test_errors_keep_what_programs_want_to_know() -> None:
+    faults = [("baudrate", "is\nwrong"), ("", "needs a port")]
+    with pytest.raises(ConfigError) as caught:
+        result_of(encode_error(ConfigError(["one"], faults)))
+    assert caught.value.faults == [("baudrate", "is wrong"), ("", "needs a port")]
+    with pytest.raises(UsageError, match="no connection 'x'; there are: a, b"):
+        result_of(encode_error(NameUnknown("x", ["a", "b"])))
+    with pytest.raises(PortlineError) as failed:
+        result_of(encode_error(PortError("/dev/x", "is not open now")))
+    assert not isinstance(failed.value, UsageError)
 
 
 @pytest.mark.parametrize(

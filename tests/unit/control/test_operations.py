@@ -2,23 +2,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import portline
-from portline.control.operations import OPERATIONS, Changed, Pulsed, Restarting, Status
-from portline.errors import PortError, UsageError
+from portline.config.saving import change
+from portline.control.operations.operation import Result
+from portline.control.operations.process import Changed, Status
+from portline.control.operations.table import OPERATIONS
+from portline.errors import ConfigError, PortError, UsageError
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
 
 def test_the_table_describes_itself() -> None:
-    assert list(OPERATIONS) == ["status", "reload", "add", "update", "remove", "restart", "pulse"]
+    assert list(OPERATIONS) == [
+        *("status", "reload", "restart", "add", "update", "remove", "options", "check", "pulse"),
+    ]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
-        assert operation.result in (Status, Changed, Restarting, Pulsed)
-    assert [name for name, operation in OPERATIONS.items() if not operation.changes] == ["status"]
+        assert issubclass(operation.result, Result)
+    asking = [name for name, operation in OPERATIONS.items() if not operation.changes]
+    assert asking == ["status", "options", "check"]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:
@@ -48,7 +55,7 @@ def test_a_pulse_needs_a_connection_and_a_sequence(run: Run) -> None:
         subject = host(gateway(meter={})).subject
         with pytest.raises(PortError, match="is not open now"):
             await operation.run(subject, **arguments)
-        with pytest.raises(UsageError, match="no connection 'x' here"):
+        with pytest.raises(UsageError, match="no connection 'x'; there are: meter"):
             await operation.run(subject, **{**arguments, "name": "x"})
 
     run(scenario())
@@ -107,5 +114,42 @@ def test_changes_of_the_configuration_are_edits_of_its_text(run: Run) -> None:
             await ask("remove", name="meter")
         with pytest.raises(UsageError, match="options must be a table"):
             await ask("add", name="x", options=["port"])
+
+    run(scenario())
+
+
+def test_mistakes_of_a_change_are_told_by_option(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text('[connections.meter]\nport = "/dev/x"\n')
+
+    async def scenario() -> None:
+        made = host(gateway(meter={}))
+
+        async def edit(edit: Callable[[str], str]) -> list[str]:
+            change(path, edit)
+            return []
+
+        made.subject.served.edit = edit  # type: ignore[method-assign]
+
+        async def faults(name: str, /, **parameters: object) -> dict[str, str]:
+            operation = OPERATIONS[name]
+            with pytest.raises(ConfigError) as caught:
+                await operation.run(made.subject, **operation.arguments(parameters))
+            assert caught.value.mistakes
+            return dict(caught.value.faults)
+
+        wrong = {"virtual": "ttyV0", "baudrate": 1, "nonsense": 1}
+        found = await faults("add", name="a/b", options={"port": "/dev/z", "listen": 7})
+        assert found.keys() == {"name"}
+        found = await faults("add", name="new", options={**wrong, "listen": 7})
+        assert found.keys() == {"baudrate", "nonsense"}
+        assert (await faults("add", name="new", options={"listen": 7})).keys() == {""}
+        assert (await faults("add", name="meter", options={})).keys() == {"name"}
+        path.write_text(path.read_text() + '[connections.a]\nport = "/dev/y"\nlisten = 1.5\n')
+        found = await faults("update", name="meter", options={"parity": "x"}, rename="water")
+        assert found.keys() == {"parity", ""}
+        assert found[""].startswith("connections.a.listen: ")
+        path.write_text("[connections.")
+        assert "" in await faults("update", name="meter", options={"baudrate": 300})
 
     run(scenario())

@@ -232,6 +232,7 @@ def test_a_reload_tells_the_changes_or_the_mistakes(run: Run) -> None:
                 "portline": 1,
                 "errors": ["x.toml:1: one", "x.toml:2: two lines"],
                 "mistakes": True,
+                "faults": [],
             }
 
     run(scenario())

@@ -10,7 +10,8 @@ from pydantic_core import to_json
 
 from portline.config.models import ServerConnection, options
 from portline.config.options import key_of
-from portline.control.snapshot import option_values, plain, snapshot
+from portline.config.spelling import option_values
+from portline.control.snapshot import plain, snapshot
 from portline.line import LineSettings, ModemLines, Parity
 from portline.service.status import ConnectionStatus, PeerStatus, PortStatus, State
 

@@ -121,3 +121,12 @@ def test_what_cannot_be_used_is_refused_at_once(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         open_port(url, **options)  # type: ignore[arg-type]
+
+
+def test_a_password_file_that_is_not_there_is_told_in_a_sentence() -> None:
+    with pytest.raises(UsageError) as raised:
+        portline.open("rfc2217://127.0.0.1:1", password_file="/no/such/file")
+    assert str(raised.value) == (
+        "rfc2217://127.0.0.1:1: there is no file /no/such/file; "
+        "`portline password --plain /no/such/file` makes it"
+    )

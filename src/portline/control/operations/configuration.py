@@ -1,0 +1,115 @@
+"""Operations that change the configuration file, and put it in force."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from portline.control.operations.operation import Operation, Parameter
+from portline.control.operations.parameters import (
+    NAME,
+    OPTIONS,
+    TABLE,
+    TEXT,
+    optional_text,
+    table,
+)
+from portline.control.operations.process import Changed
+from portline.errors import ConfigError, NameTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from portline.control.operations.subject import Subject
+
+__all__ = ["CONFIGURATION"]
+
+
+async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) -> Changed:
+    """Add a connection to the configuration file, and begin with it."""
+    from portline.config import editing  # its parser is needed by few who run
+
+    return await _edited(subject, partial(editing.added, name=name, options=options), name)
+
+
+async def _update(
+    subject: Subject, *, name: str, options: Mapping[str, object], rename: str
+) -> Changed:
+    """Change options of a connection in the configuration file, and put them in force."""
+    from portline.config import editing
+
+    edit = partial(editing.updated, name=name, options=options, rename=rename)
+    return await _edited(subject, edit, rename or name)
+
+
+async def _remove(subject: Subject, *, name: str) -> Changed:
+    """Take a connection out of the configuration file, and end it."""
+    from portline.config import editing
+
+    return await _edited(subject, partial(editing.removed, name=name), name)
+
+
+async def _edited(subject: Subject, edit: Callable[[str], str], name: str) -> Changed:
+    with _about(name):
+        return Changed(subject.process, await subject.served.edit(edit))
+
+
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Let the faults of an error be those of one connection: its options, or the whole of it."""
+    from portline.config.document import keys_of_connection
+    from portline.config.rules import name_fault
+
+    try:
+        yield
+    except NameTaken as error:
+        raise ConfigError([str(error)], [("name", str(error))]) from None
+    except ConfigError as error:
+        own = keys_of_connection(name)
+        faults = []
+        for path, text in error.faults:
+            if path == own:
+                faults.append(("name" if text == name_fault(name) else "", text))
+            elif path.startswith(f"{own}."):
+                faults.append((path.removeprefix(f"{own}."), text))
+            else:
+                faults.append(("", f"{path}: {text}" if path else text))
+        raise ConfigError(error.mistakes, faults) from None
+
+
+CONFIGURATION: Final = (
+    Operation(
+        "add",
+        (Parameter("name", "What it is called.", NAME.read, TEXT, needed=True), OPTIONS),
+        Changed,
+        _add,
+        changes=True,
+    ),
+    Operation(
+        "update",
+        (
+            NAME,
+            Parameter(
+                "options",
+                "What changes; null takes an option out.",
+                table,
+                TABLE,
+                MappingProxyType({}),
+            ),
+            Parameter(
+                "rename",
+                "What it is called from now on.",
+                optional_text,
+                {"type": "string"},
+                "",
+            ),
+        ),
+        Changed,
+        _update,
+        changes=True,
+    ),
+    Operation("remove", (NAME,), Changed, _remove, changes=True),
+)
+"""add, update, remove."""

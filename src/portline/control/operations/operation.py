@@ -1,0 +1,73 @@
+"""What an operation is: a name, parameters, a result, and what is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from portline.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from portline.control.operations.subject import Process
+
+__all__ = ["Operation", "Parameter", "Result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What every result has: who answers.  :mod:`portline.control.schema` describes a result."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter; it may be left out unless ``needed`` is set, and is ``default`` then.
+
+    ``read`` raises ValueError.  ``schema`` is a JSON Schema that everything which it takes obeys;
+    ``read`` may want more than a schema can say.
+    """
+
+    name: str
+    text: str
+    read: Callable[[object], object]
+    schema: Mapping[str, object]
+    default: object = None
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: ``run`` takes the subject and the parameters, all of them, by name."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: type[Result]
+    run: Callable[..., Coroutine[None, None, Result]]
+    changes: bool
+    """Whether something may be different afterwards."""
+
+    @property
+    def text(self) -> str:
+        """What it does, in a sentence or some more."""
+        return self.run.__doc__ or ""
+
+    def arguments(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """Return every parameter with its value.  Raises UsageError, in one line."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in given:
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise UsageError(f"{self.name}: no parameter {name!r}; there are: {names}")
+        for parameter in self.parameters:
+            if parameter.needed and parameter.name not in given:
+                raise UsageError(f"{self.name}: needs the parameter {parameter.name!r}")
+        try:
+            return {
+                name: parameter.read(given[name]) if name in given else parameter.default
+                for name, parameter in known.items()
+            }
+        except ValueError as error:
+            raise UsageError(f"{self.name}: {error}") from None

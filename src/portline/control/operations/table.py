@@ -1,0 +1,22 @@
+"""Every operation that there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portline.control.operations.configuration import CONFIGURATION
+from portline.control.operations.form import FORM
+from portline.control.operations.lines import LINES
+from portline.control.operations.process import PROCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from portline.control.operations.operation import Operation
+
+__all__ = ["OPERATIONS"]
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    operation.name: operation for operation in (*PROCESS, *CONFIGURATION, *FORM, *LINES)
+}
+"""Every operation by its name."""
