@@ -22,8 +22,10 @@ export function optionsOf(described, kind) {
 export function written(option, value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map((item) => written(option, item)).join(", ");
+  // Two levels may be told as true and false, of which the first choice is true.
+  if (option.value === "choice" && typeof value === "boolean") return option.choices[value ? 0 : 1] ?? String(value);
   if (option.value === "duration" && typeof value === "number") return value === 0 ? "off" : duration(value);
-  if (option.value === "decimal" && value === 0) return "off";
+  if (option.value === "number" && value === 0) return "off";
   if (option.value === "size" && typeof value === "number") return size(value);
   return String(value);
 }

@@ -22,6 +22,11 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
+/** Nodes of a text in which `backticks` mark what is typed. */
+export function prose(text) {
+  return text.split("`").map((part, at) => (at % 2 ? el("code", { text: part }) : part));
+}
+
 /** Write a text where it is another one than before, so that nothing is laid out in vain. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -58,7 +58,9 @@ async function route() {
   main.replaceChildren();
   window.scrollTo(0, 0);
   leave = (await page(context, name)) ?? null;
-  if (mine > 1) { main.focus({ preventScroll: true }); announce(chosen.title(name)); }
+  if (mine === 1) return;
+  if (!main.contains(document.activeElement) || document.activeElement === main) main.focus({ preventScroll: true });
+  announce(chosen.title(name));
 }
 
 function frame(word) {
