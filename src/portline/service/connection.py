@@ -71,7 +71,7 @@ class Connection:
 
     ``store`` outlives the process; without one nothing is left to the next.  ``secret`` is what it
     knows of the password, where its configuration wants one.  ``start`` and ``stop`` may each be
-    called once.
+    called once.  ``rests`` tells why it is there and not started; "" for one that is to be.
     """
 
     def __init__(
@@ -81,11 +81,14 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         store: Store | None = None,
         secret: Secret | None = None,
+        *,
+        rests: str = "",
     ) -> None:
         if config.wants_password and secret is None:
             raise UsageError(f"{name}: a connection with a password cannot be made without it")
         self.name = name
         self.config = config
+        self.rests = rests
         self.log = logging.LoggerAdapter(
             logging.getLogger("portline.connection"), {"connection": name}
         )
