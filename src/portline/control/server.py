@@ -8,7 +8,8 @@ for a request, and the work in one turn of the loop (one connection of a status)
     asking --a line--> working --result--> answering --all of it sent--> asking
       |                   |                    |
       +-------------------+--------------------+--- TIME_LIMIT, a line too long,
-                                                    the caller goes away: closed
+                          |                         the caller goes away: closed
+                          +--- a terminal is granted: the socket is given away
 
 Until a caller has been answered nothing is read from it, so what it sends ahead waits in the
 kernel.  What a caller has asked for is done also when it goes away meanwhile.
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.control.message import LINE_MAX, Request, encode_error, encode_result
 from portline.control.operations.table import OPERATIONS
+from portline.control.operations.terminal import Granted
 from portline.control.place import SUFFIX, Places, pid_of, remove_stale
 from portline.errors import PortlineError, UsageError
 from portline.net.stream import StreamLink
@@ -224,6 +226,9 @@ class Caller:
             self.close()
             return
         match work.exception():
+            case None if isinstance(result := work.result(), Granted):
+                self._hand_over(result)
+                return
             case None:
                 self._pieces = encode_result(work.result())
             case PortlineError() as error:
@@ -233,6 +238,18 @@ class Caller:
                 self.close()
                 return
         self._send()
+
+    def _hand_over(self, granted: Granted) -> None:
+        """Have the socket, which is the caller's way to a terminal from now on."""
+        if self._buffer:
+            granted.admission.withdraw()
+            self._refuse("what goes to a terminal comes behind the answer, not before")
+        elif self._link.closed:
+            granted.admission.withdraw()
+        else:
+            sock = self._link.socket.dup()
+            self.close()
+            granted.admission.serve(sock, b"".join(encode_result(granted)))
 
     def _send(self) -> None:
         """Send the next piece of the answer; the next one has another turn of the loop."""

@@ -28,13 +28,14 @@ from portline.remote.port import RemotePort
 from portline.wire.rfc2217 import Rfc2217Wire
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator, Generator
     from types import TracebackType
 
     from portline.line import FlowControl, Parity, Request, StopBits
     from portline.net.tls.link import TlsLink
 
-__all__ = ["CONNECT_LIMIT", "Opening", "connect", "open"]
+__all__ = ["CONNECT_LIMIT", "Opening", "connect", "open", "over"]
 
 _log = logging.getLogger("portline.remote")
 
@@ -229,6 +230,21 @@ class Opening:
                 if loop.time() - begun > backoff.highest:
                     backoff.reset()
             await asyncio.sleep(backoff.delay())
+
+
+async def over(loop: asyncio.AbstractEventLoop, sock: socket.socket, name: str) -> RemotePort:
+    """Return the port that is served by RFC 2217 on a socket of this machine, which is ours now.
+
+    PeerError where it is not served there.
+    """
+    wire = Rfc2217Wire(serves=False, asks=True, signature=SIGNATURE)
+    port = RemotePort(loop, StreamLink(loop, sock, name), name, wire)
+    try:
+        await port.begin(*map(Query, _QUERIES))
+    except BaseException:
+        port.abort()
+        raise
+    return port
 
 
 async def connect(

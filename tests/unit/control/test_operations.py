@@ -18,7 +18,8 @@ from tests.unit.control.conftest import gateway, host
 
 def test_the_table_describes_itself() -> None:
     assert list(OPERATIONS) == [
-        *("status", "reload", "restart", "add", "update", "remove", "options", "check", "pulse"),
+        *("status", "reload", "restart", "add", "update", "remove", "options", "check"),
+        *("pulse", "terminal"),
     ]
     for name, operation in OPERATIONS.items():
         assert operation.name == name

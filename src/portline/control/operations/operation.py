@@ -48,6 +48,8 @@ class Operation:
     run: Callable[..., Coroutine[None, None, Result]]
     changes: bool
     """Whether something may be different afterwards."""
+    local: bool = False
+    """Whether it takes over the caller's socket, so that only a program of this machine may ask."""
 
     @property
     def text(self) -> str:
