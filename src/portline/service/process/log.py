@@ -13,16 +13,22 @@ from typing import Final
 
 from portline.errors import clean
 
-__all__ = ["LINES", "PERIOD", "start_logging"]
+__all__ = ["LINES", "NOTICE", "PERIOD", "start_logging"]
 
 LINES: Final = 20
-"""Events of one connection that are written in PERIOD; a person reads no faster.  Warnings and
-errors, which tell each trouble once, always are, and so is everything with ``-vv``."""
+"""Events of one connection that are written in PERIOD; a person reads no faster.  Notices, warnings
+and errors, which tell each trouble once, always are, and so is everything with ``-vv``."""
 
 PERIOD: Final = 1.0
 """Seconds.  A peer may cause as many events as it likes, and none of them must fill a disk."""
 
-_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+NOTICE: Final = 25
+"""What is worth a line always, and is no trouble: that one which was told is over.  The word is
+that of syslog (RFC 5424, table 2)."""
+
+logging.addLevelName(NOTICE, "NOTICE")
+
+_LEVELS: Final = (NOTICE, logging.INFO, logging.DEBUG)
 
 
 class _Line(logging.Formatter):
@@ -64,7 +70,7 @@ class _Bounded(logging.StreamHandler):  # type: ignore[type-arg]  # of any text 
             period = self._periods[name] = _Period(now)
             if left_out:
                 super().emit(_left_out(record, left_out))
-        if record.levelno < logging.WARNING:
+        if record.levelno < NOTICE:
             period.events += 1
             if period.events > LINES:
                 period.left_out += 1
@@ -92,7 +98,7 @@ def _left_out(record: logging.LogRecord, count: int) -> logging.LogRecord:
 
 
 def start_logging(verbose: int) -> None:
-    """Write log lines to standard error: 0 warnings and errors, 1 events too, 2 everything.
+    """Write log lines to standard error: 0 notices and what is worse, 1 events too, 2 everything.
 
     Of the events of one connection, at most LINES in PERIOD.
     """
