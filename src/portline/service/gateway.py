@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from portline.config.changes import changes
 from portline.config.secrets import secrets
-from portline.errors import UsageError
+from portline.errors import NameUnknown
 from portline.service.adoption import adopt
 from portline.service.connection import Connection
 from portline.service.monitor.tap import Tap
@@ -146,11 +146,11 @@ class Gateway:
         ``ready()`` is called when there is something to take; see
         :class:`portline.service.monitor.watcher.Watcher`.  The watch goes with the connection to
         another name, and goes on when it begins anew; when it is removed, a record tells so and is
-        the last.  Raises UsageError where there is no such connection, or too many watch it.
+        the last.  Raises NameUnknown, and UsageError where too many watch it.
         """
         tap = self._taps.get(name)
         if tap is None:
-            raise UsageError(f"there is no connection {name!r} here; see `portline status`")
+            raise NameUnknown(name, self._taps)
         return tap.watch(ready)
 
     def renew(self) -> list[str]:

@@ -8,6 +8,7 @@ from portline.control.operations.configuration import CONFIGURATION
 from portline.control.operations.form import FORM
 from portline.control.operations.lines import LINES
 from portline.control.operations.process import PROCESS
+from portline.control.operations.streams import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS"]
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation for operation in (*PROCESS, *CONFIGURATION, *FORM, *LINES)
+    operation.name: operation for operation in (*PROCESS, *CONFIGURATION, *FORM, *LINES, *STREAMS)
 }
 """Every operation by its name."""

@@ -276,7 +276,7 @@ def test_a_watch_goes_with_the_name_goes_on_when_it_begins_anew_and_ends(run: Ru
     async def scenario() -> None:
         made = gateway(meter={})
         made.start()
-        with pytest.raises(UsageError, match="no connection 'gauge' here"):
+        with pytest.raises(UsageError, match="no connection 'gauge'; there are: meter"):
             made.watch("gauge", ready)
         watcher = made.watch("meter", ready)
         renamed = gateway(gauge={"port": "/dev/ttymeter"}).config
