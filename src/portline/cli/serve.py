@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,8 +11,8 @@ import click
 
 from portline.cli.app import verbose_option, verbosity
 from portline.cli.password import asked
-from portline.config.document import load, load_again
-from portline.config.saving import change
+from portline.config.document import load
+from portline.config.saving import ConfigFile
 from portline.errors import ConfigError
 
 __all__ = ["PLACES", "config_flag", "config_option", "found_config", "serve"]
@@ -73,16 +72,14 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
     from portline.service.process.run import run
 
     # What comes through a pipe can be read only once.
-    again = partial(load_again, path) if path.is_file() else None
-    edited = partial(change, path) if path.is_file() else None
+    source = ConfigFile(path) if path.is_file() else None
     beside = companion("serve", os.path.abspath(path))
     return run(
         config,
-        load=again,
-        change=edited,
+        source=source,
         verbose=verbosity(ctx),
         announce=True,
         companion=beside,
-        restartable=again is not None,
+        restartable=source is not None,
         ask=asked,
     )
