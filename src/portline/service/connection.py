@@ -74,9 +74,9 @@ class Connection:
     """A connection named ``name``; see :mod:`portline.config.models`.
 
     ``store`` outlives the process; without one nothing is left to the next.  ``secret`` is what it
-    knows of the password, where its configuration wants one.  ``start`` and ``stop`` may each be
-    called once.  ``rests`` tells why it is there and not started; "" for one that is to be.  Who
-    watches is told through ``tap``.
+    knows of the password, where its configuration wants one.  Who watches is told through ``tap``.
+    ``rests`` tells why it is there and not started; "" for one that is to be.  ``start`` and
+    ``stop`` may each be called once.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         store: Store | None = None,
         secret: Secret | None = None,
+        tap: Tap | None = None,
         *,
         rests: str = "",
-        tap: Tap | None = None,
     ) -> None:
         if config.wants_password and secret is None:
             raise UsageError(f"{name}: a connection with a password cannot be made without it")

@@ -131,30 +131,6 @@ class Gateway:
         self._begin()
         return found
 
-    def _pass_taps(self, found: Changes) -> None:
-        """Let those who watch go on under the names of now; those of what is gone are told."""
-        before = self._taps
-        earlier = {change.name: change.before for change in found.changed}
-        self._taps = {
-            name: Tap() if name in found.added else before[earlier.get(name, name)]
-            for name in self.config.connections
-        }
-        for name in found.removed:
-            before[name].end("the connection was removed")
-
-    def watch(self, name: str, ready: Callable[[], None]) -> Watcher:
-        """Begin to watch a connection: everything that passes and happens there, from now on.
-
-        ``ready()`` is called when there is something to take; see
-        :class:`portline.service.monitor.watcher.Watcher`.  The watch goes with the connection to
-        another name, and goes on when it begins anew; when it is removed, a record tells so and is
-        the last.  Raises NameUnknown, and UsageError where too many watch it.
-        """
-        tap = self._taps.get(name)
-        if tap is None:
-            raise NameUnknown(name, self._taps)
-        return tap.watch(ready)
-
     def _resting_with(self, config: GatewayConfig, found: Changes) -> dict[str, str]:
         """Return which connections of a new configuration rest, and why.
 
@@ -175,14 +151,9 @@ class Gateway:
 
     def _made(self, name: str, rests: str) -> Connection:
         config = self.config.connections[name]
+        secret = self._known.get(name)
         return Connection(
-            name,
-            config,
-            self._loop,
-            self._store,
-            self._known.get(name),
-            rests=rests,
-            tap=self._taps[name],
+            name, config, self._loop, self._store, secret, self._taps[name], rests=rests
         )
 
     async def start_one(self, name: str) -> bool:
@@ -221,6 +192,28 @@ class Gateway:
         if name not in self.connections:
             raise NameUnknown(name, self.connections)
         return self.connections[name]
+
+    def _pass_taps(self, found: Changes) -> None:
+        """Let those who watch go on under the names of now; those of what is gone are told."""
+        before = self._taps
+        earlier = {change.name: change.before for change in found.changed}
+        self._taps = {
+            name: Tap() if name in found.added else before[earlier.get(name, name)]
+            for name in self.config.connections
+        }
+        for name in found.removed:
+            before[name].end("the connection was removed")
+
+    def watch(self, name: str, ready: Callable[[], None]) -> Watcher:
+        """Begin to watch a connection: everything that passes and happens there, from now on.
+
+        ``ready()`` is called when there is something to take; see
+        :class:`portline.service.monitor.watcher.Watcher`.  The watch goes with the connection to
+        another name, and goes on when it begins anew; when it is removed, a record tells so and is
+        the last.  Raises NameUnknown, and UsageError where too many watch it.
+        """
+        self._named(name)
+        return self._taps[name].watch(ready)
 
     def renew(self) -> list[str]:
         """Have certificates read again; who is connected notices nothing.
