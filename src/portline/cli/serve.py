@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,8 +11,8 @@ import click
 
 from portline.cli.app import verbose_option, verbosity
 from portline.cli.password import asked
-from portline.config.document import load, load_again
-from portline.config.saving import change
+from portline.config.document import load
+from portline.config.saving import ConfigFile
 from portline.errors import ConfigError
 
 __all__ = ["PLACES", "config_flag", "config_option", "found_config", "serve"]
@@ -90,19 +89,16 @@ def serve(ctx: click.Context, file: Path | None, named: Path | None, address: st
     from portline.web.companion import with_page
 
     # What comes through a pipe can be read only once.
-    readable = path.is_file() or not needed
-    again = partial(load_again, path, web, needed=needed) if readable else None
-    edited = partial(change, path, web=web) if readable else None
+    source = ConfigFile(path, web, needed=needed) if path.is_file() or not needed else None
     beside = with_page(
         companion("serve", os.path.abspath(path)), told=lambda lines: click.echo("\n".join(lines))
     )
     return run(
         config,
-        load=again,
-        change=edited,
+        source=source,
         verbose=verbosity(ctx),
         announce=True,
         companion=beside,
-        restartable=again is not None,
+        restartable=source is not None,
         ask=asked,
     )

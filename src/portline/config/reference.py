@@ -51,7 +51,7 @@ allow = "192.0.2.0/24"
 ```
 
 `portline check` names every mistake in it. On the command line of `portline share` (a server),
-`portline attach` (a client) and `portline udp` each option is a flag of the same name
+`portline attach` (a client) and `portline udp` each option but `enabled` is a flag of the same name
 (`--baudrate 115200`, `--no-nodelay`); what comes first is the port to share, or the host to connect
 or send to.
 

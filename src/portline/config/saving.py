@@ -11,9 +11,17 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portline.config.document import check, content, demand_toml, keys_of_connection, parse
+from portline.config.document import (
+    check,
+    content,
+    demand_toml,
+    keys_of_connection,
+    load_again,
+    parse,
+)
 from portline.config.options import key_of
 from portline.config.secrets import file_faults
 from portline.errors import ConfigError
@@ -27,10 +35,30 @@ if TYPE_CHECKING:
 
     Edit = Callable[[str], str]
 
-__all__ = ["change", "rewrite"]
+__all__ = ["ConfigFile", "change", "rewrite"]
 
 _NEW_MODE = 0o600
 """Of a file that was not there: what it says, passwords may be in some day."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """The file that a running Portline has read; it may be read again, and changed.  Blocks.
+
+    ``web`` and ``needed`` are those of :func:`portline.config.document.load`.
+    """
+
+    path: Path
+    web: Mapping[str, object] | None = None
+    needed: bool = True
+
+    def load(self) -> GatewayConfig:
+        """Return what it says now; raises what :func:`portline.config.document.load_again` does."""
+        return load_again(self.path, self.web, needed=self.needed)
+
+    def change(self, edit: Edit, judge: Callable[[GatewayConfig], object]) -> GatewayConfig:
+        """Make a change; see :func:`change`."""
+        return change(self.path, edit, judge, web=self.web)
 
 
 def change(

@@ -31,7 +31,8 @@ _FENCE: Final = Query(Item.LINE_STATE)
 class Requests:
     """The requests for one port, as far as ``permissions`` go.
 
-    ``settled()`` is called when one about the settings has been carried out, before its answer.
+    ``settled()`` is called when one about the settings has been carried out, before its answer, and
+    ``told(request, state, peer, allowed)`` when any has that may change something.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Requests:
         packets: PacketFlow,
         log: logging.LoggerAdapter[logging.Logger],
         settled: Callable[[], None],
+        told: Callable[[Request, PortState, str, bool], None],
     ) -> None:
         self.permissions = permissions
         self._port = port
@@ -50,6 +52,7 @@ class Requests:
         self._packets = packets
         self._log = log
         self._settled = settled
+        self._told = told
 
     def carry_out(self, session: Session, request: Request) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed."""
@@ -61,8 +64,10 @@ class Requests:
     def answer(self, session: Session, request: Request, state: PortState) -> None:
         """Tell the peer what is in force, and the others what has changed, now that it has."""
         if not isinstance(request, Query):
-            denied = "" if self.permissions.allows(request) else " (not allowed)"
+            allowed = self.permissions.allows(request)
+            denied = "" if allowed else " (not allowed)"
             self._log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
+            self._told(request, state, session.name, allowed)
         if isinstance(request, SetLine):
             self._settled()
         if isinstance(request, SetModem) and self.permissions.allows(request):

@@ -12,12 +12,12 @@ from portline.service.process.log import LINES, PERIOD, start_logging
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("asyncio")
-    before = (root.handlers[:], root.level, own.level)
+    root, own, asyncios = map(logging.getLogger, (None, "portline", "asyncio"))
+    before = [(log, log.handlers[:], log.level) for log in (root, own, asyncios)]
     yield
-    root.handlers[:], level, own_level = before
-    root.setLevel(level)
-    own.setLevel(own_level)
+    for log, handlers, level in before:
+        log.handlers[:] = handlers
+        log.setLevel(level)
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
