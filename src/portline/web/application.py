@@ -22,7 +22,6 @@ from portline.web.api import Api
 from portline.web.files import Files
 from portline.web.live import Live
 from portline.web.problem import Problem, problem_of
-from portline.web.visitors import set_cookie
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -146,7 +145,7 @@ class Application:
     async def _enter(self, request: Request) -> Response:
         secret = self.visitors.enter(request, request.query_params.get("key", ""))
         response = RedirectResponse("/", 303)
-        set_cookie(request, response, secret)
+        self.visitors.set_cookie(request, response, secret)
         return response
 
     async def _login(self, request: Request) -> Response:
@@ -156,7 +155,7 @@ class Application:
             case _:
                 raise Problem(400, 'a login is an object like {"password": "..."}')
         response = Response(status_code=204)
-        set_cookie(request, response, secret)
+        self.visitors.set_cookie(request, response, secret)
         return response
 
     # --- with one -------------------------------------------------------------------------------
@@ -171,7 +170,7 @@ class Application:
         self.visitors.demand_origin(request)
         self.visitors.logout(request)
         response = Response(status_code=204)
-        set_cookie(request, response, "")
+        self.visitors.set_cookie(request, response, "")
         return response
 
 

@@ -20,6 +20,7 @@ import logging
 import ssl
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.config import Config
@@ -94,8 +95,9 @@ class _Protocol(H11Protocol):
         """Begin to wait for the first request."""
         connected = cast("asyncio.Transport", transport)
         connected.set_write_buffer_limits(high=BACKLOG)
+        self.engine.pending.pop(self, None)
         super().connection_made(connected)
-        self._wait(HEADER_LIMIT, "header")
+        self._wait(HEADER_LIMIT, "slow_headers")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -105,7 +107,7 @@ class _Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
         if self._patience is None:
-            self._wait(HEADER_LIMIT, "header")
+            self._wait(HEADER_LIMIT, "slow_headers")
         super().data_received(data)
 
     def handle_events(self) -> None:
@@ -118,13 +120,13 @@ class _Protocol(H11Protocol):
             if not self.cycle.more_body:
                 self._heard()
             elif before is not self.cycle:
-                self._wait(BODY_LIMIT, "body")
+                self._wait(BODY_LIMIT, "slow_bodies")
 
     def on_response_complete(self) -> None:
         """Wait for the next request; what has come of it already is being heard."""
         self._heard()
         if self.conn.trailing_data[0]:
-            self._wait(HEADER_LIMIT, "header")
+            self._wait(HEADER_LIMIT, "slow_headers")
         super().on_response_complete()
 
     def _wait(self, limit: float, what: str) -> None:
@@ -138,7 +140,7 @@ class _Protocol(H11Protocol):
 
     def _late(self, what: str) -> None:
         self._patience = None
-        self.engine.counts[f"slow_{what}s"] += 1
+        self.engine.counts[what] += 1
         self.transport.abort()
 
 
@@ -147,7 +149,7 @@ class Engine:
 
     def __init__(self, application: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
         self.counts: Counter[str] = Counter(
-            {"crowded": 0, "handshakes_failed": 0, "slow_headers": 0, "slow_bodys": 0}
+            {"crowded": 0, "handshakes_failed": 0, "slow_headers": 0, "slow_bodies": 0}
         )
         self._loop = loop
         self._config = Config(
@@ -173,11 +175,12 @@ class Engine:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._config.load()
         self._state = ServerState()
+        self.pending: dict[asyncio.Protocol, str] = {}
+        """Connections in their handshake, with the address that counts as one place."""
         self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
-        self._places: dict[object, str] = {}
 
     def __len__(self) -> int:
-        return len(self._state.connections) + len(self._handshakes)
+        return len(self._state.connections) + len(self.pending)
 
     def welcome(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         """Serve a connection that was accepted; the socket belongs to the engine now."""
@@ -190,10 +193,12 @@ class Engine:
             self.counts["crowded"] += 1
             sock.close()
             return
-        task = self._loop.create_task(self._begin(sock, context))
+        protocol = _Protocol(self._config, self._state, {}, self._loop)
+        protocol.engine = self
+        self.pending[protocol] = place
+        task = self._loop.create_task(self._begin(sock, context, protocol))
         self._handshakes[task] = sock
-        self._places[task] = place
-        task.add_done_callback(self._begun)
+        task.add_done_callback(partial(self._begun, protocol))
 
     def close(self) -> None:
         """End everything; who has a WebSocket open is told that we go."""
@@ -212,29 +217,26 @@ class Engine:
             for connection in self._state.connections
             if (client := getattr(connection, "client", None)) is not None
         )
-        return connected + sum(self._places.get(task) == place for task in self._handshakes)
+        return connected + sum(each == place for each in self.pending.values())
 
-    async def _begin(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
+    async def _begin(
+        self, sock: socket.socket, context: ssl.SSLContext | None, protocol: _Protocol
+    ) -> None:
         limits: Mapping[str, Any] = (
             {}
             if context is None
             else {"ssl_handshake_timeout": HANDSHAKE_LIMIT, "ssl_shutdown_timeout": 1.0}
         )
         try:
-            await self._loop.connect_accepted_socket(self._protocol, sock, ssl=context, **limits)
+            await self._loop.connect_accepted_socket(lambda: protocol, sock, ssl=context, **limits)
         except (OSError, ssl.SSLError, TimeoutError):
             self.counts["handshakes_failed"] += 1
             sock.close()
 
-    def _begun(self, task: asyncio.Task[None]) -> None:
-        self._places.pop(task, None)
+    def _begun(self, protocol: _Protocol, task: asyncio.Task[None]) -> None:
+        self.pending.pop(protocol, None)
         sock = self._handshakes.pop(task)
         if task.cancelled():
             sock.close()
         elif (error := task.exception()) is not None:
             _log.error("a connection of the page failed", exc_info=error)
-
-    def _protocol(self) -> H11Protocol:
-        protocol = _Protocol(self._config, self._state, {}, self._loop)
-        protocol.engine = self
-        return protocol

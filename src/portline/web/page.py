@@ -17,6 +17,7 @@ again, and the data flows all the same.
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
 import os
 import socket
@@ -120,6 +121,20 @@ class Page:
             f"{scheme}://{_shown(each)}/" for each in self._listeners.values() if each.listening
         ]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are, and what went wrong since it is there."""
+        if self._engine is None or self._application is None:
+            return {}
+        visitors = self._application.visitors
+        return {
+            "connections": len(self._engine),
+            "sessions": len(visitors.sessions),
+            "sessions_displaced": visitors.sessions.displaced,
+            **self._engine.counts,
+            **visitors.counts,
+        }
+
     def adopt(self, config: GatewayConfig) -> list[str]:
         """Go on with another configuration; returns a line where the page is different.
 
@@ -193,7 +208,9 @@ class Page:
             )
         )
         if self._application is None or self._engine is None:
-            visitors = Visitors(self._credentials)
+            # The same after a restart, and another one of a Portline beside this one.
+            file = os.fsencode(self._subject.file or self._subject.command)
+            visitors = Visitors(self._credentials, hashlib.sha256(file).hexdigest()[:8])
             self._application = Application(self._subject, visitors, names)
             self._engine = Engine(self._application, self._loop)
             # As service.process.run does: what is there now stays, and is not looked at again.

@@ -62,7 +62,10 @@ class Visitor:
 class Visitors:
     """Everybody who may ask, by what they prove."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, name: str = "") -> None:
+        self.cookie = f"portline-{name}" if name else "portline"
+        """What the cookie is called: browsers do not tell ports apart, and there may be several
+        Portlines on one machine."""
         self.sessions = Sessions()
         self.counts: Counter[str] = Counter({"logins_failed": 0, "logins_slowed": 0})
         self._credentials = credentials
@@ -101,11 +104,28 @@ class Visitors:
 
     def logout(self, asked: HTTPConnection) -> None:
         """End the session of the cookie, if there is one.  Raises Problem for a foreign page."""
-        secret = asked.cookies.get(cookie_name(asked), "")
+        secret = asked.cookies.get(self._cookie_of(asked), "")
         session = self._of_cookie(asked)
         if session is not None:
             self._demand_csrf(asked, session)
             self.sessions.end(secret)
+
+    def set_cookie(self, asked: HTTPConnection, response: Response, secret: str) -> None:
+        """Give a browser the secret of its session; "" takes it away."""
+        by_proxy = asked.headers.get("origin", "").startswith("https://")
+        response.set_cookie(
+            self._cookie_of(asked),
+            secret,
+            max_age=int(ABSOLUTE) if secret else 0,
+            path="/",
+            secure=is_encrypted(asked) or by_proxy,
+            httponly=True,
+            samesite="strict",
+        )
+
+    def _cookie_of(self, asked: HTTPConnection) -> str:
+        # A page without TLS can neither set nor replace a cookie with this prefix (RFC 6265bis).
+        return f"__Host-{self.cookie}" if is_encrypted(asked) else self.cookie
 
     # --- whoever asks ---------------------------------------------------------------------------
 
@@ -136,8 +156,7 @@ class Visitors:
                 raise Problem(403, "a foreign page may not ask this")
             return
         host = asked.headers.get("host", "")
-        encrypted = asked.scope["scheme"] in ("https", "wss")
-        if not is_same_origin(origin, host, encrypted=encrypted):
+        if not is_same_origin(origin, host, encrypted=is_encrypted(asked)):
             raise Problem(
                 403,
                 f"a page of {origin} may not ask what is at {host}; behind a proxy, have it pass "
@@ -165,7 +184,7 @@ class Visitors:
         raise Problem(401, "only Bearer and Basic are known here", headers=_challenge())
 
     def _of_cookie(self, asked: HTTPConnection) -> Session | None:
-        secret = asked.cookies.get(cookie_name(asked))
+        secret = asked.cookies.get(self._cookie_of(asked))
         if secret is None:
             return None
         return self.sessions.find(secret, self._credentials.grade(), time.monotonic())
@@ -222,26 +241,9 @@ def host_of(asked: HTTPConnection) -> str:
     return asked.client.host if asked.client is not None else ""
 
 
-def cookie_name(asked: HTTPConnection) -> str:
-    """Return what the cookie is called: cookies do not know ports, and Portlines may be several."""
-    server = asked.scope.get("server") or ("", 0)
-    name = f"portline-{server[1]}"
-    return f"__Host-{name}" if asked.scope["scheme"] in ("https", "wss") else name
-
-
-def set_cookie(asked: HTTPConnection, response: Response, secret: str) -> None:
-    """Give a browser the secret of its session; "" takes it away."""
-    encrypted = asked.scope["scheme"] == "https"
-    by_proxy = asked.headers.get("origin", "").startswith("https://")
-    response.set_cookie(
-        cookie_name(asked),
-        secret,
-        max_age=int(ABSOLUTE) if secret else 0,
-        path="/",
-        secure=encrypted or by_proxy,
-        httponly=True,
-        samesite="strict",
-    )
+def is_encrypted(asked: HTTPConnection) -> bool:
+    """Tell whether this end speaks TLS; a proxy before it may in any case."""
+    return asked.scope["scheme"] in ("https", "wss")
 
 
 def _challenge(error: str = "") -> dict[str, str]:
