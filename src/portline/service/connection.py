@@ -35,6 +35,7 @@ from portline.service.local.inputs import Inputs, input_rules
 from portline.service.local.keeper import PortKeeper
 from portline.service.local.pace import Pace
 from portline.service.local.packets import PacketFlow
+from portline.service.local.panel import Panel
 from portline.service.local.requests import Requests
 from portline.service.local.resets import Resets
 from portline.service.local.tenancy import Tenancy
@@ -171,6 +172,17 @@ class Connection:
             loop=loop,
             answer=self.requests.answer,
             told=self._drove,
+        )
+        self.panel = Panel(
+            self.port,
+            self.keeper,
+            self.inputs,
+            self.resets,
+            self.log,
+            config=lambda: self.config,
+            ruled=lambda: self.tenancy.levels,
+            settled=self.time_packets,
+            peers=lambda: self.hub.peers,
         )
         self.draining = Draining(
             loop=loop,
@@ -334,6 +346,15 @@ class Connection:
             self._forget(session)
         else:
             session.close(reason)
+
+    def disconnect(self, session: Session) -> None:
+        """Send a peer away: it gets what waits for it, and then the end of its connection.
+
+        Raises UsageError for one that cannot be, with the reason and the remedy.
+        """
+        if why := self.network.keeps(session):
+            raise UsageError(f"{self.name}: {session.name}: {why}")
+        session.close("disconnected by hand")
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
