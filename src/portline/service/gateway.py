@@ -210,8 +210,7 @@ class Gateway:
         ``ready()`` is called when there is something to take; see
         :class:`portline.service.monitor.watcher.Watcher`.  The watch goes with the connection to
         another name, and goes on when it begins anew; when it is removed, a record tells so and is
-        the last.  Raises NameUnknown, and UsageError where too many watch
-        it.
+        the last.  Raises NameUnknown, and UsageError where too many watch it.
         """
         self._named(name)
         return self._taps[name].watch(ready)

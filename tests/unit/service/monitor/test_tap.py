@@ -276,7 +276,7 @@ def test_a_watch_goes_with_the_name_goes_on_when_it_begins_anew_and_ends(run: Ru
     async def scenario() -> None:
         made = gateway(meter={})
         made.start()
-        with pytest.raises(UsageError, match="no connection 'gauge'"):
+        with pytest.raises(UsageError, match="no connection 'gauge'; there are: meter"):
             made.watch("gauge", ready)
         watcher = made.watch("meter", ready)
         renamed = gateway(gauge={"port": "/dev/ttymeter"}).config
@@ -284,6 +284,10 @@ def test_a_watch_goes_with_the_name_goes_on_when_it_begins_anew_and_ends(run: Ru
         made.connections["gauge"].port_data(b"renamed")
         assert watcher.take()[-1].data == b"renamed"
         assert made.watch("gauge", ready).take() == []
+        assert await made.stop_one("gauge")
+        assert [record.text for record in watcher.take()] == ["the port is closed"]
+        assert await made.start_one("gauge")
+        assert [record.text for record in watcher.take()] == ["the port is open: 9600-8N1"]
         anew = gateway(gauge={"port": "/dev/ttymeter", "rs485": "on"}).config
         made.apply(anew)
         await until(lambda: made.connections["gauge"].keeper.open)
