@@ -38,6 +38,7 @@ __all__ = [
     "encode_items",
     "encode_result",
     "items_of",
+    "pieces",
     "result_of",
 ]
 
@@ -81,8 +82,13 @@ class Request:
 
 
 def encode_result(result: Result) -> Iterator[bytes]:
-    """Yield the line of a result in pieces, so that a long one need not be made at once."""
-    piece = b'{"portline":%d,"result":{' % VERSION
+    """Return the line of a result in pieces, so that a long one need not be made at once."""
+    return pieces(result, b'{"portline":%d,"result":' % VERSION, b"}\n")
+
+
+def pieces(result: Result, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+    """Yield the JSON of a result, in as many pieces as its long parts have."""
+    piece = before + b"{"
     for number, field in enumerate(fields(result)):
         value = getattr(result, field.name)
         piece += b"," * bool(number) + to_json(field.name) + b":"
@@ -94,7 +100,7 @@ def encode_result(result: Result) -> Iterator[bytes]:
             yield piece + b"," * bool(count) + to_json(item)
             piece = b""
         piece += b"]"
-    yield piece + b"}}\n"
+    yield piece + b"}" + after
 
 
 def encode_items(items: list[dict[str, object]]) -> bytes:

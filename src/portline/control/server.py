@@ -8,7 +8,8 @@ for a request, and the work in one turn of the loop (one connection of a status)
     asking --a line--> working --result--> answering --all of it sent--> asking
       |                   |                    |
       +-------------------+--------------------+--- TIME_LIMIT, a line too long,
-                                                    the caller goes away: closed
+                          |                         the caller goes away: closed
+                          +--- a terminal is granted: the socket is given away
 
 A stream (:mod:`portline.control.stream`) goes on after its answer until the caller goes away.
 
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.control.message import LINE_MAX, Request, encode_error, encode_result
 from portline.control.operations.table import OPERATIONS
+from portline.control.operations.terminal import Granted
 from portline.control.place import SUFFIX, Places, pid_of, remove_stale
 from portline.control.stream import Stream
 from portline.errors import PortlineError, UsageError
@@ -73,7 +75,8 @@ class ControlServer:
         places: Places | None = None,
     ) -> None:
         self.path: Path | None = None
-        self._subject = subject
+        self.subject = subject
+        """What callers ask."""
         self._loop = loop
         self._places = Places() if places is None else places
         self._socket: socket.socket | None = None
@@ -81,6 +84,7 @@ class ControlServer:
         self._callers: set[Caller] = set()
 
     def __enter__(self) -> ControlServer:
+        self.subject.rates.start()  # a page wants them, also where there is no socket
         try:
             try:
                 self._open()
@@ -88,8 +92,6 @@ class ControlServer:
                 self._open()
         except (OSError, PortlineError) as error:
             _log.warning("`portline status` will not find this process: %s", error)
-            return self
-        self._subject.rates.start()
         return self
 
     def __exit__(
@@ -98,7 +100,7 @@ class ControlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._subject.rates.stop()
+        self.subject.rates.stop()
         for caller in tuple(self._callers):
             caller.close()
         if self._rest is not None:
@@ -153,7 +155,7 @@ class ControlServer:
             link.abort()  # what was written stays readable: this is no TCP
             return
         self._callers.add(
-            Caller(link, self._subject, self._loop, self._callers.discard, self._may_stream)
+            Caller(link, self.subject, self._loop, self._callers.discard, self._may_stream)
         )
 
     def _may_stream(self) -> None:
@@ -252,6 +254,9 @@ class Caller:
         match work.exception():
             case None:
                 result, self._opens = work.result()
+                if isinstance(result, Granted):
+                    self._hand_over(result)
+                    return
                 self._pieces = encode_result(result)
             case PortlineError() as error:
                 self._pieces = iter([encode_error(error)])
@@ -260,6 +265,18 @@ class Caller:
                 self.close()
                 return
         self._send()
+
+    def _hand_over(self, granted: Granted) -> None:
+        """Have the socket, which is the caller's way to a terminal from now on."""
+        if self._buffer:
+            granted.admission.withdraw()
+            self._refuse("what goes to a terminal comes behind the answer, not before")
+        elif self._link.closed:
+            granted.admission.withdraw()
+        else:
+            sock = self._link.socket.dup()
+            self.close()
+            granted.admission.serve(sock, b"".join(encode_result(granted)))
 
     def _send(self) -> None:
         """Send the next piece of the answer; the next one has another turn of the loop."""

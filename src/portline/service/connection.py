@@ -47,6 +47,7 @@ from portline.service.making import (
 )
 from portline.service.monitor.tap import Tap
 from portline.service.news import News
+from portline.service.operator.operators import Operators
 from portline.service.peer.departures import Departures
 from portline.service.peer.linger import Lingering
 from portline.service.peer.session import Session
@@ -120,7 +121,7 @@ class Connection:
             self.keeper,
             self.inputs,
             loop=loop,
-            occupied=lambda: self._occupied,
+            occupied=lambda: self.occupied,
             told=self._drove,
         )
         self._loop = loop
@@ -135,10 +136,12 @@ class Connection:
             log=self.log,
         )
         self.network.trust(secret)
+        self.operators = Operators(self, loop)
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
-        self._full = False
+        self.full = False
+        """Whether the port takes no more for now."""
         self._absent_since = 0.0
         self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self.sweep = Sweep(
@@ -158,7 +161,7 @@ class Connection:
             inputs=self.inputs,
             packets=self.packets,
             log=self.log,
-            settled=lambda: self.time_packets(self.settings),
+            settled=self._settled,
             told=self.tap.asked,
         )
         self.resets = Resets(
@@ -202,9 +205,10 @@ class Connection:
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
         self.network.close()
+        operators = self.operators.close("Portline stops", limit=limit)
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
-        return self.departures.links
+        return [*self.departures.links, *operators]
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
@@ -245,13 +249,12 @@ class Connection:
         self.set_link(link)
         if link.login:
             link.resume()  # nobody was to read what came behind the login
-        self._number += 1
         held = self.network.calls and self.config.is_virtual and protocol != "raw"
         session = Session(
             self,
             link,
             make_wire(protocol, self.name, self.config),
-            number=self._number,
+            number=self.next_number(),
             protocol=protocol,
             backlog=self.config.backlog_size,
             held=held,
@@ -271,13 +274,13 @@ class Connection:
             protocol=session.protocol,
         )
         self.news.kept(self.hub.keep)
-        if not self._occupied:
+        if not self.occupied:
             self.tenancy.begins()
         self._lingering.settle()
         if not self.hub.peers and (rest := self.packets.rest()):
             self.hub.hear(rest)  # gathered for one who lingers: it is too late
         self.hub.join(session, hears=link.hears)
-        if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
+        if self.full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
         session.start()
         self._deliver_kept()
@@ -307,8 +310,18 @@ class Connection:
         return self.port.capabilities.abilities
 
     @property
-    def _occupied(self) -> bool:
+    def occupied(self) -> bool:
+        """Tell whether somebody uses the port through this connection now."""
+        return self._peopled or len(self.operators) > 0
+
+    @property
+    def _peopled(self) -> bool:
         return bool(self.hub.peers or self._lingering)
+
+    def next_number(self) -> int:
+        """Return the number of the session that begins now."""
+        self._number += 1
+        return self._number
 
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
@@ -342,7 +355,7 @@ class Connection:
         """Take a session out of the hub; put the port back when it was the last."""
         if session in self.hub.peers:
             self.hub.leave(session)
-            self.inputs.left(session, connected=self._occupied)
+            self.inputs.left(session, connected=self.occupied)
             self.asking.left(session)
             self.resets.left(session)
             self.pace.update()
@@ -351,10 +364,10 @@ class Connection:
                 self.tenancy.restore()
             if not self.hub.peers:
                 self._lingering.vacate()
-        if not self._occupied and (rest := self.packets.rest()):
+        if not self._peopled and (rest := self.packets.rest()):
             self._send(rest)
         self.network.left(session)
-        if not self._occupied:
+        if not self.occupied:
             self.tenancy.ends()
 
     # --- from the port --------------------------------------------------------------------------
@@ -366,7 +379,8 @@ class Connection:
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
-        if self.packets.rules is not None and self._occupied:
+        self.operators.hear(data)
+        if self.packets.rules is not None and self._peopled:
             self.packets.feed(data)
         else:
             self._send(data)
@@ -390,6 +404,7 @@ class Connection:
             self.absence.told(report.lines)
         self.tap.reported(report, virtual=self.config.is_virtual)
         news = self.asking.reported(report, self.hub.peers)
+        self.operators.report(report)
         if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
             return
         for session in self.hub.peers:
@@ -414,14 +429,16 @@ class Connection:
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
-        self._full = full
+        self.full = full
         for session in self.hub.peers:
             session.pause_for_port(full)
+        self.operators.port_full(full)
 
     def port_lost(self, error: PortError) -> None:
         """Note that the device went away."""
         self._absent_since = self._loop.time()
         self.keeper.lost(error)
+        self.operators.port_lost(error)
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
@@ -447,6 +464,10 @@ class Connection:
         """Measure a quiet line in the characters that it carries."""
         self.packets.call_idle(self.config.packet_idle * settings.character_time)
 
+    def _settled(self, session: Session) -> None:
+        self.time_packets(self.settings)
+        self.operators.settled(session)
+
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
         if kept:
@@ -464,7 +485,7 @@ class Connection:
             if self.tap.watchers:
                 self.tap.spoke(session.name, data)
             self.port.write(data)
-            if self._full:
+            if self.full:
                 # A controlling peer that has written nothing yet is read although the port is
                 # full: it may be the one who purges what others left behind.
                 session.pause_for_port(True)
@@ -512,8 +533,8 @@ class Connection:
             self.draining.told(session, report)
 
     def peer_watches(self) -> None:
-        """Have the port watch what at least one peer, or one who watches, wants to be told of."""
-        watches = [session.watch for session in self.hub.peers]
+        """Have the port watch what a peer, an operator, or one who watches wants to be told of."""
+        watches = [each.watch for each in (*self.hub.peers, *self.operators.sessions)]
         watched = bool(self.tap.watchers)
         self.port.watch(
             modem_lines=watched or any(watch.modem_lines for watch in watches),

@@ -19,7 +19,7 @@ from tests.unit.control.conftest import gateway, host
 def test_the_table_describes_itself() -> None:
     assert list(OPERATIONS) == [
         *("status", "reload", "restart", "add", "update", "remove", "options", "check", "pulse"),
-        *("events", "monitor"),
+        *("events", "monitor", "terminal"),
     ]
     for name, operation in OPERATIONS.items():
         assert operation.name == name

@@ -74,6 +74,8 @@ class Operation:
     run: Callable[..., Coroutine[None, None, Result]]
     changes: bool
     """Whether something may be different afterwards."""
+    local: bool = False
+    """Whether it takes over the caller's socket, so that only a program of this machine may ask."""
     opens: Callable[..., Feed] | None = None
     item: Callable[[], Mapping[str, object]] | None = None
 

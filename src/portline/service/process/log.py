@@ -12,11 +12,11 @@ from typing import Final
 
 from portline.errors import clean
 from portline.service.process.events import EVENTS, message_of
-from portline.service.process.shares import LINES, PERIOD, Shares
+from portline.service.process.shares import LINES, NOTICE, PERIOD, Shares
 
-__all__ = ["LINES", "PERIOD", "start_logging"]
+__all__ = ["LINES", "NOTICE", "PERIOD", "start_logging"]
 
-_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LEVELS: Final = (NOTICE, logging.INFO, logging.DEBUG)
 
 
 class _Line(logging.Formatter):
@@ -64,7 +64,7 @@ def _left_out(record: logging.LogRecord, count: int) -> logging.LogRecord:
 
 
 def start_logging(verbose: int) -> None:
-    """Write log lines to standard error: 0 warnings and errors, 1 events too, 2 everything.
+    """Write log lines to standard error: 0 notices and what is worse, 1 events too, 2 everything.
 
     Of the events of one connection, at most LINES in PERIOD; ``-vv`` writes all.  Whatever is
     written, :data:`portline.service.process.events.EVENTS` has the events from now on.

@@ -6,14 +6,20 @@ import logging
 import time
 from typing import Final
 
-__all__ = ["LINES", "PERIOD", "Shares"]
+__all__ = ["LINES", "NOTICE", "PERIOD", "Shares"]
 
 LINES: Final = 20
-"""Events of one connection that are written in PERIOD; a person reads no faster.  Warnings and
-errors, which tell each trouble once, always are."""
+"""Events of one connection that are written in PERIOD; a person reads no faster.  Notices, warnings
+and errors, which tell each trouble once, always are."""
 
 PERIOD: Final = 1.0
 """Seconds.  A peer may cause as many events as it likes, and none of them must fill a disk."""
+
+NOTICE: Final = 25
+"""What is worth a line always, and is no trouble: that one which was told is over.  The word is
+that of syslog (RFC 5424, table 2)."""
+
+logging.addLevelName(NOTICE, "NOTICE")
 
 
 class Shares:
@@ -36,7 +42,7 @@ class Shares:
         if period is None or now - period.begun >= PERIOD:
             left_out = 0 if period is None else period.left_out
             period = self._periods[name] = _Period(now)
-        if record.levelno < logging.WARNING:
+        if record.levelno < NOTICE:
             period.events += 1
             if period.events > LINES:
                 period.left_out += 1

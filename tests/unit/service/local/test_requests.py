@@ -48,7 +48,7 @@ class Desk:
             inputs=Inputs(None, self.port, told=self.told.append),
             packets=self.packets,
             log=log,
-            settled=lambda: self.asker.log.append("settled"),
+            settled=lambda _: self.asker.log.append("settled"),
             told=lambda *facts: self.told.append(facts),
         )
 
