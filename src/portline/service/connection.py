@@ -280,7 +280,7 @@ class Connection:
         )
         self.tap.happened(
             Kind.CONNECTED,
-            f"connected: {session.protocol}",
+            session.protocol,
             source=Source.PEER,
             peer=session.name,
             protocol=session.protocol,
@@ -363,7 +363,7 @@ class Connection:
         self.departures.note(session, reason)
         self.tap.happened(
             Kind.DISCONNECTED,
-            f"disconnected: {reason}",
+            reason,
             source=Source.PEER,
             peer=session.name,
             reason=reason,
@@ -436,7 +436,7 @@ class Connection:
         self.log.info("an application %s the port", "opened" if in_use else "closed")
         self.tap.happened(
             Kind.OPEN if in_use else Kind.CLOSED,
-            f"an application {'opened' if in_use else 'closed'} the port",
+            "by an application",
             what="application",
         )
         if self.config.only_when_open:
@@ -468,9 +468,7 @@ class Connection:
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
             settings = str(self.settings)
-            self.tap.happened(
-                Kind.OPEN, f"the port is open: {settings}", what="port", settings=settings
-            )
+            self.tap.happened(Kind.OPEN, f"the port, {settings}", what="port", settings=settings)
             self.news.port_open(self.port)
             self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
@@ -478,7 +476,7 @@ class Connection:
             self.pace.update()
             self.peer_watches()
         else:
-            self.tap.happened(Kind.CLOSED, "the port is closed", what="port")
+            self.tap.happened(Kind.CLOSED, "the port", what="port")
         if not self.config.is_virtual:
             self.absence.tell_lines()
         self.absence.update()
