@@ -13,6 +13,7 @@ is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import UsageError
@@ -21,10 +22,12 @@ from portline.line import (
     LineChange,
     LineFault,
     ModemChange,
+    SetLine,
     Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH, Ability
+from portline.recording.record import Kind, Source
 from portline.service.local.absence import Absence
 from portline.service.local.asking import Asking
 from portline.service.local.draining import Draining
@@ -42,7 +45,9 @@ from portline.service.making import (
     make_port,
     make_wire,
 )
+from portline.service.monitor.tap import Tap
 from portline.service.news import News
+from portline.service.operator.operators import Operators
 from portline.service.peer.departures import Departures
 from portline.service.peer.linger import Lingering
 from portline.service.peer.session import Session
@@ -70,8 +75,9 @@ class Connection:
     """A connection named ``name``; see :mod:`portline.config.models`.
 
     ``store`` outlives the process; without one nothing is left to the next.  ``secret`` is what it
-    knows of the password, where its configuration wants one.  ``start`` and ``stop`` may each be
-    called once.  ``rests`` tells why it is there and not started; "" for one that is to be.
+    knows of the password, where its configuration wants one.  Who watches is told through ``tap``.
+    ``rests`` tells why it is there and not started; "" for one that is to be.  ``start`` and
+    ``stop`` may each be called once.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         store: Store | None = None,
         secret: Secret | None = None,
+        tap: Tap | None = None,
         *,
         rests: str = "",
     ) -> None:
@@ -92,6 +99,8 @@ class Connection:
         self.log = logging.LoggerAdapter(
             logging.getLogger("portline.connection"), {"connection": name}
         )
+        self.tap = Tap() if tap is None else tap
+        self.tap.changed = self.peer_watches
         self.hub: Hub[Session] = Hub(
             receive_from=config.receive_from,
             send_to=config.send_to,
@@ -102,10 +111,18 @@ class Connection:
         self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
         self.absence = Absence(self, loop)
         self.news = News(self.log)
-        self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
+        self.inputs = Inputs(input_rules(config), self.port, told=self._drove)
+        self.asking = Asking(
+            self.port, self.inputs, self.log, lambda: self.config, loop=loop, told=self._drove
+        )
         self.tenancy = Tenancy(
-            config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
+            config,
+            self.port,
+            self.keeper,
+            self.inputs,
+            loop=loop,
+            occupied=lambda: self.occupied,
+            told=self._drove,
         )
         self._loop = loop
         self.network = make_network(
@@ -119,10 +136,12 @@ class Connection:
             log=self.log,
         )
         self.network.trust(secret)
+        self.operators = Operators(self, loop)
         self._lingering = Lingering(self.hub.keep, loop=loop)
         self.departures = Departures(self._lingering, self.log)
         self._number = 0
-        self._full = False
+        self.full = False
+        """Whether the port takes no more for now."""
         self._absent_since = 0.0
         self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self.sweep = Sweep(
@@ -142,10 +161,16 @@ class Connection:
             inputs=self.inputs,
             packets=self.packets,
             log=self.log,
-            settled=lambda: self.time_packets(self.settings),
+            settled=self._settled,
+            told=self.tap.asked,
         )
         self.resets = Resets(
-            self.port, self.log, lambda: self.config, loop=loop, answer=self.requests.answer
+            self.port,
+            self.log,
+            lambda: self.config,
+            loop=loop,
+            answer=self.requests.answer,
+            told=self._drove,
         )
         self.draining = Draining(
             loop=loop,
@@ -180,9 +205,10 @@ class Connection:
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
         self.network.close()
+        operators = self.operators.close("Portline stops", limit=limit)
         for session in (*self.hub.peers, *self._lingering):
             session.close("Portline stops", limit=limit)
-        return self.departures.links
+        return [*self.departures.links, *operators]
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
@@ -223,13 +249,12 @@ class Connection:
         self.set_link(link)
         if link.login:
             link.resume()  # nobody was to read what came behind the login
-        self._number += 1
         held = self.network.calls and self.config.is_virtual and protocol != "raw"
         session = Session(
             self,
             link,
             make_wire(protocol, self.name, self.config),
-            number=self._number,
+            number=self.next_number(),
             protocol=protocol,
             backlog=self.config.backlog_size,
             held=held,
@@ -241,14 +266,21 @@ class Connection:
         self.log.info(
             "peer connected peer=%s protocol=%s%s", session.name, session.protocol, _shown(link)
         )
+        self.tap.happened(
+            Kind.CONNECTED,
+            f"connected: {session.protocol}",
+            source=Source.PEER,
+            peer=session.name,
+            protocol=session.protocol,
+        )
         self.news.kept(self.hub.keep)
-        if not self._occupied:
+        if not self.occupied:
             self.tenancy.begins()
         self._lingering.settle()
         if not self.hub.peers and (rest := self.packets.rest()):
             self.hub.hear(rest)  # gathered for one who lingers: it is too late
         self.hub.join(session, hears=link.hears)
-        if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
+        if self.full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
             session.pause_for_port(True)
         session.start()
         self._deliver_kept()
@@ -278,8 +310,18 @@ class Connection:
         return self.port.capabilities.abilities
 
     @property
-    def _occupied(self) -> bool:
+    def occupied(self) -> bool:
+        """Tell whether somebody uses the port through this connection now."""
+        return self._peopled or len(self.operators) > 0
+
+    @property
+    def _peopled(self) -> bool:
         return bool(self.hub.peers or self._lingering)
+
+    def next_number(self) -> int:
+        """Return the number of the session that begins now."""
+        self._number += 1
+        return self._number
 
     def peer_finished(self, session: Session) -> None:
         """Let the peer go, but let a raw one that has just asked hear its answer."""
@@ -298,6 +340,13 @@ class Connection:
         if self.network.calls and session.refusal == reason:  # it was the peer who has ended
             self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
+        self.tap.happened(
+            Kind.DISCONNECTED,
+            f"disconnected: {reason}",
+            source=Source.PEER,
+            peer=session.name,
+            reason=reason,
+        )
         self._forget(session)
         if session.undelivered:
             self.hub.keep.put_back(session.undelivered)
@@ -306,7 +355,7 @@ class Connection:
         """Take a session out of the hub; put the port back when it was the last."""
         if session in self.hub.peers:
             self.hub.leave(session)
-            self.inputs.left(session, connected=self._occupied)
+            self.inputs.left(session, connected=self.occupied)
             self.asking.left(session)
             self.resets.left(session)
             self.pace.update()
@@ -315,20 +364,23 @@ class Connection:
                 self.tenancy.restore()
             if not self.hub.peers:
                 self._lingering.vacate()
-        if not self._occupied and (rest := self.packets.rest()):
+        if not self._peopled and (rest := self.packets.rest()):
             self._send(rest)
         self.network.left(session)
-        if not self._occupied:
+        if not self.occupied:
             self.tenancy.ends()
 
     # --- from the port --------------------------------------------------------------------------
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
+        if self.tap.watchers:
+            self.tap.heard(data)
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
-        if self.packets.rules is not None and self._occupied:
+        self.operators.hear(data)
+        if self.packets.rules is not None and self._peopled:
             self.packets.feed(data)
         else:
             self._send(data)
@@ -350,7 +402,9 @@ class Connection:
             self.time_packets(report.settings)
         if isinstance(report, ModemChange):
             self.absence.told(report.lines)
+        self.tap.reported(report, virtual=self.config.is_virtual)
         news = self.asking.reported(report, self.hub.peers)
+        self.operators.report(report)
         if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
             return
         for session in self.hub.peers:
@@ -359,6 +413,11 @@ class Connection:
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
         self.log.info("an application %s the port", "opened" if in_use else "closed")
+        self.tap.happened(
+            Kind.OPEN if in_use else Kind.CLOSED,
+            f"an application {'opened' if in_use else 'closed'} the port",
+            what="application",
+        )
         if self.config.only_when_open:
             self.network.open(in_use)
         if in_use:
@@ -370,25 +429,35 @@ class Connection:
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
-        self._full = full
+        self.full = full
         for session in self.hub.peers:
             session.pause_for_port(full)
+        self.operators.port_full(full)
 
     def port_lost(self, error: PortError) -> None:
         """Note that the device went away."""
         self._absent_since = self._loop.time()
         self.keeper.lost(error)
+        self.operators.port_lost(error)
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
+            reason = str(self.keeper.error)
+            self.tap.happened(Kind.CLOSED, reason, what="port", reason=reason)
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
+            settings = str(self.settings)
+            self.tap.happened(
+                Kind.OPEN, f"the port is open: {settings}", what="port", settings=settings
+            )
             self.news.port_open(self.port)
             self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()
             self.peer_watches()
+        else:
+            self.tap.happened(Kind.CLOSED, "the port is closed", what="port")
         if not self.config.is_virtual:
             self.absence.tell_lines()
         self.absence.update()
@@ -396,6 +465,10 @@ class Connection:
     def time_packets(self, settings: LineSettings) -> None:
         """Measure a quiet line in the characters that it carries."""
         self.packets.call_idle(self.config.packet_idle * settings.character_time)
+
+    def _settled(self, session: Session) -> None:
+        self.time_packets(self.settings)
+        self.operators.settled(session)
 
     def _deliver_kept(self) -> None:
         kept = self.hub.kept()
@@ -411,8 +484,10 @@ class Connection:
         if self.hub.speak(session, len(data)):
             if self.resets.holds:
                 self.resets.release()
+            if self.tap.watchers:
+                self.tap.spoke(session.name, data)
             self.port.write(data)
-            if self._full:
+            if self.full:
                 # A controlling peer that has written nothing yet is read although the port is
                 # full: it may be the one who purges what others left behind.
                 session.pause_for_port(True)
@@ -425,6 +500,14 @@ class Connection:
         allowed = self.requests.permissions.allows(request)
         if not (allowed and self.resets.takes(session, request)):
             self.requests.carry_out(session, request)
+
+    def _drove(self, request: Request) -> None:
+        """Tell who watches what was asked of the port by nobody but us."""
+        if self.tap.watchers:
+            state = self.port.state
+            if isinstance(request, SetLine):
+                state = replace(state, settings=request.applied_to(state.settings))
+            self.tap.asked(request, state)
 
     def peer_serves(self, session: Session) -> None:
         """Ask an access server for what the application has in force."""
@@ -445,17 +528,19 @@ class Connection:
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""
         self.asking.told(session, report)
+        self.tap.reported(report, virtual=self.config.is_virtual, peer=session.name)
         if isinstance(report, LineFault):
             self.port.show_fault(report)
         if isinstance(report, Told):
             self.draining.told(session, report)
 
     def peer_watches(self) -> None:
-        """Have the port watch what at least one peer wants to be told of."""
-        watches = [session.watch for session in self.hub.peers]
+        """Have the port watch what a peer, an operator, or one who watches wants to be told of."""
+        watches = [each.watch for each in (*self.hub.peers, *self.operators.sessions)]
+        watched = bool(self.tap.watchers)
         self.port.watch(
-            modem_lines=any(watch.modem_lines for watch in watches),
-            faults=any(watch.faults for watch in watches),
+            modem_lines=watched or any(watch.modem_lines for watch in watches),
+            faults=watched or any(watch.faults for watch in watches),
         )
 
     def peer_behind(self, session: Session) -> None:

@@ -29,7 +29,9 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         places=connection.network.places,
         access=access(connection.config),
         port=_port(connection),
-        peers=tuple(_peer(session, now) for session in hub.peers),
+        peers=tuple(
+            _peer(session, now) for session in (*hub.peers, *connection.operators.sessions)
+        ),
         heard=hub.heard,
         spoken=hub.spoken,
         kept=len(hub.keep),
@@ -40,7 +42,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,
-        counts=connection.network.counts,
+        counts={**connection.network.counts, "operators_dropped": connection.operators.lost},
         security=connection.network.security,
     )
 

@@ -18,7 +18,7 @@ TYPES = {
 
 WORDS = {
     *("type", "enum", "anyOf", "items", "properties", "required", "additionalProperties"),
-    *("pattern", "description"),
+    *("pattern", "description", "contentEncoding", "minimum"),
 }
 
 

@@ -59,6 +59,7 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                 replaced=0,
                 recognised=0,
                 access="everybody on this machine",
+                counts={"operators_dropped": 0},
             )
         ]
         await made.stop()

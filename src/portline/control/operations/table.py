@@ -8,6 +8,8 @@ from portline.control.operations.configuration import CONFIGURATION
 from portline.control.operations.form import FORM
 from portline.control.operations.lines import LINES
 from portline.control.operations.process import PROCESS
+from portline.control.operations.streams import STREAMS
+from portline.control.operations.terminal import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS"]
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation for operation in (*PROCESS, *CONFIGURATION, *FORM, *LINES)
+    operation.name: operation
+    for operation in (*PROCESS, *CONFIGURATION, *FORM, *LINES, *STREAMS, *TERMINAL)
 }
 """Every operation by its name."""

@@ -133,6 +133,8 @@ class Service:
         self.gateway = Gateway(config, store, known)
         self.restarts = False
         """Whether all has ended, or is about to, in order to begin again."""
+        self.followers: list[Callable[[GatewayConfig], list[str]]] = []
+        """Who goes on with another configuration, too; each returns a line for each change."""
         self._store = store
         self._restartable = restartable
         self._source = source
@@ -182,6 +184,8 @@ class Service:
             _prepare(config)
             renewed = self.gateway.renew() if renews else []
             lines = [*self.gateway.apply(config, known).lines(), *renewed]
+            for follower in self.followers:
+                lines += follower(config)
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
@@ -379,7 +383,7 @@ def run(
         # What is there now stays: 38 000 objects, nearly all of them modules' own, through which
         # the garbage collector would hold the data up for 10 ms each time that it looks at all.
         gc.freeze()
-        if announce:
+        if announce and gateway.connections:
             _say(announcement(gateway))
 
     def reloaded(lines: list[str]) -> None:

@@ -23,6 +23,7 @@ from portline.line import (
 )
 from portline.service.network.calling import Calling
 from portline.service.peer.refusal import NOT_A_WORD
+from portline.service.process.log import NOTICE
 from portline.service.status import State
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.conftest import Run
@@ -102,12 +103,17 @@ async def read(call: socket.socket, size: int) -> bytes:
     return got
 
 
+@pytest.fixture(autouse=True)
+def notices(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTICE)
+
+
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the connection has warned of; asyncio complains of slow machines, too."""
+    """Return what the connection has warned of, and when that was over."""
     return [
         each.getMessage()
         for each in caplog.records
-        if each.levelname == "WARNING" and each.name == "portline.connection"
+        if each.levelno >= NOTICE and each.name == "portline.connection"
     ]
 
 
@@ -235,7 +241,7 @@ def test_who_hangs_up_is_not_refused(
     assert warnings(caplog) == []
 
 
-def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
+def test_a_host_that_is_back_is_told_where_its_absence_was(
     run: Run, stage: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
