@@ -15,7 +15,7 @@ import click
 from pydantic import ValidationError
 
 from portline.auth.secret import VARIABLE
-from portline.cli.advice import superfluous, typed_password
+from portline.cli.advice import AdvisedCommand
 from portline.config.connection import options
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig
@@ -57,6 +57,7 @@ WORDING: Final = {
     "packet-delimiter": "--packet-delimiter",
     "retry-max": "--retry-max",
     "write tls = true too": "give --tls too",
+    "with tls = true": "with --tls",
     "(password-file)": "(--password-file)",
     "(allow)": "(--allow)",
     "write open = true": "give --open",
@@ -84,19 +85,8 @@ class GroupedOption(click.Option):
     group: Group = Group.NETWORK
 
 
-class GroupedCommand(click.Command):
+class GroupedCommand(AdvisedCommand):
     """A command whose ``--help`` lists the flags under the headings of the model's groups."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; a mistake in it is told with what can be done instead."""
-        words = list(args)
-        arguments = [each.name or "" for each in self.params if isinstance(each, click.Argument)]
-        if not ctx.resilient_parsing and (fault := typed_password(words, arguments)):
-            raise click.UsageError(fault, ctx)
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            raise superfluous(error, words) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each group, then the rest."""

@@ -23,7 +23,8 @@ def single_command(
 ) -> Callable[[Callable[..., int]], click.Command]:
     """Make a command of a function that takes the context, ``name``, and what was given.
 
-    It has a flag for each option of such a connection; ``arguments`` are the fields without one.
+    It has a flag for each option of such a connection but ``enabled``, because nobody runs what is
+    not to start; ``arguments`` are the fields without one, too.
     """
 
     def made(function: Callable[..., Any]) -> click.Command:
@@ -31,7 +32,7 @@ def single_command(
         named = click.option("--name", metavar="NAME", help=text)
         command = click.command(
             cls=GroupedCommand,
-            params=connection_options(kind, arguments),
+            params=connection_options(kind, {*arguments, "enabled"}),
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         )
         return command(named(verbose_option(click.pass_context(function))))

@@ -10,6 +10,7 @@ is compared by name.  For the rest it depends on the options that differ:
 what differs                     what becomes of the connection
 ===============================  ==================================================================
 nothing                          it notices nothing
+whether it is enabled            it begins, or ends
 the local port itself (REMAKES)  it ends and begins anew, its peers are sent away
 anything else                    it is adapted while it runs, its peers stay
 ===============================  ==================================================================
@@ -43,12 +44,14 @@ REMAKES: Final = frozenset(
 class Change:
     """A connection that was ``before`` and is called ``name`` now, with other ``fields``.
 
-    ``fields`` is empty for one that has only got another name.
+    ``fields`` is empty for one that has only got another name.  ``enabled`` is the option's value
+    where that has changed.
     """
 
     before: str
     name: str
     fields: tuple[str, ...] = ()
+    enabled: bool | None = None
 
     @property
     def remakes(self) -> bool:
@@ -60,9 +63,13 @@ class Change:
         renamed = f"{self.before}: is called {self.name} now" if self.before != self.name else ""
         if not self.fields:
             return renamed
-        what = ", ".join(key_of(field) for field in self.fields)
-        how = "; begins anew" if self.remakes else ""
-        return f"{renamed or self.name}{', with' if renamed else ':'} {what} changed{how}"
+        others = [key_of(field) for field in self.fields if field != "enabled"]
+        parts = [f"{', '.join(others)} changed"] if others else []
+        if self.enabled is not None:
+            parts.append("enabled" if self.enabled else "disabled")
+        how = "; begins anew" if self.remakes and self.enabled is None else ""
+        start = f"{renamed}, with" if renamed and others else f"{renamed}," if renamed else ""
+        return f"{start or f'{self.name}:'} {', '.join(parts)}{how}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,8 @@ def changes(old: GatewayConfig, new: GatewayConfig) -> Changes:
     for name, earlier in before.items():
         fields = _different(old.connections[earlier], new.connections[name])
         if fields or earlier != name:
-            changed.append(Change(earlier, name, fields))
+            enabled = new.connections[name].enabled if "enabled" in fields else None
+            changed.append(Change(earlier, name, fields, enabled))
     gone = set(before.values())
     return Changes(
         removed=tuple(name for name in old.connections if name not in gone),
@@ -115,5 +123,5 @@ def _port(connection: ConnectionConfig) -> tuple[bool, str]:
 
 def _different(old: ConnectionConfig, new: ConnectionConfig) -> tuple[str, ...]:
     if type(old) is not type(new):
-        return ("kind",)
+        return ("kind",) if old.enabled is new.enabled else ("kind", "enabled")
     return tuple(name for name in options(type(new)) if getattr(old, name) != getattr(new, name))

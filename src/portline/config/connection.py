@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 from portline.config.hardware import HardwareOptions
-from portline.config.kinds import Choice
+from portline.config.kinds import Choice, Switch
 from portline.config.local import PortOptions, ProtocolOptions, SerialOptions
 from portline.config.options import Group, Option
 from portline.config.packets import PacketOptions
@@ -43,9 +43,19 @@ KIND: Final = Option(
 
 
 class Kindred(BaseModel):
-    """What is one of several kinds."""
+    """What is one of several kinds, and may rest."""
 
     kind: Annotated[str, KIND] = "server"
+    enabled: Annotated[
+        bool,
+        Option(
+            Group.NETWORK,
+            Switch(),
+            "Start this connection with Portline; false leaves it stopped until it is started by "
+            "hand (`portline start`)",
+            "a connection is described in order to have it",
+        ),
+    ] = True
 
 
 class Common(HardwareOptions, SerialOptions, PortOptions, Kindred):

@@ -129,6 +129,10 @@ def file_faults(config: GatewayConfig) -> list[Fault]:
             path = getattr(connection, field, None)
             if path not in (None, SYSTEM) and (fault := _unreadable(path)):
                 faults.append(Fault(("connections", name, field), fault))
+    for field in ("certificate", "key"):
+        path = getattr(config.web, field, None)
+        if path is not None and (fault := _unreadable(path)):
+            faults.append(Fault(("web", field), fault))
     return faults
 
 

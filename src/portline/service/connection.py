@@ -13,6 +13,7 @@ is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import UsageError
@@ -21,10 +22,12 @@ from portline.line import (
     LineChange,
     LineFault,
     ModemChange,
+    SetLine,
     Told,
 )
 from portline.net import tcp
 from portline.port.base import QUEUE_HIGH, Ability
+from portline.recording.record import Kind, Source
 from portline.service.local.absence import Absence
 from portline.service.local.asking import Asking
 from portline.service.local.draining import Draining
@@ -32,6 +35,7 @@ from portline.service.local.inputs import Inputs, input_rules
 from portline.service.local.keeper import PortKeeper
 from portline.service.local.pace import Pace
 from portline.service.local.packets import PacketFlow
+from portline.service.local.panel import Panel
 from portline.service.local.requests import Requests
 from portline.service.local.resets import Resets
 from portline.service.local.tenancy import Tenancy
@@ -42,6 +46,7 @@ from portline.service.making import (
     make_port,
     make_wire,
 )
+from portline.service.monitor.tap import Tap
 from portline.service.news import News
 from portline.service.operator.operators import Operators
 from portline.service.peer.departures import Departures
@@ -71,8 +76,9 @@ class Connection:
     """A connection named ``name``; see :mod:`portline.config.models`.
 
     ``store`` outlives the process; without one nothing is left to the next.  ``secret`` is what it
-    knows of the password, where its configuration wants one.  ``start`` and ``stop`` may each be
-    called once.
+    knows of the password, where its configuration wants one.  Who watches is told through ``tap``.
+    ``rests`` tells why it is there and not started; "" for one that is to be.  ``start`` and
+    ``stop`` may each be called once.
     """
 
     def __init__(
@@ -82,14 +88,20 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         store: Store | None = None,
         secret: Secret | None = None,
+        tap: Tap | None = None,
+        *,
+        rests: str = "",
     ) -> None:
         if config.wants_password and secret is None:
             raise UsageError(f"{name}: a connection with a password cannot be made without it")
         self.name = name
         self.config = config
+        self.rests = rests
         self.log = logging.LoggerAdapter(
             logging.getLogger("portline.connection"), {"connection": name}
         )
+        self.tap = Tap() if tap is None else tap
+        self.tap.changed = self.peer_watches
         self.hub: Hub[Session] = Hub(
             receive_from=config.receive_from,
             send_to=config.send_to,
@@ -100,10 +112,18 @@ class Connection:
         self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
         self.absence = Absence(self, loop)
         self.news = News(self.log)
-        self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
+        self.inputs = Inputs(input_rules(config), self.port, told=self._drove)
+        self.asking = Asking(
+            self.port, self.inputs, self.log, lambda: self.config, loop=loop, told=self._drove
+        )
         self.tenancy = Tenancy(
-            config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self.occupied
+            config,
+            self.port,
+            self.keeper,
+            self.inputs,
+            loop=loop,
+            occupied=lambda: self.occupied,
+            told=self._drove,
         )
         self._loop = loop
         self.network = make_network(
@@ -143,9 +163,26 @@ class Connection:
             packets=self.packets,
             log=self.log,
             settled=self._settled,
+            told=self.tap.asked,
         )
         self.resets = Resets(
-            self.port, self.log, lambda: self.config, loop=loop, answer=self.requests.answer
+            self.port,
+            self.log,
+            lambda: self.config,
+            loop=loop,
+            answer=self.requests.answer,
+            told=self._drove,
+        )
+        self.panel = Panel(
+            self.port,
+            self.keeper,
+            self.inputs,
+            self.resets,
+            self.log,
+            config=lambda: self.config,
+            ruled=lambda: self.tenancy.levels,
+            settled=self.time_packets,
+            peers=lambda: self.hub.peers,
         )
         self.draining = Draining(
             loop=loop,
@@ -241,6 +278,13 @@ class Connection:
         self.log.info(
             "peer connected peer=%s protocol=%s%s", session.name, session.protocol, _shown(link)
         )
+        self.tap.happened(
+            Kind.CONNECTED,
+            session.protocol,
+            source=Source.PEER,
+            peer=session.name,
+            protocol=session.protocol,
+        )
         self.news.kept(self.hub.keep)
         if not self.occupied:
             self.tenancy.begins()
@@ -303,11 +347,27 @@ class Connection:
         else:
             session.close(reason)
 
+    def disconnect(self, session: Session) -> None:
+        """Send a peer away: it gets what waits for it, and then the end of its connection.
+
+        Raises UsageError for one that cannot be, with the reason and the remedy.
+        """
+        if why := self.network.keeps(session):
+            raise UsageError(f"{self.name}: {session.name}: {why}")
+        session.close("disconnected by hand")
+
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
         if self.network.calls and session.refusal == reason:  # it was the peer who has ended
             self.news.refused(session.name, session.refusal)
         self.departures.note(session, reason)
+        self.tap.happened(
+            Kind.DISCONNECTED,
+            reason,
+            source=Source.PEER,
+            peer=session.name,
+            reason=reason,
+        )
         self._forget(session)
         if session.undelivered:
             self.hub.keep.put_back(session.undelivered)
@@ -335,6 +395,8 @@ class Connection:
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
+        if self.tap.watchers:
+            self.tap.heard(data)
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
@@ -361,6 +423,7 @@ class Connection:
             self.time_packets(report.settings)
         if isinstance(report, ModemChange):
             self.absence.told(report.lines)
+        self.tap.reported(report, virtual=self.config.is_virtual)
         news = self.asking.reported(report, self.hub.peers)
         self.operators.report(report)
         if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
@@ -371,6 +434,11 @@ class Connection:
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
         self.log.info("an application %s the port", "opened" if in_use else "closed")
+        self.tap.happened(
+            Kind.OPEN if in_use else Kind.CLOSED,
+            "by an application",
+            what="application",
+        )
         if self.config.only_when_open:
             self.network.open(in_use)
         if in_use:
@@ -395,14 +463,20 @@ class Connection:
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
+            reason = str(self.keeper.error)
+            self.tap.happened(Kind.CLOSED, reason, what="port", reason=reason)
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
+            settings = str(self.settings)
+            self.tap.happened(Kind.OPEN, f"the port, {settings}", what="port", settings=settings)
             self.news.port_open(self.port)
             self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()
             self.peer_watches()
+        else:
+            self.tap.happened(Kind.CLOSED, "the port", what="port")
         if not self.config.is_virtual:
             self.absence.tell_lines()
         self.absence.update()
@@ -429,6 +503,8 @@ class Connection:
         if self.hub.speak(session, len(data)):
             if self.resets.holds:
                 self.resets.release()
+            if self.tap.watchers:
+                self.tap.spoke(session.name, data)
             self.port.write(data)
             if self.full:
                 # A controlling peer that has written nothing yet is read although the port is
@@ -443,6 +519,14 @@ class Connection:
         allowed = self.requests.permissions.allows(request)
         if not (allowed and self.resets.takes(session, request)):
             self.requests.carry_out(session, request)
+
+    def _drove(self, request: Request) -> None:
+        """Tell who watches what was asked of the port by nobody but us."""
+        if self.tap.watchers:
+            state = self.port.state
+            if isinstance(request, SetLine):
+                state = replace(state, settings=request.applied_to(state.settings))
+            self.tap.asked(request, state)
 
     def peer_serves(self, session: Session) -> None:
         """Ask an access server for what the application has in force."""
@@ -463,17 +547,19 @@ class Connection:
     def peer_report(self, session: Session, report: Report) -> None:
         """Note what the access server at the other end tells."""
         self.asking.told(session, report)
+        self.tap.reported(report, virtual=self.config.is_virtual, peer=session.name)
         if isinstance(report, LineFault):
             self.port.show_fault(report)
         if isinstance(report, Told):
             self.draining.told(session, report)
 
     def peer_watches(self) -> None:
-        """Have the port watch what at least one peer wants to be told of."""
+        """Have the port watch what a peer, an operator, or one who watches wants to be told of."""
         watches = [each.watch for each in (*self.hub.peers, *self.operators.sessions)]
+        watched = bool(self.tap.watchers)
         self.port.watch(
-            modem_lines=any(watch.modem_lines for watch in watches),
-            faults=any(watch.faults for watch in watches),
+            modem_lines=watched or any(watch.modem_lines for watch in watches),
+            faults=watched or any(watch.faults for watch in watches),
         )
 
     def peer_behind(self, session: Session) -> None:

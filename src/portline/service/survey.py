@@ -48,6 +48,8 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
 
 
 def _state(connection: Connection) -> tuple[State, str]:
+    if connection.rests:
+        return State.STOPPED, connection.rests
     if error := connection.network.error:
         return State.ERROR, error
     if (trouble := _trouble(connection)) is not None:

@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from portline.config.models import GatewayConfig
+from portline.config.saving import ConfigFile
 
 Runs = list[tuple["GatewayConfig", int, bool]]
 
@@ -26,13 +27,12 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         announce: bool,
         companion: object,
         ask: Callable[[], str],
-        load: Callable[[], GatewayConfig] | None = None,
-        change: Callable[..., GatewayConfig] | None = None,
+        source: ConfigFile | None = None,
         restartable: bool = True,
     ) -> int:
         assert restartable
-        assert load is None or load() == config
-        assert change is None or change(str) == config
+        if source is not None:
+            assert source.load() == source.change(str, lambda config: None) == config
         assert callable(ask)
         made.append((config, verbose, announce))
         return 0

@@ -30,7 +30,7 @@ TABLE = {
         "dtr-connected rts-connected dtr-disconnected rts-disconnected"
     ),
     (True, True, True, True): (
-        "kind protocol packet-size packet-delimiter packet-strip packet-wait packet-idle "
+        "kind enabled protocol packet-size packet-delimiter packet-strip packet-wait packet-idle "
         "packet-pause keepalive keepalive-retry inactivity when-full idle-after buffer-size "
         "buffer-overflow backlog-size overflow nodelay listen connect connect-to proxy "
         "connect-timeout retry retry-max interface multicast-ttl multicast-loop datagram-size "

@@ -97,6 +97,23 @@ def test_nothing_is_open_beyond_this_machine_unless_that_is_said(listen: str) ->
     assert "everybody" in fault(listen=listen, deny="10.0.0.0/8")
 
 
+@pytest.mark.parametrize(
+    "allow", ["0.0.0.0/0", "::/0", ["0.0.0.0/1", "128.0.0.0/1"], ["10.0.0.0/8", "::ffff:0:0/96"]]
+)
+def test_networks_that_keep_nobody_out_are_open(allow: object) -> None:
+    for listen in ("*:1", "192.0.2.7:1"):
+        told = fault(listen=listen, allow=allow)
+        assert told.startswith(f"listen: {listen}: allow keeps nobody out, so everybody who")
+        assert "everybody" in fault(listen=listen, allow=allow, deny="10.0.0.0/8")
+        one = made(listen=listen, allow=allow, open=True)
+        assert open_doors(one) == [listen]
+        assert "open to everybody who reaches" in access(one)
+        assert not open_doors(made(listen=listen, allow=allow, password=True))
+    assert not open_doors(made(allow=allow))
+    half = made(listen="*:1", allow=["0.0.0.0/1", "129.0.0.0/8", "fd00::/8"])
+    assert not open_doors(half)
+
+
 @pytest.mark.parametrize("listen", [4001, "127.0.0.5:1", "[::1]:1", "localhost:1"])
 def test_this_machine_needs_no_word(listen: object) -> None:
     assert access(made(listen=listen)) == "everybody on this machine"

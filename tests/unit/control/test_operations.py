@@ -18,15 +18,17 @@ from tests.unit.control.conftest import gateway, host
 
 def test_the_table_describes_itself() -> None:
     assert list(OPERATIONS) == [
-        *("status", "reload", "restart", "add", "update", "remove", "options", "check"),
-        *("pulse", "terminal"),
+        *("status", "reload", "restart", "add", "update", "remove"),
+        *("start", "stop", "enable", "disable", "disconnect"),
+        *("pulse", "lines", "break", "settings", "ports", "options", "check"),
+        *("events", "monitor", "terminal"),
     ]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
         assert issubclass(operation.result, Result)
     asking = [name for name, operation in OPERATIONS.items() if not operation.changes]
-    assert asking == ["status", "options", "check"]
+    assert asking == ["status", "ports", "options", "check", "events", "monitor"]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:

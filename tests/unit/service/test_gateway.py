@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from portline.config.models import GatewayConfig
+from portline.errors import NameUnknown
 from portline.line import Purge
 from portline.service import retirement as module
-from portline.service.gateway import Gateway
+from portline.service.gateway import NOT_ENABLED, STOPPED_BY_HAND, Gateway
 from portline.service.status import State
 from tests.conftest import Run
 from tests.unit.service.gateways import gateway, peer_of, port_of
@@ -184,5 +185,111 @@ def test_a_stop_that_is_cancelled_closes_everything_at_once(
             async with asyncio.timeout(0.01):
                 await made.stop()
         assert not port_of(made).opened
+
+    run(scenario())
+
+
+def test_a_stopped_connection_is_free_at_once_and_may_be_started(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter", "other"))
+        made.start()
+        meter, other, port = made.connections["meter"], made.connections["other"], port_of(made)
+        with peer_of(made) as peer:
+            await until(lambda: meter.hub.peers)
+            meter.port_data(b"last")
+            address = meter.network.places
+            assert await made.stop_one("meter") is True
+            await peer.hears(b"last")
+            await peer.hears_end()
+        assert not meter.keeper.open
+        assert not meter.network.entrance.listeners[0].listening
+        assert "close" in map(str, port.happened) or not port.is_open
+        status = made.status()[0]
+        assert (status.name, status.state, status.reason) == (
+            "meter",
+            State.STOPPED,
+            STOPPED_BY_HAND,
+        )
+        assert address
+        assert await made.stop_one("meter") is False
+        assert made.connections["other"] is other
+        assert made.status()[1].state is State.LISTENING
+        assert await made.start_one("meter") is True
+        assert await made.start_one("meter") is False
+        assert made.status()[0].state is State.LISTENING
+        with peer_of(made) as peer:
+            await until(lambda: made.connections["meter"].hub.peers)
+            made.connections["meter"].port_data(b"again")
+            await peer.hears(b"again")
+        for call in (made.start_one, made.stop_one):
+            with pytest.raises(NameUnknown, match="no connection 'x'; there are: meter, other"):
+                await call("x")
+        await made.stop()
+
+    run(scenario())
+
+
+def test_what_is_not_enabled_is_there_and_rests(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter", enabled=False))
+        made.start()
+        port = port_of(made)
+        (status,) = made.status()
+        assert (status.state, status.reason) == (State.STOPPED, NOT_ENABLED)
+        assert port.happened == []
+        found = made.apply(table("meter"))
+        assert found.lines() == ["meter: enabled"]
+        await until(lambda: made.status()[0].state is State.LISTENING)
+        assert made.apply(table("meter", enabled=False)).lines() == ["meter: disabled"]
+        await until(lambda: not made._retiring)
+        assert made.status()[0].reason == NOT_ENABLED
+        assert await made.start_one("meter")
+        assert made.status()[0].state is State.LISTENING
+        made.apply(table("meter", enabled=False, baudrate=300))  # what was done by hand holds
+        assert made.status()[0].state is State.LISTENING
+        await made.stop()
+
+    run(scenario())
+
+
+def test_a_stopped_connection_may_be_changed_and_renamed_and_removed(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter"))
+        made.start()
+        await made.stop_one("meter")
+        made.apply(table("meter", baudrate=300))
+        assert made.status()[0].reason == STOPPED_BY_HAND
+        assert made.status()[0].config.baudrate == 300
+        renamed = {"connections": {"water": {"port": "/dev/ttymeter", "listen": "127.0.0.1:0"}}}
+        lines = made.apply(GatewayConfig.model_validate(renamed)).lines()
+        assert lines == ["meter: is called water now, with baudrate changed"]
+        assert (made.status()[0].name, made.status()[0].reason) == ("water", STOPPED_BY_HAND)
+        other = {"connections": {"water": {"port": "/dev/ttyx", "listen": "127.0.0.1:0"}}}
+        made.apply(GatewayConfig.model_validate(other))
+        assert made.status()[0].reason == STOPPED_BY_HAND
+        assert port_of(made, "water").happened == []
+        await made.start_one("water")
+        assert made.status()[0].state is State.LISTENING
+        await made.stop_one("water")
+        made.apply(table("new"))
+        assert [each.name for each in made.status()] == ["new"]
+        await until(lambda: made.status()[0].state is State.LISTENING)
+        await made.stop()
+
+    run(scenario())
+
+
+def test_one_that_begins_may_be_stopped_and_all_may_end_meanwhile(run: Run) -> None:
+    async def scenario() -> None:
+        made = Gateway(table("meter"))
+        made.start()
+        old = port_of(made)
+        old.queued = 100  # its device is slow
+        made.apply(table("meter", exclusive=False))
+        begins = made.connections["meter"]
+        await asyncio.gather(made.stop_one("meter"), made.start_one("meter"))
+        assert not begins.keeper.open
+        stopped, _ = await asyncio.gather(made.stop_one("meter"), made.stop())
+        assert stopped is True
 
     run(scenario())

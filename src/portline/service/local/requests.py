@@ -32,7 +32,7 @@ class Requests:
     """The requests for one port, as far as ``permissions`` go.
 
     ``settled(session)`` is called when its request about the settings has been carried out, before
-    the answer.
+    the answer, and ``told(request, state, peer, allowed)`` when any has that may change something.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Requests:
         packets: PacketFlow,
         log: logging.LoggerAdapter[logging.Logger],
         settled: Callable[[Session], None],
+        told: Callable[[Request, PortState, str, bool], None],
     ) -> None:
         self.permissions = permissions
         self._port = port
@@ -51,6 +52,7 @@ class Requests:
         self._packets = packets
         self._log = log
         self._settled = settled
+        self._told = told
 
     def carry_out(self, session: Session, request: Request, *, anyway: bool = False) -> None:
         """Have a request carried out, or answered with what is in force if it is not allowed.
@@ -71,6 +73,7 @@ class Requests:
         if not isinstance(request, Query):
             denied = "" if allowed else " (not allowed)"
             self._log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
+            self._told(request, state, session.name, allowed)
         if isinstance(request, SetLine):
             self._settled(session)
         if isinstance(request, SetModem) and allowed:

@@ -24,6 +24,7 @@ from portline.net.address import display_sockaddr
 from portline.net.udp.way import anywhere, end_of
 from portline.service.network.answers import Answers
 from portline.service.network.call import HINTS, Call
+from portline.service.process.log import NOTICE
 from portline.wire.datagram_login import Word, read, written
 
 if TYPE_CHECKING:
@@ -175,7 +176,6 @@ class Associations:
     def _let_in(self, answer: Answer, seal: Seal, source: Sockaddr, way: Way) -> None:
         answer.done = True
         self.counts["logins"] += 1
-        self.throttle.succeeded(source[0])
         self._log.info("logged in peer=%s by=SCRAM-SHA-256", display_sockaddr(source))
         self.new_session(seal, source, way)
 
@@ -223,7 +223,7 @@ class Associations:
 
     def tell(self, call: Call) -> None:
         """Tell that a login has gone well which did not."""
-        self._log.warning("%s: is logged in", display_sockaddr(call.address))
+        self._log.log(NOTICE, "%s: is logged in", display_sockaddr(call.address))
 
     def new_session(self, seal: Seal, address: Sockaddr, way: Way) -> None:
         """Use a session from now on."""

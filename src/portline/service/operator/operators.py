@@ -223,6 +223,8 @@ class Operators:
         connection.hub.spoken += len(data)
         if connection.resets.holds:
             connection.resets.release()
+        if connection.tap.watchers:
+            connection.tap.spoke(session.name, data)
         connection.port.write(data)
         if connection.full:
             session.pause_for_port(True)

@@ -15,7 +15,7 @@ import signal
 import sys
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from portline.config.secrets import secrets
 from portline.errors import ConfigError, UsageError
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     Secrets: TypeAlias = Mapping[str, Secret | None]
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
     Edit: TypeAlias = Callable[[str], str]
-    Change: TypeAlias = Callable[[Edit, Callable[[GatewayConfig], object]], GatewayConfig]
 
-__all__ = ["ANSWERED", "ENDING", "Service", "announcement", "new_event_loop", "run"]
+__all__ = ["ANSWERED", "ENDING", "Service", "Source", "announcement", "new_event_loop", "run"]
 
 FIRST_ATTEMPTS: Final = 1.0
 """Seconds that first attempts to connect may take before it is told how things stand: a host that
@@ -95,15 +94,27 @@ def _trouble(status: ConnectionStatus) -> str:
             return " - connecting"
         case State.CONNECTED if status.config.kind == "client":
             return " - connected"
+        case State.STOPPED if status.reason:
+            return f" - stopped: {status.reason}"
         case _:
             return f" - {status.state.value}, trying again" if status.reason else ""
+
+
+class Source(Protocol):
+    """Where a configuration comes from; see :class:`portline.config.saving.ConfigFile`."""
+
+    def load(self) -> GatewayConfig:
+        """Read it again.  Blocks; raises ConfigError for its mistakes."""
+
+    def change(self, edit: Edit, judge: Callable[[GatewayConfig], object]) -> GatewayConfig:
+        """Put its text through ``edit``, unless ``judge`` raises of it.  Blocks; raises, too."""
 
 
 class Service:
     """A gateway that runs until somebody ends it, and may get another configuration meanwhile.
 
-    ``load`` reads the configuration again, in a thread, and raises ConfigError for its mistakes;
-    None where there is no file to read.  ``change`` puts its text through a function first.
+    ``source`` is where the configuration comes from, to be read again or changed in a thread; None
+    where there is no such place.
     ``store`` is what outlives the process.  ``restartable`` tells whether the command line means
     the same once more.  ``known`` are the secrets of the first configuration, and ``ask`` returns a
     password that was typed, for others.
@@ -112,8 +123,7 @@ class Service:
     def __init__(
         self,
         config: GatewayConfig,
-        load: Callable[[], GatewayConfig] | None = None,
-        change: Change | None = None,
+        source: Source | None = None,
         *,
         store: Store | None = None,
         restartable: bool = False,
@@ -123,10 +133,11 @@ class Service:
         self.gateway = Gateway(config, store, known)
         self.restarts = False
         """Whether all has ended, or is about to, in order to begin again."""
+        self.followers: list[Callable[[GatewayConfig], list[str]]] = []
+        """Who goes on with another configuration, too; each returns a line for each change."""
         self._store = store
         self._restartable = restartable
-        self._load = load
-        self._change = change
+        self._source = source
         self._ask = ask
         self._loading = asyncio.Lock()
         self._reading: asyncio.Future[tuple[GatewayConfig, Secrets]] | None = None
@@ -148,9 +159,9 @@ class Service:
         Raises ConfigError, with nothing changed, when it has mistakes, and UsageError when there
         is no file to read.
         """
-        if self._load is None:
+        if self._source is None:
             raise UsageError("this Portline has no configuration file that could be read again")
-        return await self._adopt(self._load)
+        return await self._adopt(self._source.load, renews=True)
 
     async def edit(self, edit: Edit) -> list[str]:
         """Change the configuration file and go on with what it says; returns what reload does.
@@ -159,11 +170,11 @@ class Service:
         nothing changed, where the file would have mistakes or cannot be written, UsageError when
         there is no file, and whatever ``edit`` raises.
         """
-        if self._change is None:
+        if self._source is None:
             raise UsageError("this Portline has no configuration file that could be changed")
-        return await self._adopt(partial(self._change, edit, self._secrets))
+        return await self._adopt(partial(self._source.change, edit, self._secrets), renews=False)
 
-    async def _adopt(self, load: Callable[[], GatewayConfig]) -> list[str]:
+    async def _adopt(self, load: Callable[[], GatewayConfig], *, renews: bool) -> list[str]:
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
             found = None if self._ended.is_set() else await self._read(load)
@@ -171,8 +182,10 @@ class Service:
                 return []
             config, known = found
             _prepare(config)
-            renewed = self.gateway.renew()
+            renewed = self.gateway.renew() if renews else []
             lines = [*self.gateway.apply(config, known).lines(), *renewed]
+            for follower in self.followers:
+                lines += follower(config)
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
@@ -188,9 +201,9 @@ class Service:
                 "this Portline cannot be restarted in place: it is a demo, or its configuration "
                 "came through a pipe; end it and start it again"
             )
-        if self._load is not None:
+        if self._source is not None:
             async with self._loading:
-                await self._read(self._load)
+                await self._read(self._source.load)
         if not self._ended.is_set():
             self.restarts = True
             asyncio.get_running_loop().call_later(ANSWERED, self.end)
@@ -284,7 +297,7 @@ class Service:
                 return
 
     def _hung_up(self) -> None:
-        if self._load is None or any(map(_is_gone, self._terminals)):
+        if self._source is None or any(map(_is_gone, self._terminals)):
             self.end()
         else:
             self._asked.set()
@@ -342,8 +355,7 @@ def _is_gone(fd: int) -> bool:
 def run(
     config: GatewayConfig,
     *,
-    load: Callable[[], GatewayConfig] | None = None,
-    change: Change | None = None,
+    source: Source | None = None,
     verbose: int = 0,
     announce: bool = True,
     companion: Companion = nullcontext,
@@ -371,7 +383,7 @@ def run(
         # What is there now stays: 38 000 objects, nearly all of them modules' own, through which
         # the garbage collector would hold the data up for 10 ms each time that it looks at all.
         gc.freeze()
-        if announce:
+        if announce and gateway.connections:
             _say(announcement(gateway))
 
     def reloaded(lines: list[str]) -> None:
@@ -383,7 +395,7 @@ def run(
 
     async def serve() -> bool:
         service = Service(
-            config, load, change, store=store, restartable=restartable, known=known, ask=again
+            config, source, store=store, restartable=restartable, known=known, ask=again
         )
         await service.run(started=started, reloaded=reloaded, companion=companion)
         return service.restarts

@@ -14,6 +14,7 @@ from portline.service.process.early import CHANGING, held, hold
 from portline.service.process.run import Service
 from portline.service.process.store import Store
 from tests.conftest import Run
+from tests.unit.service.process.test_run import Loading
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def test_an_early_hang_up_reads_the_configuration_again(run: Run, config: Gatewa
     os.kill(os.getpid(), signal.SIGHUP)
 
     async def scenario() -> None:
-        service = Service(config, lambda: config)
+        service = Service(config, Loading(lambda: config))
         told: list[list[str]] = []
 
         def reloaded(lines: list[str]) -> None:
@@ -72,7 +73,7 @@ def test_an_early_wish_to_restart_is_granted(run: Run, config: GatewayConfig) ->
     os.kill(os.getpid(), signal.SIGUSR2)
 
     async def scenario() -> None:
-        service = Service(config, lambda: config, store=Store({}), restartable=True)
+        service = Service(config, Loading(lambda: config), store=Store({}), restartable=True)
         async with asyncio.timeout(10):
             await service.run()
         assert service.restarts

@@ -7,16 +7,16 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import uvloop
 
-from portline.config.document import load, load_again
+from portline.config.document import load
 from portline.config.models import GatewayConfig
-from portline.config.saving import change
+from portline.config.saving import ConfigFile
 from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
 from portline.service.process import run as module
@@ -45,6 +45,16 @@ def config(tmp_path: Path) -> GatewayConfig:
         "meter": {"port": str(tmp_path / "ttyUSB0"), "listen": "rfc2217://127.0.0.1:0"},
     }
     return GatewayConfig.model_validate({"connections": connections})
+
+
+@dataclass
+class Loading:
+    """A source that may only be read again."""
+
+    load: Callable[[], GatewayConfig]
+
+    def change(self, *_: object) -> GatewayConfig:
+        raise AssertionError
 
 
 def interrupt(how: int) -> None:
@@ -182,7 +192,7 @@ def test_a_hang_up_reads_the_configuration_again(run: Run, config: GatewayConfig
             told.append(lines)
             interrupt(signal.SIGTERM if len(told) > 1 else signal.SIGHUP)
 
-        await Service(config, lambda: renamed(config)).run(
+        await Service(config, Loading(lambda: renamed(config))).run(
             started=lambda gateway: interrupt(signal.SIGHUP),
             reloaded=reloaded,
         )
@@ -207,7 +217,7 @@ def test_a_file_that_never_comes_keeps_nothing_from_ending(run: Run, config: Gat
             await reading.wait()
             interrupt(signal.SIGTERM)
 
-        service = Service(config, load)
+        service = Service(config, Loading(load))
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             group.create_task(end_then())
             await service.run(started=lambda gateway: interrupt(signal.SIGHUP))
@@ -238,7 +248,7 @@ def test_a_mistake_changes_nothing(
             gateways.append(gateway)
             interrupt(signal.SIGHUP)
 
-        await Service(config, load).run(started=started)
+        await Service(config, Loading(load)).run(started=started)
         assert [record.message for record in caplog.records if record.name == "portline"] == [
             "portline.toml:1: not TOML",
             "portline.toml:7: and more",
@@ -258,7 +268,7 @@ def test_an_edit_of_the_file_is_put_in_force(
     path.write_text("# mine\n" + table.format("a", tmp_path / "ttyA"))
 
     async def scenario() -> None:
-        service = Service(load(path), partial(load_again, path), partial(change, path))
+        service = Service(load(path), ConfigFile(path))
         new = table.format("b", tmp_path / "ttyB")
         assert await service.edit(lambda text: text + new) == ["b: added"]
         assert list(service.gateway.connections) == ["a", "b"]
@@ -298,7 +308,7 @@ def test_a_terminal_that_is_gone_ends_it(
             os.close(master)
             interrupt(signal.SIGHUP)
 
-        await Service(config, lambda: config).run(
+        await Service(config, Loading(lambda: config)).run(
             started=lambda gateway: interrupt(signal.SIGHUP),
             reloaded=reloaded,
         )
@@ -349,7 +359,7 @@ def test_a_process_runs_in_the_foreground(
 
 def test_a_signal_restarts_it(run: Run, config: GatewayConfig) -> None:
     async def scenario() -> None:
-        service = Service(config, lambda: config, store=Store({}), restartable=True)
+        service = Service(config, Loading(lambda: config), store=Store({}), restartable=True)
         await service.run(started=lambda gateway: interrupt(signal.SIGUSR2))
         assert service.restarts
 
@@ -371,7 +381,7 @@ def test_what_stands_in_the_way_of_a_restart_is_logged(
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        service = Service(config, load, store=Store({}), restartable=restartable)
+        service = Service(config, Loading(load), store=Store({}), restartable=restartable)
         running = loop.create_task(service.run(started=lambda gateway: interrupt(signal.SIGUSR2)))
         await until(lambda: "not restarted" in caplog.text)
         service.end()
