@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.layout import age, clean, columns_of_terminal, paragraph, together
 from portline.cli.processes import ask_all, nobody, socket_option
 from portline.errors import PortlineError
@@ -18,7 +19,7 @@ __all__ = ["status"]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=connections)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
 @socket_option
 @verbose_option
