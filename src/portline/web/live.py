@@ -183,8 +183,9 @@ class _Viewer:
                 self._forget_monitor(name)
             case _:
                 raise ValueError(
-                    'say something like {"subscribe": "status"}, {"subscribe": "events", "since": 0}'
-                    ' or {"subscribe": "monitor", "name": "meter"}'
+                    'say something like {"subscribe": "status"}, '
+                    '{"subscribe": "events", "since": 0} or '
+                    '{"subscribe": "monitor", "name": "meter"}'
                 )
 
     def _watch(self, name: str) -> None:
