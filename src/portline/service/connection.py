@@ -35,6 +35,7 @@ from portline.service.local.inputs import Inputs, input_rules
 from portline.service.local.keeper import PortKeeper
 from portline.service.local.pace import Pace
 from portline.service.local.packets import PacketFlow
+from portline.service.local.panel import Panel
 from portline.service.local.requests import Requests
 from portline.service.local.resets import Resets
 from portline.service.local.tenancy import Tenancy
@@ -172,6 +173,17 @@ class Connection:
             answer=self.requests.answer,
             told=self._drove,
         )
+        self.panel = Panel(
+            self.port,
+            self.keeper,
+            self.inputs,
+            self.resets,
+            self.log,
+            config=lambda: self.config,
+            ruled=lambda: self.tenancy.levels,
+            settled=self.time_packets,
+            peers=lambda: self.hub.peers,
+        )
         self.draining = Draining(
             loop=loop,
             peers=lambda: self.hub.listeners,
@@ -268,7 +280,7 @@ class Connection:
         )
         self.tap.happened(
             Kind.CONNECTED,
-            f"connected: {session.protocol}",
+            session.protocol,
             source=Source.PEER,
             peer=session.name,
             protocol=session.protocol,
@@ -335,6 +347,15 @@ class Connection:
         else:
             session.close(reason)
 
+    def disconnect(self, session: Session) -> None:
+        """Send a peer away: it gets what waits for it, and then the end of its connection.
+
+        Raises UsageError for one that cannot be, with the reason and the remedy.
+        """
+        if why := self.network.keeps(session):
+            raise UsageError(f"{self.name}: {session.name}: {why}")
+        session.close("disconnected by hand")
+
     def peer_gone(self, session: Session, reason: str) -> None:
         """Note that a peer has gone; its link may still be sending what waits."""
         if self.network.calls and session.refusal == reason:  # it was the peer who has ended
@@ -342,7 +363,7 @@ class Connection:
         self.departures.note(session, reason)
         self.tap.happened(
             Kind.DISCONNECTED,
-            f"disconnected: {reason}",
+            reason,
             source=Source.PEER,
             peer=session.name,
             reason=reason,
@@ -415,7 +436,7 @@ class Connection:
         self.log.info("an application %s the port", "opened" if in_use else "closed")
         self.tap.happened(
             Kind.OPEN if in_use else Kind.CLOSED,
-            f"an application {'opened' if in_use else 'closed'} the port",
+            "by an application",
             what="application",
         )
         if self.config.only_when_open:
@@ -447,9 +468,7 @@ class Connection:
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
             settings = str(self.settings)
-            self.tap.happened(
-                Kind.OPEN, f"the port is open: {settings}", what="port", settings=settings
-            )
+            self.tap.happened(Kind.OPEN, f"the port, {settings}", what="port", settings=settings)
             self.news.port_open(self.port)
             self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
@@ -457,7 +476,7 @@ class Connection:
             self.pace.update()
             self.peer_watches()
         else:
-            self.tap.happened(Kind.CLOSED, "the port is closed", what="port")
+            self.tap.happened(Kind.CLOSED, "the port", what="port")
         if not self.config.is_virtual:
             self.absence.tell_lines()
         self.absence.update()

@@ -135,7 +135,7 @@ class Tap:
             case LineChange(settings=settings):
                 tell(Kind.SETTINGS, str(settings), settings=str(settings))
             case BreakChange(on=on):
-                tell(Kind.BREAK, f"break {shown(on)}", on=on)
+                tell(Kind.BREAK, shown(on), on=on)
             case LineFault():
                 tell.faults(report)
             case Told(item=item, value=value) if item in _TOLD and value is not None:
@@ -154,24 +154,23 @@ class Tap:
             return
         tell = _Teller(self, Source.PEER, peer)
         refused: dict[str, Any] = {} if allowed else {"allowed": False}
-        text = f"{request}" + ("" if allowed else " (not allowed)")
+        no = "" if allowed else " (not allowed)"
         match request:
             case SetLine():
                 settings = str(state.settings)
-                tell(Kind.SETTINGS, f"{text}: {settings}", settings=settings, **refused)
-            case SetModem() if allowed:
+                tell(Kind.SETTINGS, f"{request}{no}: {settings}", settings=settings, **refused)
+            case SetModem():
                 levels = {"dtr": request.dtr, "rts": request.rts}
                 known = {name: level for name, level in levels.items() if level is not None}
-                tell(Kind.LINES, text, **known)
-            case SetModem():
-                tell(Kind.LINES, text, **refused)
+                tell(Kind.LINES, f"{_levels(known)}{no}", **(known if allowed else refused))
             case SetBreak(on=on):
-                tell(Kind.BREAK, text, on=on, **refused)
+                tell(Kind.BREAK, f"{shown(on)}{no}", on=on, **refused)
             case SendBreak(duration=duration):
-                tell(Kind.BREAK, text, seconds=duration, **refused)
+                tell(Kind.BREAK, f"{duration:g} s{no}", seconds=duration, **refused)
             case Purge():
                 sides = {"received": request.received, "unsent": request.unsent}
-                tell(Kind.PURGE, text, **sides, **refused)
+                what = " ".join(name for name, on in sides.items() if on)
+                tell(Kind.PURGE, f"{what}{no}", **sides, **refused)
             case SetInputs(lines=lines):
                 tell.inputs(lines)
             case _:
@@ -199,7 +198,7 @@ class _Teller:
 
     def faults(self, fault: LineFault) -> None:
         if fault.break_received:
-            self(Kind.BREAK, "break received")
+            self(Kind.BREAK, "received")
         names = [name for name in ("overrun", "parity", "framing") if getattr(fault, name)]
         if names:
             text = ", ".join(name if name == "overrun" else f"{name} error" for name in names)
