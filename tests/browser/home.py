@@ -59,9 +59,9 @@ class Home:
                 },
             )
         try:
-            eventually(lambda: "password is" in self.told or self.process.poll() is not None)
+            eventually(lambda: "Its password" in self.told or self.process.poll() is not None)
             self.enter = re.findall(r"http\S+/enter\?key=\S+", self.told)[0]
-            self.password = re.findall(r"password is (\S+)", self.told)[0]
+            self.password = re.findall(r"password: (\S+)", self.told)[0]
         except BaseException:
             self.stop()
             print(self.told)
