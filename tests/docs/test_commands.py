@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import socket
@@ -250,6 +251,28 @@ def pulse(place: Place, command: Command, words: list[str]) -> None:
     assert "the port has no DTR and RTS" in said
 
 
+def term(place: Place, command: Command, words: list[str]) -> None:
+    """Send a line through a pipe, and see the device get it; also from a machine far away."""
+    device = place.device("/dev/ttyUSB0")
+    here = f"127.0.0.1:{place.port(4001)}"
+    sent = "*IDN?\n"
+    if words[0].startswith("/dev/"):
+        place.run("term", device, *words[1:], "--linger", "0", typed=sent)
+    else:
+        shared = ["--listen", here, "--protocol", "rfc2217", "--name", "meter"]
+        with place.start("share", device, *shared) as running:
+            running.listens()
+            arguments = [word.replace("192.0.2.7:4001", here) for word in words]
+            place.run("term", *arguments, "--linger", "0", typed=sent)
+    assert os.read(place.masters["/dev/ttyUSB0"], 100) == sent.encode()
+
+
+def piped(place: Place, command: Command, words: list[str]) -> None:
+    """Run what a pipe leads to, in place of both."""
+    assert words[1:4] == ["|", "portline", "term"], f"{command.place}: no recipe for this pipe"
+    term(place, command, words[4:])
+
+
 def status(place: Place, command: Command, words: list[str]) -> None:
     """Ask the service."""
     beside(place, command, ["status", *words])
@@ -330,6 +353,7 @@ SUBCOMMANDS: Final = {
     "check": check,
     "ports": ports,
     "pulse": pulse,
+    "term": term,
     "run": run,
     "demo": demo,
     "repair": repair,
@@ -397,6 +421,7 @@ RECIPES: Final[dict[str, Callable[[Place, Command, list[str]], None]]] = {
     "make": make,
     ".venv/bin/python": python,
     "eval": evaluate,
+    "printf": piped,
 }
 
 

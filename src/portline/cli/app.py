@@ -45,6 +45,7 @@ COMMANDS: Final = {
         "Begin a running Portline anew; USB/IP ports stay open.",
     ),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
+    "term": ("portline.cli.term:term", "Open a terminal at a serial port, here or elsewhere."),
     "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
     "doctor": (
