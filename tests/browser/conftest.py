@@ -16,7 +16,7 @@ from tests.interop.conftest import lacking
 from tests.interop.device import Device
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage
 
 CHROMIUM = "/usr/bin/chromium"
 
