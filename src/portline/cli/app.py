@@ -68,7 +68,8 @@ COMMANDS: Final = {
     ),
     "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
-    "password": ("portline.cli.password:password", "Store a password that both ends have."),
+    "password": ("portline.cli.password:password", "Store a password, or set that of the page."),
+    "token": ("portline.cli.token:token", "Make what programs log in with at the API."),
     "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""
