@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -273,6 +274,32 @@ def piped(place: Place, command: Command, words: list[str]) -> None:
     term(place, command, words[4:])
 
 
+def operated(operation: str) -> Callable[[Place, Command, list[str]], None]:
+    """Return what operates a pseudo terminal, of which all is found fault with but its lines."""
+
+    def operate(place: Place, command: Command, words: list[str]) -> None:
+        arguments = [place.device("/dev/ttyUSB0"), "--name", words[0]]
+        here = ("127.0.0.1", place.port(4001))
+        listening = ["--listen", f"{here[0]}:{here[1]}"]
+        with place.start("share", *arguments, *listening) as shared:
+            shared.listens()
+            if operation == "disconnect":
+                with socket.create_connection(here, PATIENCE) as peer:
+                    peer.settimeout(PATIENCE)
+                    address = "{}:{}".format(*peer.getsockname())
+                    until = time.monotonic() + PATIENCE
+                    while address not in place.run("status"):
+                        assert time.monotonic() < until, "the peer is not let in"
+                    assert address in place.run(operation, words[0], address)
+                    assert peer.recv(1) == b""
+            elif any("=" in word for word in words) and operation == "lines":
+                assert "has no signal lines" in place.fails(operation, *words)
+            else:
+                assert words[0] in place.run(operation, *words)
+
+    return operate
+
+
 def status(place: Place, command: Command, words: list[str]) -> None:
     """Ask the service."""
     beside(place, command, ["status", *words])
@@ -300,8 +327,8 @@ def changing(operation: str) -> Callable[[Place, Command, list[str]], None]:
         with place.start("serve", str(path)) as running:
             running.listens()
             said = place.run(operation, *map(place.with_ports, arguments))
-        assert words[0] in said
-        assert path.read_text().count("# here") == (1 if operation != "edit" else 2)
+        assert words[0] in said or (operation, said) == ("enable", "nothing has changed\n")
+        assert path.read_text().count("# here") == (1 if operation in ("add", "remove") else 2)
 
     return change
 
@@ -365,6 +392,9 @@ SUBCOMMANDS: Final = {
     "edit": changing("edit"),
     "remove": changing("remove"),
     "restart": restart,
+    "enable": changing("enable"),
+    "disable": changing("disable"),
+    **{name: operated(name) for name in ("start", "stop", "disconnect", "lines", "break", "set")},
 }
 
 

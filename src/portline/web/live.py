@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from portline.control.operations.table import OPERATIONS
 from portline.errors import PortlineError
-from portline.service.process.events import EVENTS
 from portline.web.board import Board
 from portline.web.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from portline.control.operations.operation import Feed
     from portline.control.operations.subject import Subject
-    from portline.service.monitor.watcher import Watcher
-    from portline.service.process.events import Reader
     from portline.web.sessions import Session
     from portline.web.visitors import Visitors
 
@@ -39,9 +37,6 @@ SOCKETS_OF_SESSION: Final = 32
 
 FRAMES: Final = 5
 """Messages of all monitors of a page in a second: more than that nobody sees."""
-
-EVENTS_AT_ONCE: Final = 200
-"""Events in one message."""
 
 MONITORS_MAX: Final = 8
 """Connections that one page watches at the same time."""
@@ -115,8 +110,8 @@ class _Viewer:
         self._errors: list[str] = []
         self._wants_status = False
         self._seen = 0
-        self._events: Reader | None = None
-        self._monitors: dict[str, Watcher] = {}
+        self._events: Feed | None = None
+        self._monitors: dict[str, Feed] = {}
         self._monitored_at = 0.0
 
     def close(self) -> None:
@@ -124,8 +119,8 @@ class _Viewer:
         self._board.leave(self._woken.set)
         if self._events is not None:
             self._events.close()
-        for watcher in self._monitors.values():
-            watcher.close()
+        for feed in self._monitors.values():
+            feed.close()
 
     async def hear(self) -> None:
         """Do what the page says until it goes."""
@@ -169,11 +164,10 @@ class _Viewer:
                 self._wants_status = False
                 self._board.leave(self._woken.set)
             case {"subscribe": "events", **rest} if rest.keys() <= {"since"}:
-                since = rest.get("since", 0)
-                if not isinstance(since, int) or isinstance(since, bool) or since < 0:
-                    raise ValueError("since must be the number of an event")
                 self._forget_events()
-                self._events = EVENTS.read(since, self._woken.set)
+                self._events = self._opened(
+                    "events", {str(key): value for key, value in rest.items()}
+                )
                 self._woken.set()
             case {"unsubscribe": "events", **rest} if not rest:
                 self._forget_events()
@@ -183,8 +177,8 @@ class _Viewer:
                 self._forget_monitor(name)
             case _:
                 raise ValueError(
-                    'say something like {"subscribe": "status"}, {"subscribe": "events", "since": 0}'
-                    ' or {"subscribe": "monitor", "name": "meter"}'
+                    'say something like {"subscribe": "status"}, {"subscribe": "events", "since": '
+                    '0} or {"subscribe": "monitor", "name": "meter"}'
                 )
 
     def _watch(self, name: str) -> None:
@@ -192,8 +186,12 @@ class _Viewer:
             return
         if len(self._monitors) >= MONITORS_MAX:
             raise ValueError(f"a page watches at most {MONITORS_MAX} connections at a time")
-        connection = self._subject.connection(name)
-        self._monitors[name] = connection.tap.watch(self._woken.set)
+        self._monitors[name] = self._opened("monitor", {"name": name})
+
+    def _opened(self, stream: str, given: dict[str, Any]) -> Feed:
+        operation = OPERATIONS[stream]
+        assert operation.opens is not None
+        return operation.opens(self._subject, self._woken.set, **operation.arguments(given))
 
     def _forget_events(self) -> None:
         if self._events is not None:
@@ -201,9 +199,9 @@ class _Viewer:
             self._events = None
 
     def _forget_monitor(self, name: str) -> None:
-        watcher = self._monitors.pop(name, None)
-        if watcher is not None:
-            watcher.close()
+        feed = self._monitors.pop(name, None)
+        if feed is not None:
+            feed.close()
 
     # --- what is told ---------------------------------------------------------------------------
 
@@ -214,25 +212,22 @@ class _Viewer:
 
     async def _tell_events(self) -> None:
         while self._events is not None and self._events.waiting:
-            events, missed = self._events.take(EVENTS_AT_ONCE)
-            body: dict[str, Any] = {"events": [asdict(event) for event in events]}
-            await self._send(body | ({"skipped": missed} if missed else {}))
+            await self._send({"events": self._events.take()})
 
     async def _tell_monitors(self) -> None:
-        if not any(watcher.waiting for watcher in self._monitors.values()):
+        if not any(feed.waiting for feed in self._monitors.values()):
             return
         wait = self._monitored_at + 1 / FRAMES - self._loop.time()
         if wait > 0:
             self._loop.call_later(wait, self._woken.set)
             return
         self._monitored_at = self._loop.time()
-        for name, watcher in tuple(self._monitors.items()):
-            if watcher.waiting:
-                records = [record.plain() for record in watcher.take()]
-                await self._send({"monitor": {"name": name, "records": records}})
-            if watcher.waiting:
+        for name, feed in tuple(self._monitors.items()):
+            if feed.waiting:
+                await self._send({"monitor": {"name": name, "records": feed.take()}})
+            if feed.waiting:
                 self._loop.call_later(1 / FRAMES, self._woken.set)
-            if watcher.ended:
+            if feed.ended:
                 self._forget_monitor(name)
 
     async def _send(self, message: dict[str, Any]) -> None:
