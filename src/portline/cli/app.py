@@ -48,6 +48,21 @@ COMMANDS: Final = {
         "Begin a running Portline anew; USB/IP ports stay open.",
     ),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
+    "start": ("portline.cli.running:start", "Start a connection that is stopped."),
+    "stop": ("portline.cli.running:stop", "Stop a connection until it is started again."),
+    "enable": (
+        "portline.cli.running:enable",
+        "Have a connection started from now on.",
+    ),
+    "disable": (
+        "portline.cli.running:disable",
+        "Have a connection not started any more.",
+    ),
+    "disconnect": ("portline.cli.running:disconnect", "Send a peer of a connection away."),
+    "lines": ("portline.cli.panel:lines", "Show or drive the signal lines of a connection's port."),
+    "break": ("portline.cli.panel:send_break", "Send a break at a connection's port."),
+    "set": ("portline.cli.panel:set_settings", "Put settings of a real port in force, for now."),
+    "term": ("portline.cli.term:term", "Open a terminal at a serial port, here or elsewhere."),
     "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
     "doctor": (
@@ -56,7 +71,8 @@ COMMANDS: Final = {
     ),
     "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
-    "password": ("portline.cli.password:password", "Store a password that both ends have."),
+    "password": ("portline.cli.password:password", "Store a password, or set that of the page."),
+    "token": ("portline.cli.token:token", "Make what programs log in with at the API."),
     "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""

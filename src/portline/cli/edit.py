@@ -47,7 +47,10 @@ def edit(name: str, rename: str, unset: tuple[str, ...], named: Path | None, **g
     portline edit meter --baudrate 19200 --unset packet-pause
     portline edit meter --rename water
     """
-    changed: dict[str, object] = {**dict.fromkeys(map(_field, unset)), **written(given)}
+    removed, values = dict.fromkeys(map(_field, unset)), written(given)
+    if both := [key_of(field) for field in removed if field in values]:
+        raise UsageError(f"--unset {both[0]} and --{both[0]} exclude each other; give one of them")
+    changed: dict[str, object] = {**removed, **values}
     if not changed and not rename:
         raise UsageError("nothing to change: give an option like --baudrate 9600, or --rename NEW")
 

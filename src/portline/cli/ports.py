@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -11,16 +10,12 @@ import click
 
 from portline.cli.app import verbose_option
 from portline.cli.layout import clean, columns, cut
-from portline.config.values import DEFAULT_LISTEN, Address
 from portline.port.base import Ability
-from portline.port.inventory.holder import holders, terminal_holder
-from portline.port.inventory.ports import found_ports
 from portline.port.ladder import LADDER, Adapter, Backend, choose
-from portline.port.names.place import MAKER
+from portline.service.devices import devices
 
 if TYPE_CHECKING:
-    from portline.port.inventory.holder import Holder
-    from portline.port.inventory.ports import FoundPort
+    from portline.service.devices import Device
 
 __all__ = ["ports"]
 
@@ -53,13 +48,11 @@ def ports(as_json: bool, virtual: bool) -> None:
     if virtual:
         click.echo(json.dumps(_ways(), indent=2) if as_json else _ladder(_ways()))
         return
-    found = found_ports()
-    held = holders([port.path for port in found])
+    found = devices()
     if as_json:
-        entries = [_entry(n, port, held[port.path]) for n, port in enumerate(found)]
-        click.echo(json.dumps(entries, indent=2))
+        click.echo(json.dumps([asdict(device) for device in found], indent=2))
     elif found:
-        click.echo(_table(found, held))
+        click.echo(_table(found))
     else:
         click.echo(NONE_FOUND)
 
@@ -97,71 +90,29 @@ def _ladder(ways: list[dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _share(number: int, port: FoundPort) -> str | None:
-    """Return the line to paste.
-
-    None for the console, which is in use by the machine itself, for a virtual port, and where one
-    lies over the device.
-    """
-    if port.console or port.hidden or _is_ours(port):
-        return None
-    name = shlex.quote(port.lasting_name)
-    first = DEFAULT_LISTEN  # each next port gets the next number
-    listen = Address(first.host, first.port + number)
-    return f"portline share {name} --listen {listen} --protocol rfc2217"
-
-
-def _is_ours(port: FoundPort) -> bool:
-    """Tell whether it is a virtual port itself, made as a USB adapter."""
-    return port.usb is not None and port.usb.manufacturer == MAKER
-
-
-def _held(port: FoundPort, held: list[Holder]) -> str:
-    """Return who has the device, or the virtual port in place of it."""
-    if port.stale:
-        return "under a virtual port that is gone; run `portline repair`"
-    if port.hidden:
-        server = terminal_holder(port.hidden)
-        return f"under a virtual port of {server or 'another program'}"
-    return ", ".join(map(str, held)) or "free"
-
-
-def _entry(number: int, port: FoundPort, held: list[Holder]) -> dict[str, object]:
-    return {
-        **asdict(port),
-        "description": port.description,
-        "name": port.lasting_name,
-        "identity": None if port.usb is None else port.usb.identity,
-        "place": None if port.socket is None else port.socket.name,
-        "holders": [asdict(holder) for holder in held],
-        "share": _share(number, port),
-    }
-
-
-def _table(found: list[FoundPort], held: dict[str, list[Holder]]) -> str:
+def _table(found: list[Device]) -> str:
     rows = [
         (
-            port.path,
-            cut(clean(port.description), DESCRIPTION_MAX),
-            _identity(port),
-            clean(_held(port, held[port.path])),
+            device.path,
+            cut(clean(device.description), DESCRIPTION_MAX),
+            _identity(device),
+            clean(device.held),
         )
-        for port in found
+        for device in found
     ]
     title, *texts = columns([("PORT", "WHAT IT IS", "IDENTITY", "HELD BY"), *rows])
     lines = [title]
-    for number, (port, text) in enumerate(zip(found, texts, strict=True)):
+    for device, text in zip(found, texts, strict=True):
         lines.append(text)
-        share = _share(number, port)
-        if share is not None:
-            lines.append(f"    {share}")
+        if device.share is not None:
+            lines.append(f"    {device.share}")
     return "\n".join(lines)
 
 
-def _identity(port: FoundPort) -> str:
+def _identity(device: Device) -> str:
     """Return the name to write into a configuration that needs no udev, where there is one."""
-    if port.usb is None:
+    if device.usb is None:
         return ""
-    if port.twin or not port.usb.is_writable:
-        return "" if port.socket is None else port.socket.name
-    return port.usb.identity
+    if device.twin or not device.usb.is_writable:
+        return device.place or ""
+    return device.usb.identity

@@ -10,7 +10,7 @@ import click
 
 from portline.cli.app import verbose_option
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, nobody, socket_option
+from portline.cli.processes import ask_all, holder, nobody, socket_option
 from portline.errors import PortError, PortlineError, UsageError
 from portline.hub.pulses import NAMED
 from portline.hub.pulses import pulse as sequence_of
@@ -82,11 +82,8 @@ def _connections(name: str, is_device: bool, socket: Path | None) -> list[tuple[
             for connection in answer.result["connections"]
             if (_means(name, connection) if is_device else connection["name"] == name)
         ]
-    if len(found) > 1:
-        sockets = ", ".join(clean(str(path)) for path, _ in found)
-        raise UsageError(
-            f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
-        )
+    if found:
+        holder(name, [path for path, _ in found])
     return found
 
 

@@ -162,11 +162,16 @@ def _names() -> dict[str, object]:
     from portline.line import Item, LineSettings, ModemLines
     from portline.net.tls.channel import Security
     from portline.port.hardware import Hardware
+    from portline.port.inventory.holder import Holder
+    from portline.port.inventory.ports import Usb
+    from portline.port.inventory.topology import Socket
     from portline.service.peer.remote import RemoteSetting
+    from portline.service.status import State
 
     return {
         "ConnectionConfig": ConnectionConfig,
         "Hardware": Hardware,
+        "Holder": Holder,
         "Item": Item,
         "Iterator": Iterator,
         "LineSettings": LineSettings,
@@ -175,4 +180,7 @@ def _names() -> dict[str, object]:
         "Process": Process,
         "RemoteSetting": RemoteSetting,
         "Security": Security,
+        "Socket": Socket,
+        "State": State,
+        "Usb": Usb,
     }

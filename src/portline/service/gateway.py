@@ -170,7 +170,11 @@ class Gateway:
         await _while(lambda: connection in self._waiting and not self._stopped)
         return True
 
-    async def stop_one(self, name: str) -> bool:
+    async def settled(self) -> None:
+        """Wait until all that was stopped or removed has ended, and what waits has begun."""
+        await _while(lambda: bool(self._retiring or self._waiting) and not self._stopped)
+
+    async def stop_one(self, name: str, why: str = STOPPED_BY_HAND) -> bool:
         """Stop a connection as a removal does, but leave it here to be started again.
 
         Returns when its port and addresses are free, at most two times GOODBYE_LIMIT (0.5 s) later;
@@ -181,7 +185,7 @@ class Gateway:
             return False
         self._waiting.discard(connection)
         ending = self._retire([connection])
-        stopped = self._made(name, STOPPED_BY_HAND)
+        stopped = self._made(name, why)
         self.connections = {
             each: stopped if made is connection else made for each, made in self.connections.items()
         }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from portline.control.message import pieces
 from portline.control.operations.table import OPERATIONS
-from portline.errors import ConfigError, NameUnknown, PortlineError, UsageError
+from portline.errors import PortlineError, UsageError
 from portline.web.openapi import document
 from portline.web.problem import Problem, problem_of
 
@@ -20,11 +22,25 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from portline.control.operations.operation import Operation, Parameter
+    from portline.control.operations.operation import Feed, Operation, Parameter
     from portline.control.operations.subject import Subject
-    from portline.web.visitors import Visitors
+    from portline.web.visitors import Visitor, Visitors
 
-__all__ = ["GATHER", "QUESTIONS", "Api", "methods"]
+__all__ = ["GATHER", "OFFERED", "QUESTIONS", "STREAMS_MAX", "Api", "methods"]
+
+OFFERED: Final[Mapping[str, Operation]] = {
+    name: operation for name, operation in OPERATIONS.items() if not operation.local
+}
+"""The operations that can be asked for over HTTP."""
+
+STREAMS_MAX: Final = 32
+"""Streams at the same time; more are told to try again."""
+
+SIGN_OF_LIFE: Final = 15.0
+"""Seconds of silence in a stream after which a comment shows that there is somebody."""
+
+CHECK: Final = 2.0
+"""Seconds within which a stream notices that its session has ended."""
 
 GATHER: Final = 32 * 1024
 """Bytes of a long answer that are sent at once."""
@@ -48,6 +64,7 @@ class Api:
     def __init__(self, subject: Subject, visitors: Visitors) -> None:
         self._subject = subject
         self._visitors = visitors
+        self._streams = 0
         self.routes = [
             Route("/api/openapi.json", self._document, methods=["GET"]),
             Route("/api/{operation}", self._operation, methods=["GET", "POST", "PUT", "DELETE"]),
@@ -59,17 +76,19 @@ class Api:
 
     async def _operation(self, request: Request) -> Response:
         name = request.path_params["operation"]
-        operation = OPERATIONS.get(name)
+        operation = OFFERED.get(name)
         method = "GET" if request.method == "HEAD" else request.method
         known = () if operation is None else methods(operation)
         # Who may not ask does not learn what there is to be asked, either.
         visitor = await self._visitors.identify(request, changes=method != "GET")
         if operation is None:
-            raise Problem(404, f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
+            raise Problem(404, f"no operation {name!r}; there are: {', '.join(OFFERED)}")
         if method not in known:
             allowed = ", ".join(("HEAD", *known) if "GET" in known else known)
             raise Problem(405, f"{name}: ask with {' or '.join(known)}", headers={"Allow": allowed})
         given = _of_query(operation, request) if method == "GET" else await _of_body(request)
+        if operation.name == "events" and "last-event-id" in request.headers:
+            given = {"since": _number(request.headers["last-event-id"]), **given}
         try:
             arguments = operation.arguments(given)
         except UsageError as error:
@@ -78,19 +97,60 @@ class Api:
             _log.info("asked to %s by %s", name, visitor.name)
         try:
             result = await operation.run(self._subject, **arguments)
-        except NameUnknown as error:
-            raise Problem(404, str(error)) from None
-        except ConfigError as error:
-            raise problem_of(error) from None
         except PortlineError as error:
             raise problem_of(error) from None
-        return StreamingResponse(_gathered(result), media_type="application/json")
+        if operation.opens is None:
+            return StreamingResponse(_gathered(result), media_type="application/json")
+        if self._streams >= STREAMS_MAX:
+            raise Problem(429, f"there are {STREAMS_MAX} streams already; end some")
+        ready = asyncio.Event()
+        try:
+            feed = operation.opens(self._subject, ready.set, **arguments)
+        except PortlineError as error:
+            raise problem_of(error) from None
+        told = self._told(b"".join(pieces(result)), feed, ready, visitor)
+        headers = {"X-Accel-Buffering": "no"}  # nginx would gather
+        return StreamingResponse(told, headers=headers, media_type="text/event-stream")
+
+    async def _told(
+        self, result: bytes, feed: Feed, ready: asyncio.Event, visitor: Visitor
+    ) -> AsyncIterator[bytes]:
+        """Yield a stream as server-sent events: its result, and then what it tells."""
+        session = visitor.session
+        loop = asyncio.get_running_loop()
+        said = loop.time()
+        self._streams += 1
+        try:
+            yield b"event: result\ndata: %b\n\n" % result
+            while not feed.ended and (session is None or self._visitors.good(session)):
+                if feed.waiting:
+                    said = loop.time()
+                    yield b"".join(map(_event, feed.take()))
+                    await asyncio.sleep(0)
+                    continue
+                ready.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ready.wait(), CHECK)
+                if loop.time() - said > SIGN_OF_LIFE:
+                    said = loop.time()
+                    yield b": still here\n\n"
+        finally:
+            self._streams -= 1
+            feed.close()
+
+
+def _event(item: dict[str, object]) -> bytes:
+    """Return a thing that is told; an event of the log has its number, for who comes again."""
+    number = f"id: {item['number']}\n" if "number" in item else ""
+    return b"%bdata: %b\n\n" % (number.encode(), to_json(item))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 async def _gathered(result: Any) -> AsyncIterator[bytes]:
     """Yield a result in portions, so that a long one does not hold the data up."""
-    from portline.control.message import pieces
-
     portion = bytearray()
     for piece in pieces(result):
         portion += piece

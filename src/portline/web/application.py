@@ -22,6 +22,7 @@ from portline.web.api import Api
 from portline.web.files import Files
 from portline.web.live import Live
 from portline.web.problem import Problem, problem_of
+from portline.web.terminal import Terminals
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -80,6 +81,7 @@ class Application:
         self.visitors = visitors
         self.live = Live(subject, visitors)
         self._files = Files()
+        self._terminals = Terminals(subject, visitors)
         self._api = Api(subject, visitors)
         self._router = Router(
             [
@@ -91,6 +93,7 @@ class Application:
                 Route("/enter", self._enter, methods=["GET"]),
                 *self._api.routes,
                 WebSocketRoute("/live", self.live.serve),
+                WebSocketRoute("/terminal/{name}/socket", self._terminals.serve),
             ],
             redirect_slashes=False,
             default=_nothing,

@@ -6,7 +6,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import portline
-from portline.control.operations.table import OPERATIONS
 from portline.control.schema import parameters_schema, result_schema
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ _BODY_ONLY: Final = frozenset({"413", "415", "422"})
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
-    from portline.web.api import methods
+    from portline.web.api import OFFERED, methods
 
     return {
         "openapi": "3.1.0",
@@ -47,7 +46,7 @@ def document() -> dict[str, Any]:
             f"/api/{operation.name}": {
                 method.lower(): _operation(operation, method) for method in methods(operation)
             }
-            for operation in OPERATIONS.values()
+            for operation in OFFERED.values()
         },
         "security": [{"token": []}, {"password": []}, {"session": [], "csrf": []}],
         "components": {
@@ -85,20 +84,22 @@ _PROBLEM: Final = {
 }
 
 
+def _content(operation: Operation) -> dict[str, Any]:
+    """Return what is answered; a stream is told as server-sent events, each with one thing."""
+    if operation.opens is None:
+        result: Any = operation.result
+        return {"application/json": {"schema": result_schema(result)}}
+    text = "The event `result` comes first; each further one has a thing as JSON."
+    return {"text/event-stream": {"schema": {"type": "string", "description": text}}}
+
+
 def _operation(operation: Operation, method: str) -> dict[str, Any]:
     text = " ".join(operation.text.split())
     found: dict[str, Any] = {
         "operationId": operation.name if method == "GET" else f"{operation.name}-{method.lower()}",
         "summary": text,
         "responses": {
-            "200": {
-                "description": "done",
-                "content": {
-                    "application/json": {
-                        "schema": result_schema(operation.result)  # type: ignore[arg-type]
-                    }
-                },
-            },
+            "200": {"description": "done", "content": _content(operation)},
             **{
                 status: {
                     "description": what,

@@ -269,10 +269,8 @@ class Page:
             key = self._application.visitors.sessions.key(self._loop.time())
             lines[0] = f"Home: {addresses[0]}enter?key={key} (logs in once, within an hour)"
         if self._ready.password:
-            lines.append(
-                f"Its password is {self._ready.password} (it is not told again; `portline password "
-                "--web` sets another)"
-            )
+            once = " (it is not told again; `portline password --web` sets another)"
+            lines.append(f"Its password: {self._ready.password}{'' if self._wants_key else once}")
         if self._config.tls:
             lines.append(f"Home: certificate {self._ready.certificate}")
         for address in addresses:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from portline.errors import ConfigError, PortlineError, UsageError
+from portline.errors import ConfigError, NameUnknown, PortlineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,12 +57,6 @@ class Problem(Exception):
 def problem_of(error: PortlineError) -> Problem:
     """Return what is answered when an operation could not be carried out."""
     if isinstance(error, ConfigError):
-        faults = getattr(error, "faults", ())
-        mistakes = [{"option": str(option), "text": str(text)} for option, text in faults]
+        mistakes = [{"option": option, "text": text} for option, text in error.faults]
         return Problem(422, *error.mistakes, mistakes=mistakes)
-    return Problem(409, *str(error).splitlines())
-
-
-def misuse(error: UsageError) -> Problem:
-    """Return what is answered to parameters that cannot be meant."""
-    return Problem(400, str(error))
+    return Problem(404 if isinstance(error, NameUnknown) else 409, *str(error).splitlines())

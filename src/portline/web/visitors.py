@@ -213,9 +213,7 @@ class Visitors:
                 right = await aside(lambda: self._credentials.check(password))
         finally:
             self._waiting -= 1
-        if right:
-            self._throttle.succeeded(host)
-        else:
+        if not right:
             self._failed(host)
         return right
 

@@ -7,11 +7,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from portline.cli import ports as module
 from portline.cli.ports import ports
 from portline.port.inventory.holder import Holder
 from portline.port.inventory.ports import FoundPort, Usb
 from portline.port.inventory.topology import Socket
+from portline.service import devices as module
 
 MACHINE = [
     FoundPort("/dev/ttyS0", driver="serial", console=True),

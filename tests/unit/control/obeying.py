@@ -18,7 +18,7 @@ TYPES = {
 
 WORDS = {
     *("type", "enum", "anyOf", "items", "properties", "required", "additionalProperties"),
-    *("pattern", "description", "contentEncoding", "minimum"),
+    *("pattern", "description", "contentEncoding", "minimum", "maximum"),
 }
 
 
@@ -32,6 +32,10 @@ def disobeys(value: Any, schema: dict[str, Any], at: str = "$") -> Iterator[str]
     kinds = schema.get("type", list(TYPES))
     if not any(TYPES[kind](value) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
         yield f"{at}: {value!r} is no {kinds}"
+    if TYPES["number"](value) and not (
+        schema.get("minimum", value) <= value <= schema.get("maximum", value)
+    ):
+        yield f"{at}: {value!r} is out of range"
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
         yield f"{at}: {value!r} does not match"
     if isinstance(value, list):

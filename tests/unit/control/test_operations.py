@@ -18,7 +18,9 @@ from tests.unit.control.conftest import gateway, host
 
 def test_the_table_describes_itself() -> None:
     assert list(OPERATIONS) == [
-        *("status", "reload", "restart", "add", "update", "remove", "options", "check", "pulse"),
+        *("status", "reload", "restart", "add", "update", "remove"),
+        *("start", "stop", "enable", "disable", "disconnect"),
+        *("pulse", "lines", "break", "settings", "ports", "options", "check"),
         *("events", "monitor", "terminal"),
     ]
     for name, operation in OPERATIONS.items():
@@ -26,7 +28,7 @@ def test_the_table_describes_itself() -> None:
         assert operation.text.endswith(".")
         assert issubclass(operation.result, Result)
     asking = [name for name, operation in OPERATIONS.items() if not operation.changes]
-    assert asking == ["status", "options", "check", "events", "monitor"]
+    assert asking == ["status", "ports", "options", "check", "events", "monitor"]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from portline.config.document import load
 from portline.config.models import GatewayConfig
@@ -20,6 +22,7 @@ from portline.config.saving import change
 from portline.control.operations.subject import Subject
 from portline.control.rates import Rates
 from portline.service.gateway import Gateway
+from portline.web import credentials
 from portline.web.credentials import Credentials
 from portline.web.page import Page
 from tests.waiting import until
@@ -127,12 +130,66 @@ class Browser:
     cookie: str
     csrf: str = ""
 
+    @asynccontextmanager
+    async def socket(self, path: str, **more: Any) -> AsyncIterator[Socket]:
+        """Open a WebSocket."""
+        origin = more.pop("origin", self.host.same_origin["Origin"])
+        address = f"ws://127.0.0.1:{self.host.port}{path}"
+        headers = {"Cookie": self.cookie} if self.cookie else {}
+        async with connect(address, additional_headers=headers | more, origin=origin) as opened:
+            yield Socket(opened)
+
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.host.ask("GET", path, {"Cookie": self.cookie, **headers})
 
     async def post(self, path: str, body: object, **headers: str) -> Answer:
         whole = {"Cookie": self.cookie, **self.host.same_origin, "X-CSRF-Token": self.csrf}
         return await self.host.ask("POST", path, {**whole, **headers}, body)
+
+
+class Socket:
+    """A WebSocket, as a page uses it."""
+
+    def __init__(self, opened: ClientConnection) -> None:
+        self.opened = opened
+        self.data = b""
+        self.heard: list[dict[str, Any]] = []
+
+    async def says(self, message: object) -> None:
+        await self.opened.send(message if isinstance(message, bytes) else json.dumps(message))
+
+    async def hears(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait for a message; all that came before it are in ``heard``, data in ``data``."""
+        async with asyncio.timeout(20):
+            while True:
+                message = await self.opened.recv()
+                if isinstance(message, bytes):
+                    self.data += message
+                    continue
+                found: dict[str, Any] = json.loads(message)
+                self.heard.append(found)
+                if condition(found):
+                    return found
+
+    async def hears_data(self, wanted: bytes) -> None:
+        async with asyncio.timeout(20):
+            while wanted not in self.data:
+                message = await self.opened.recv()
+                if isinstance(message, bytes):
+                    self.data += message
+                else:
+                    self.heard.append(json.loads(message))
+
+    async def hears_end(self) -> int:
+        """Return the code with which it ends."""
+        async with asyncio.timeout(20):
+            try:
+                while True:
+                    await self.opened.recv()
+            except ConnectionClosed:
+                code = self.opened.close_code
+                assert code is not None
+                return code
 
 
 class Stranger:
@@ -190,6 +247,13 @@ class Stranger:
             await self.writer.wait_closed()
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a password cost little; what it really costs is for users and guessers."""
+    monkeypatch.setattr(credentials, "MEMORY", 8)
+    monkeypatch.setattr(credentials, "ROUNDS", 1)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder that only its owner may write to."""
@@ -207,9 +271,9 @@ async def hosting(
     path.write_text(text)
     loop = asyncio.get_running_loop()
     served = Served(path)
-    credentials = Credentials(folder)
+    kept = Credentials(folder)
     if not more.pop("first", False):
-        credentials.store(PASSWORD)
+        kept.store(PASSWORD)
     told: list[str] = []
     subject = Subject(served, Rates(loop, lambda: served.gateway.connections), "serve", str(path))
     served.gateway.start()
@@ -218,12 +282,12 @@ async def hosting(
             subject,
             served.gateway.config.web,
             loop,
-            credentials=credentials,
+            credentials=kept,
             told=told.extend,
             **more,
         ) as page:
             served.followers.append(page.adopt)
-            host = Host(page, served, credentials, told)
+            host = Host(page, served, kept, told)
             await until(lambda: page.addresses)
             yield host
     finally:

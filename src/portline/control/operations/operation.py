@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Protocol
 
 from portline.errors import UsageError
@@ -82,7 +83,7 @@ class Operation:
     @property
     def text(self) -> str:
         """What it does, in a sentence or some more."""
-        return self.run.__doc__ or ""
+        return cleandoc(self.run.__doc__ or "")
 
     def arguments(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return every parameter with its value.  Raises UsageError, in one line."""

@@ -7,6 +7,9 @@ each event is one new :class:`portline.hub.lines.Situation`, and what follows fr
 port as one request, if it is anything new.  So a line is never moved there and back by an event
 that keeps it - the last peer's leaving, say, which ends both what it told and the connected moment.
 
+Whoever operates the port may hold a line at a level.  That lasts until the rules come to another
+level for that line than they had when it was held.
+
 The remote side is the peer that told something last: an access server its lines, a client - the
 other end of a null modem cable - what it drives.  It is forgotten when it leaves.
 """
@@ -20,7 +23,7 @@ from portline.hub.lines import InputRules, LineRule, RemoteLines, Situation
 from portline.line import Item, ModemChange, ModemLines, Query, SetInputs, SetModem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from portline.config.models import ConnectionConfig
     from portline.line import Report
@@ -54,6 +57,8 @@ class Inputs:
         self.lines = ModemLines()
         """What the port was last told to show."""
         self._rules = rules
+        self._ruled = ModemLines()  # by the rules alone
+        self._held: dict[str, bool] = {}
         self._port = port
         self._told = told
         self._situation = Situation()
@@ -72,6 +77,15 @@ class Inputs:
     def moment(self, *, connected: bool) -> None:
         """Note that the first peer has come, or that the last one has gone."""
         self._decide(replace(self._situation, connected=connected))
+
+    def hold(self, levels: Mapping[str, bool | None]) -> None:
+        """Hold lines of a virtual port at levels, by name; None leaves one to the rules again."""
+        for line, level in levels.items():
+            if level is None:
+                self._held.pop(line, None)
+            else:
+                self._held[line] = level
+        self._show()
 
     def application(self, outputs: ModemLines, peers: Iterable[Session]) -> None:
         """Note what the application drives, crossed over as the port reports it; pass it on."""
@@ -124,7 +138,14 @@ class Inputs:
         self._situation = situation
         if self._rules is None:
             return
-        lines = self._rules.decided(situation, self.lines)
+        before, self._ruled = self._ruled, self._rules.decided(situation, self._ruled)
+        for line in tuple(self._held):
+            if getattr(before, line) is not getattr(self._ruled, line):
+                del self._held[line]
+        self._show()
+
+    def _show(self) -> None:
+        lines = replace(self._ruled, **self._held)
         if lines != self.lines:
             self.lines = lines
             asked = SetInputs(lines)

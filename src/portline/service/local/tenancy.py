@@ -89,6 +89,11 @@ class Tenancy:
             else:
                 self._keeper.want(True)
 
+    @property
+    def levels(self) -> SetModem:
+        """What the configuration drives the lines of a real port to at this moment."""
+        return _levels(self._config, connected=self._occupied())
+
     def begins(self) -> None:
         """Note that the first peer has come."""
         self._drive_lines(connected=True)

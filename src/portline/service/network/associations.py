@@ -176,7 +176,6 @@ class Associations:
     def _let_in(self, answer: Answer, seal: Seal, source: Sockaddr, way: Way) -> None:
         answer.done = True
         self.counts["logins"] += 1
-        self.throttle.succeeded(source[0])
         self._log.info("logged in peer=%s by=SCRAM-SHA-256", display_sockaddr(source))
         self.new_session(seal, source, way)
 

@@ -55,6 +55,9 @@ class NetworkSide(Protocol):
     def security(self) -> SecurityStatus | None:
         """How peers are encrypted; None where they are not."""
 
+    def keeps(self, session: Session) -> str:
+        """Return why a peer cannot be sent away, with the remedy; "" for one that can be."""
+
     @property
     def places(self) -> tuple[str, ...]:
         """Where it listens or connects, with what is spoken there, for people."""

@@ -133,6 +133,10 @@ class Calling:
         for call in self._calls:
             call.dialer.close()
 
+    def keeps(self, session: Session) -> str:
+        """Keep nobody; who is sent away is called again."""
+        return ""
+
     def left(self, session: Session) -> None:
         """Dial again, if this peer was called from here and is still wanted."""
         for call in self._calls:

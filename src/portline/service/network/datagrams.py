@@ -156,6 +156,12 @@ class Datagrams:
         self.endpoint.count_overrun()
         self.endpoint.close()
 
+    def keeps(self, session: Session) -> str:
+        """Keep the hosts of the configuration, which are peers for as long as it says so."""
+        if any(each is session for _, each in self._hosts.values()):
+            return "is sent to because connect names it; take it out there, or stop the connection"
+        return ""
+
     def left(self, session: Session) -> None:
         """Forget a peer."""
         if self._logins is not None:

@@ -156,6 +156,10 @@ class Reception:
         self.gate.close()
         self.door.close()
 
+    def keeps(self, session: Session) -> str:
+        """Keep nobody."""
+        return ""
+
     def left(self, session: Session) -> None:
         """Let somebody in who waits."""
         self.door.somebody_left()

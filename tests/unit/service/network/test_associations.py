@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from portline.auth.password import Password
 from portline.auth.secret import Secret
-from portline.auth.throttle import FREE
+from portline.auth.throttle import TRIES
 from portline.service.network import answers, associations, call
 from portline.service.network.associations import Associations, counted
 from portline.service.network.call import LOGIN_LIMIT
@@ -153,16 +153,34 @@ def test_a_wrong_password_is_told_at_both_ends_and_slows_down(
     assert one.logins.trouble == "192.0.2.2:2: the password is not the one of the peer"
     assert (one.peers, other.peers) == ([], [])
     network.passing(60)
-    counts = counted(other.logins.counts)
-    assert FREE < counts["wrong_password"] < 12
-    assert counts["login_slowed"]
+    assert TRIES < counted(other.logins.counts)["wrong_password"] < 25
     texts = [record.getMessage() for record in caplog.records]
     assert sum("reason=wrong-password" in text for text in texts) < 8
     assert not any("pen" in text.replace("open", "") for text in texts)
-    # The right password goes in as soon as the address may try again.
+    # Beside one that tries for ever nobody waits.
+    again = End(network, 3)
+    again.address = (one.address[0], 3)
+    network.ends[again.address] = again
+    again.call(other)
+    network.passing(0.1)
+    assert other.peers == [again.address]
+    assert not counted(other.logins.counts)["login_slowed"]
+    # The right password goes in.
     one.logins.secret = SECRET
     network.passing(40)
-    assert other.peers == [one.address]
+    assert other.peers == [again.address, one.address]
+
+
+def test_who_guesses_without_a_pause_is_slowed_down() -> None:
+    network, one, other = two(WRONG)
+    for number in range(2 * TRIES):
+        guess = End(network, 10 + number, WRONG)
+        guess.address = (one.address[0], 10 + number)
+        network.ends[guess.address] = guess
+        guess.call(other)
+    network.passing(0.1)
+    counts = counted(other.logins.counts)
+    assert (counts["wrong_password"], counts["login_slowed"]) == (TRIES, TRIES)
 
 
 def test_nobody_answers() -> None:

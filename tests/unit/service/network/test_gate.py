@@ -6,17 +6,22 @@ import asyncio
 import logging
 import socket
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+import portline
+from portline.auth import throttle
 from portline.auth.password import Password
 from portline.auth.secret import Secret
-from portline.auth.throttle import FREE
-from portline.errors import UsageError
+from portline.auth.throttle import TRIES
+from portline.errors import LoginError, UsageError
 from portline.service.connection import Connection
 from portline.service.network import gate
+from portline.service.status import State
 from tests.conftest import Run
 from tests.login_client import Client, Refused, log_in
+from tests.proxies import HttpProxy, SocksProxy
 from tests.unit.service.conftest import Play, Stage
 from tests.waiting import until
 
@@ -34,6 +39,12 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
         return Connection(name, config, loop, secret=SECRET if wanted else None)  # type: ignore[arg-type]
 
     monkeypatch.setattr("tests.unit.service.conftest.Connection", made)
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody regain a try while a test runs, however slow the machine is."""
+    monkeypatch.setattr(throttle, "PACE", 10000.0)
 
 
 def count(stage: Stage, name: str) -> int:
@@ -88,6 +99,72 @@ def test_before_the_login_nobody_is_there(run: Run, stage: Play) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_login_goes_through_a_proxy(
+    run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, tls: bool
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    made = HttpProxy if kind == "http" else SocksProxy
+
+    async def scenario() -> None:
+        async with stage(**FILE, tls=tls) as meter, made(server_begins=not tls).running() as proxy:
+            await until(lambda: meter.connection.network.state[0] is State.LISTENING)
+            url = f"raw{'s' if tls else ''}://127.0.0.1:{meter.tcp_port()}"
+            via = f"{kind}://127.0.0.1:{proxy.port}"
+            async with portline.open(url, proxy=via, password=WORD) as port:
+                await until(lambda: meter.sessions)
+                link = meter.sessions[0].link
+                assert link.login == ("SCRAM-SHA-256-PLUS" if tls else "SCRAM-SHA-256")
+                port.write(b"*IDN?\n")
+                await until(lambda: meter.port.written == b"*IDN?\n")
+                meter.connection.port_data(b"meter\n")
+                assert await port.read_exactly(6) == b"meter\n"
+            with pytest.raises(LoginError, match="the password is not the one of the server"):
+                await portline.open(url, proxy=via, password="pencil")
+            assert len(proxy.asked) == 2
+
+    run(scenario())
+
+
+def test_a_flood_of_strangers_opens_no_port_and_takes_no_place(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        table = {"max_connections": 1, "open_when_connected": True, "when_full": "replace-oldest"}
+        async with stage(**FILE, **table) as meter:
+            flood = []
+            for number in range(300):
+                stranger = meter.knock()
+                flood.append(stranger)
+                match number % 4:
+                    case 0:
+                        stranger.send(
+                            b"login 1 SCRAM-SHA-256 n,,n=portline,r=abc\r\nproof c=biws\r\n"
+                        )
+                    case 1:
+                        stranger.send(b"\xff\xfb\x2c*IDN?\n")
+                    case 2:
+                        stranger.send(b"login 1 SCRAM-")
+                    case _:
+                        pass  # it says nothing
+                await asyncio.sleep(0)  # it is accepted, before the queue of the listener is full
+                assert (meter.sessions, meter.port.happened) == ((), [])
+            await until(lambda: count(meter, "bad_login") and count(meter, "no_login"))
+            assert count(meter, "login_under_way") <= gate.PER_ORIGIN
+            assert (meter.sessions, meter.port.happened) == ((), [])
+            for each in flood:
+                each.reset()
+            await until(lambda: not count(meter, "login_under_way"))
+            await logged_in(meter)
+            await until(lambda: "open" in meter.port.happened)
+            (peer,) = meter.sessions
+            for each in [meter.knock() for _ in range(20)]:
+                each.send(b"not a login\n")
+                await each.hears_end()
+            assert meter.sessions == (peer,)
+
+    run(scenario())
+
+
 def test_one_too_many_is_told_so_after_the_login(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(**FILE, max_connections=1) as meter:
@@ -101,25 +178,27 @@ def test_one_too_many_is_told_so_after_the_login(run: Run, stage: Play) -> None:
 
 
 def test_wrong_passwords_are_counted_told_once_and_slow_down(
-    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture, slowly: None
 ) -> None:
     async def scenario() -> None:
         async with stage(**FILE) as meter:
-            for _ in range(FREE + 1):
+            for _ in range(TRIES):
                 with pytest.raises(Refused, match="wrong-password"):
                     await logged_in(meter, "pencil")
             assert count(meter, "addresses_slowed") == 1
             with pytest.raises(Refused, match="slowed"):
                 await logged_in(meter)
-            assert count(meter, "wrong_password") == FREE + 1
+            assert count(meter, "wrong_password") == TRIES
             assert count(meter, "login_slowed") == 1
             texts = [r.getMessage() for r in caplog.records if "wrong-password" in r.getMessage()]
-            assert len(texts) == FREE + 1
-            assert texts[-1].endswith("reason=wrong-password waits=1s: the password is wrong")
-            # Time passes, and the right password is the end of it.
-            throttle = meter.connection.network.gate.throttle  # type: ignore[attr-defined]
-            (place,) = throttle._failed
-            throttle._failed[place] = (FREE + 1, asyncio.get_running_loop().time() - 2)
+            assert len(texts) == TRIES
+            assert texts[-1].endswith("s: the password is wrong")
+            assert " waits=" in texts[-1]
+            assert " waits=" not in texts[-2]
+            # Time passes, and there is a turn again.
+            known = meter.connection.network.gate.throttle  # type: ignore[attr-defined]
+            (place,) = known._paid_at
+            known._paid_at[place] -= throttle.PACE
             await logged_in(meter)
             assert count(meter, "addresses_slowed") == 0
 
@@ -277,6 +356,24 @@ def test_people_may_type_the_password_where_that_is_forced(
     run(scenario())
 
 
+def test_a_terminal_shows_again_what_is_typed_after_the_password(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        places = ["rfc2217://127.0.0.1:0"]
+        async with stage(listen=places, **FILE, password_prompt="forced") as meter:
+            person = meter.knock()
+            await person.hears(b"portline: login 1 SCRAM-SHA-256\r\n\xff\xfb\x01Password: ")
+            person.received.clear()
+            person.send(b"\xff\xfd\x01" + WORD.encode() + b"\r\0")
+            await until(lambda: b"\xff\xfc\x01" in person.look())
+            assert person.received.startswith(b"\xff\xfc\x01")
+            person.send(b"\xff\xfe\x01*IDN?\r\n")  # DONT ECHO, which is so already
+            await until(lambda: meter.port.written)
+            assert bytes(meter.port.written).startswith(b"*IDN?")
+            await logged_in(meter)  # our own
+
+    run(scenario())
+
+
 def test_nobody_may_type_the_password_in_plain_text_unless_forced(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(**FILE, password_prompt="off") as meter:
@@ -291,13 +388,13 @@ def test_nobody_may_type_the_password_in_plain_text_unless_forced(run: Run, stag
 def test_typed_guesses_are_judged_one_after_the_other_and_slow_down(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(**FILE, password_prompt="forced") as meter:
-            people = [meter.knock() for _ in range(FREE + 3)]
+            people = [meter.knock() for _ in range(TRIES + 2)]
             for person in people:
                 person.send(b"guess\n")
             said = b""
             for person in people:
                 said += await person.hears_end()
-            assert said.count(b"refused wrong-password") == FREE + 1
+            assert said.count(b"refused wrong-password") == TRIES
             assert said.count(b"refused slowed") == 2
 
     run(scenario())

@@ -114,7 +114,7 @@ export class Field {
     const make = option.many ? WIDGETS.many : option.value === "choice" && option.choices.length ? WIDGETS.choice : option.value === "flag" ? WIDGETS.flag : WIDGETS.text;
     this.#widget = make(option, id, () => { this.touched = true; onChange(this); });
     this.#mistake = el("p", { class: "mistake", id: `${id}-mistake` });
-    this.#reason = el("p", { class: "why-not", id: `${id}-reason`, hidden: true });
+    this.#reason = el("p", { class: compact ? "unseen" : "why-not", id: `${id}-reason`, hidden: true });
     this.#help = el("p", { class: compact ? "unseen" : "help", id: `${id}-help` }, prose(`${option.text}. `));
     if (!compact && option.why) this.#help.append(el("span", { class: "why", text: this.#default() }));
     this.element = el("div", { class: compact ? "field compact" : "field", data: { key: option.key } },

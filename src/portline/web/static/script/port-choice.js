@@ -69,7 +69,7 @@ export class PortChoice {
       this.port.touched = true;
       this.port.element.querySelector("input").dispatchEvent(new Event("input", { bubbles: true }));
     };
-    return el("li", {}, el("button", { type: "button", class: "port", "aria-pressed": "false", data: { name }, on: { click: choose } },
+    return el("li", {}, el("button", { type: "button", class: "found-port", "aria-pressed": "false", data: { name }, on: { click: choose } },
       el("span", { class: "mono", text: port.path }), el("span", { class: "what", text: port.description || "a serial port" }),
       name !== port.path ? el("span", { class: "soft mono", text: name }) : null,
       remarks.length ? el("span", { class: "remark", text: remarks.join("; ") }) : null));
