@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, nobody
+from portline.cli.processes import ask_all, holder, nobody
 from portline.control.client import Stream
-from portline.errors import NameUnknown, PortlineError, UsageError
+from portline.errors import NameUnknown, PortlineError
 from portline.recording.record import Kind, Record, Source
 
 if TYPE_CHECKING:
@@ -41,13 +41,8 @@ def found(name: str, socket: Path | None) -> Path:
         known += names
         if name in names:
             paths.append(answer.path)
-    if len(paths) > 1:
-        sockets = ", ".join(clean(str(path)) for path in paths)
-        raise UsageError(
-            f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
-        )
     if paths:
-        return paths[0]
+        return holder(name, paths)
     if errors and (socket is not None or not known):
         raise errors[0]
     raise NameUnknown(name, sorted(set(known))) if known else nobody("Portline")
