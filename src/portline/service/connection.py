@@ -174,6 +174,7 @@ class Connection:
             ruled=lambda: self.tenancy.levels,
             settled=self.time_packets,
             peers=lambda: self.hub.peers,
+            told=self.tap.asked,
         )
         self.draining = Draining(
             loop=loop,

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortError, SettingRefused, UsageError
@@ -70,7 +71,8 @@ class Panel:
     """The switches of one port.
 
     ``ruled`` returns what the configuration drives DTR and RTS to at this moment, ``settled`` is
-    told of settings that were put in force, ``peers`` returns those who may want to know.
+    told of settings that were put in force, ``peers`` returns those who may want to know.  ``told``
+    is called with what was done, when it is.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Panel:
         ruled: Callable[[], SetModem],
         settled: Callable[[LineSettings], None],
         peers: Callable[[], Sequence[Session]],
+        told: Callable[[Request, PortState], None],
     ) -> None:
         self._port = port
         self._keeper = keeper
@@ -95,6 +98,7 @@ class Panel:
         self._ruled = ruled
         self._settled = settled
         self._peers = peers
+        self._told = told
 
     @property
     def switches(self) -> tuple[str, ...]:
@@ -242,13 +246,14 @@ class Panel:
         over: asyncio.Future[list[PortState]] = loop.create_future()
         states: list[PortState] = []
 
-        def told(state: PortState) -> None:
+        def done(request: Request, state: PortState) -> None:
+            self._told(request, state)
             states.append(state)
             if len(states) == len(requests) and not over.done():
                 over.set_result(states)
 
         for request in requests:
-            self._port.submit(request, told)
+            self._port.submit(request, partial(done, request))
         try:
             return await asyncio.wait_for(over, PATIENCE + more)
         except TimeoutError:
