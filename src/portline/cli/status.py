@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.layout import age, clean, columns_of_terminal, paragraph, together
 from portline.cli.processes import ask_all, nobody, socket_option
 from portline.cli.watch import Picture, repeat
@@ -25,7 +26,7 @@ INTERVAL: Final = 1.0
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=connections)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option(
