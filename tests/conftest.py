@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,15 @@ if not IN_LAB:  # no test of the lab draws examples, and there this import takes
         "portline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
     settings.load_profile("portline")
+
+
+def pytest_configure() -> None:
+    """Take signals as a program of a terminal does, also where `nohup` or a job of a script begins
+    the tests with some of them ignored: what the tests start inherits that."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -57,7 +57,8 @@ class Client:
                 raise ConnectionError(f"closed after {self.rest!r}")
             self.rest += data
         line, _, self.rest = self.rest.partition(b"\n")
-        text = line.decode().rstrip("\r").removeprefix("Password: ")
+        line = line.removeprefix(b"\xff\xfb\x01").removeprefix(b"Password: ")
+        text = line.decode().rstrip("\r")
         assert text.startswith("portline: "), text
         text = text.removeprefix("portline: ")
         if text.startswith("refused "):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.authority import Authority
 from tests.filtered import unavailable
 from tests.interop.device import PATIENCE
 from tests.interop.server import SUT, _environment, free_port
@@ -16,7 +17,7 @@ from tests.interop.server import SUT, _environment, free_port
 pytest.importorskip("serial", reason="pyserial is not installed")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.interop.device import Device
@@ -34,9 +35,9 @@ def available() -> None:
         pytest.skip(reason)
 
 
-def start(*ports: str, program: str) -> subprocess.Popen[str]:
+def start(*ports: str, program: str, options: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start a Python program with these ports."""
-    options = [word for port in ports for word in ("--port", port)]
+    options = [*options, *(word for port in ports for word in ("--port", port))]
     return subprocess.Popen(
         [
             *(sys.executable, "-X", "dev", "-m", "portline", "run", *options, "--"),
@@ -83,6 +84,29 @@ raise SystemExit(7)
         out, err = process.communicate(timeout=2 * PATIENCE)
     assert (process.returncode, out, err) == (7, "b'world'\n", "")
     assert not name.is_symlink()
+
+
+def test_the_way_of_a_remote_port_is_encrypted(
+    share: Callable[..., Server], device: Device, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    name, issued = tmp_path / "ttyV0", authority.issue("server", "127.0.0.1")
+    server = share("rfc2217", "--tls", "--certificate", issued.certificate, "--key", issued.key)
+    process = start(
+        f"{name}=rfc2217s://127.0.0.1:{server.port}",
+        options=["--ca", authority.file],
+        program=f"""
+import serial
+with serial.Serial({str(name)!r}, 57600, timeout={PATIENCE}) as port:
+    port.write(b"hello")
+    print(port.read(5))
+""",
+    )
+    with process:
+        assert device.read(5) == b"hello"
+        device.write(b"world")
+        out, err = process.communicate(timeout=2 * PATIENCE)
+    assert (process.returncode, out, err) == (0, "b'world'\n", "")
 
 
 @pytest.mark.parametrize("protocol", ["raw", "rfc2217"])

@@ -303,6 +303,67 @@ def test_certificates_are_read_again_and_nobody_notices(
         service.stop()
 
 
+def test_certificates_that_change_under_traffic_cost_nobody_a_byte(
+    device: Device, tmp_path: Path, folder: Path, authority: Authority
+) -> None:
+    issued = {name: authority.issue(name, "localhost") for name in ("even", "odd")}
+    live, port = tmp_path / "live.pem", free_port()
+    config = (
+        f'[connections.meter]\nport = "{device.path}"\nlisten = "127.0.0.1:{port}"\n'
+        f'tls = true\ncertificate = "{live}"\nmax-connections = 4\n'
+    )
+
+    def install(name: str) -> None:
+        beside = tmp_path / "beside.pem"
+        each = issued[name]
+        beside.write_bytes(Path(each.certificate).read_bytes() + Path(each.key).read_bytes())
+        beside.chmod(0o600)
+        beside.replace(live)
+
+    install("odd")
+    # With -v only 20 lines of a connection are written in a second.
+    service = Service(config, port, "-vv", file=tmp_path / "portline.toml", log=tmp_path / "log")
+    stop, moved, faults = threading.Event(), [0], []
+    context = trusting(authority)
+
+    def pump(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
+        try:
+            while not stop.is_set():
+                block = os.urandom(16 * 1024)
+                one.sendall(block)
+                if not read(one, len(block)) == read(other, len(block)) == block:
+                    faults.append(f"other bytes after {moved[0]}")
+                    return
+                moved[0] += len(block)
+        except OSError as error:
+            faults.append(str(error))
+
+    try:
+        with connected(port, context) as one, connected(port, context) as other, device.echoing():
+            pumping = threading.Thread(target=pump, args=(one, other))
+            pumping.start()
+            try:
+                before = 0
+                for number in range(20):
+                    name = ("even", "odd")[number % 2]
+                    install(name)
+                    service.reload(config, "TLS with the certificate")
+                    with connected(port, context) as newcomer:
+                        assert names(newcomer) == name
+                    eventually(lambda before=before: moved[0] > before or faults, "nothing moves")
+                    before = moved[0]
+            finally:
+                stop.set()
+                pumping.join(2 * PATIENCE)
+            assert not faults
+            assert not pumping.is_alive()
+            assert names(one) == names(other) == "odd"
+    finally:
+        service.stop()
+    gone = re.findall("peer gone.*", service.errors())
+    assert len([each for each in gone if "Portline stops" not in each]) >= 20  # the newcomers
+
+
 def names(tls: ssl.SSLSocket) -> str:
     found = tls.getpeercert()
     assert found is not None

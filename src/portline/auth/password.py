@@ -25,6 +25,7 @@ __all__ = [
     "Keys",
     "Password",
     "Verifier",
+    "looks_salted",
 ]
 
 ITERATIONS: Final = 100_000
@@ -47,11 +48,17 @@ PASSWORD_MAX: Final = 256
 CACHED: Final = 64
 """Keys that a password remembers, each for the salt of one server."""
 
+_SALTED: Final = re.compile(r"\s*SCRAM-SHA-[0-9]", re.IGNORECASE)
 _DIGEST: Final = "sha256"
 _SIZE: Final = 32
 _LINE: Final = re.compile(
     r"SCRAM-SHA-256\$([0-9]{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)"
 )
+
+
+def looks_salted(text: str) -> bool:
+    """Tell whether a text is meant to be a salted password, of whatever sort: no plain one is."""
+    return _SALTED.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,8 @@ def _prepared(text: str) -> bytes:
     """Return the bytes of a password after SASLprep, which makes equal what looks equal."""
     if not text:
         raise ValueError("is empty; write a password")
+    if looks_salted(text):
+        raise ValueError("is a salted one, by which a server knows it; write the password itself")
     if len(text) > PASSWORD_MAX:
         raise ValueError(f"has more than {PASSWORD_MAX} characters")
     if text.isascii() and text.isprintable():

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from dataclasses import dataclass, field
 from typing import Final
 
-from portline.auth.password import Password, Verifier
+from portline.auth.password import Password, Verifier, looks_salted
 
-__all__ = ["FILE_MAX", "SALTED", "VARIABLE", "Secret", "read_secret", "write_secret"]
+__all__ = ["FILE_MAX", "VARIABLE", "Secret", "read_secret", "write_secret"]
 
 VARIABLE: Final = "PORTLINE_PASSWORD"
 """The environment variable with the password of what has no file for it."""
 
 FILE_MAX: Final = 4096
 """Bytes of a file with a password."""
-
-SALTED: Final = "SCRAM-SHA-256$"
-"""How a file begins that holds a salted password."""
 
 _OTHERS: Final = 0o007
 _GROUP_WRITES: Final = 0o020
@@ -49,12 +47,15 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
         # Not blocking: a pipe that nobody writes to is no file, but opening it would wait.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; `portline password {path}` makes it") from None
+        plain = "" if salted_will_do else "--plain "
+        text = f"there is no file {path}; `portline password {plain}{path}` makes it"
+        raise ValueError(text) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{path} cannot be read: {reason}") from None
     try:
-        mode = os.fstat(fd).st_mode
+        status = os.fstat(fd)
+        mode = status.st_mode
         if not stat.S_ISREG(mode):
             raise ValueError(f"{path} is not a file")
         if mode & (_OTHERS | _GROUP_WRITES):
@@ -62,10 +63,23 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
                 f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o}); run "
                 f"`chmod 600 {path}`, and take another password if others may have read it"
             )
+        if status.st_uid not in (0, os.geteuid()):  # as ssh does it: its owner can change the mode
+            me, owner = _user(os.geteuid()), _user(status.st_uid)
+            raise ValueError(
+                f"{path} belongs to {owner}, who could change it, and must belong to {me} or root; "
+                f"run `chown {me} {path}` as root, or take a copy (`install -m 600`)"
+            )
         content = os.read(fd, FILE_MAX + 1)
     finally:
         os.close(fd)
     return _parsed(content, path, salted_will_do=salted_will_do)
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _parsed(content: bytes, path: str, *, salted_will_do: bool) -> Secret:
@@ -78,9 +92,9 @@ def _parsed(content: bytes, path: str, *, salted_will_do: bool) -> Secret:
     if "\n" in text:
         raise ValueError(f"{path} has more than one line; only a password may be in it")
     try:
-        if not text.startswith(SALTED):
+        if not looks_salted(text):
             return Secret(password=Password(text))
-        verifier = Verifier.parse(text)
+        verifier = Verifier.parse(text.strip())
     except ValueError as error:
         raise ValueError(f"what is in {path} {error}") from None
     if not salted_will_do:

@@ -1,4 +1,9 @@
-"""What guessing costs: an address from which logins failed has to wait, longer each time.
+"""What guessing costs: each address has some tries, and regains one in a while.
+
+An address is shared: behind it may sit a whole site, with one program among many that has the wrong
+password and tries for ever.  So the tries are regained faster than such a program uses them, and
+those beside it wait for nothing; only who guesses as fast as he can uses them up, and then there is
+a turn every PACE for all who try from there.
 
 Time is an argument.  The addresses are bounded: the one that failed longest ago is forgotten first.
 Whoever comes from very many addresses is bounded by the number of logins that may be under way.
@@ -11,17 +16,15 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["ADDRESSES", "FORGET", "FREE", "LONGEST", "Throttle", "origin"]
+__all__ = ["ADDRESSES", "PACE", "TRIES", "Throttle", "origin"]
 
-FREE: Final = 3
-"""Failures that cost nothing yet: people mistype."""
+TRIES: Final = 6
+"""Wrong passwords that an address may send at once: people mistype, and a site may have several."""
 
-LONGEST: Final = 15.0
-"""Seconds that an address waits at most: six thousand guesses a day, which find no password that is
-worth the name; and whoever shares the address with the one that fails gets in nevertheless."""
-
-FORGET: Final = 600.0
-"""Seconds after which failures are forgotten if no other followed."""
+PACE: Final = 2.5
+"""Seconds in which an address regains one: 35 000 guesses a day, which find no password that is
+worth the name.  Our own clients try again after 3.75 s on average (portline.net.backoff), so one of
+them that has the wrong password never uses all up."""
 
 ADDRESSES: Final = 1024
 """Addresses that are remembered."""
@@ -49,38 +52,28 @@ class Throttle:
     """The failures of each address.  ``now`` is a monotonic time in seconds."""
 
     def __init__(self) -> None:
-        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._paid_at: OrderedDict[str, float] = OrderedDict()
+        """Address -> when all of its tries will be regained."""
 
     def wait(self, host: str, now: float) -> float:
         """Return the seconds for which nobody from there may try; 0 if one may."""
-        if not self._failed:
+        if not self._paid_at:
             return 0.0
-        count, at = self._failed.get(origin(host), (0, now))
-        if now - at >= FORGET:
-            return 0.0
-        return max(0.0, at + _delay(count) - now)
+        return _wait(self._paid_at.get(origin(host), now), now)
 
     def failed(self, host: str, now: float) -> float:
-        """Note a failure; return the seconds that it costs."""
+        """Note a wrong password; return the seconds until the next may be sent from there."""
         place = origin(host)
-        count, at = self._failed.pop(place, (0, now))
-        count = 1 if now - at >= FORGET else count + 1
-        self._failed[place] = (count, now)
-        while len(self._failed) > ADDRESSES:
-            self._failed.popitem(last=False)
-        return _delay(count)
-
-    def succeeded(self, host: str) -> None:
-        """Forget the failures of an address from which somebody has logged in."""
-        self._failed.pop(origin(host), None)
+        paid_at = max(self._paid_at.pop(place, now), now) + PACE
+        self._paid_at[place] = paid_at
+        while len(self._paid_at) > ADDRESSES:
+            self._paid_at.popitem(last=False)
+        return _wait(paid_at, now)
 
     def slowed(self, now: float) -> int:
         """Return how many addresses have to wait now."""
-        return sum(self.wait(place, now) > 0 for place in self._failed)
+        return sum(_wait(paid_at, now) > 0 for paid_at in self._paid_at.values())
 
 
-def _delay(count: int) -> float:
-    """Return what ``count`` failures in a row cost, in seconds."""
-    if count <= FREE:
-        return 0.0
-    return min(LONGEST, 2.0 ** min(count - FREE - 1, 10))
+def _wait(paid_at: float, now: float) -> float:
+    return max(0.0, paid_at - now - (TRIES - 1) * PACE)

@@ -18,6 +18,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from portline import __version__
 from portline.errors import ConfigError, PortlineError, UsageError, clean
+from portline.service.process.early import hold
 
 __all__ = ["LazyGroup", "main", "verbose_option", "verbosity"]
 
@@ -71,6 +72,9 @@ COMMANDS: Final = {
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""
 
+SERVICE: Final = "serve"
+"""The command that goes on after a SIGHUP."""
+
 _VERBOSE: Final = "portline.verbose"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -123,6 +127,8 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             known = ", ".join(COMMANDS)
             ctx.fail(f"there is no command {args[0]!r}; there are {known}")
+        if args and args[0] == SERVICE and not ctx.resilient_parsing:
+            hold()  # its import takes most of its start
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

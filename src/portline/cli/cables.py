@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from portline.cli.flags import described
 from portline.config.models import GatewayConfig
 from portline.errors import ConfigError, PortlineError
+from portline.remote.place import PROTOCOLS, SECURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,18 +52,22 @@ LOOK_PERIOD: Final = 0.02
 STAYS: Final = b"stays\n"
 
 
-def cable(name: str, host: str, password_file: str | None = None) -> GatewayConfig:
+def cable(name: str, host: str, **security: str | bool | None) -> GatewayConfig:
     """Return the configuration of one remote port here, RFC 2217 unless ``host`` says otherwise.
 
-    Raises ConfigError with every mistake.
+    ``rfc2217s://`` and ``raws://`` before it mean TLS, as in :func:`portline.open`; ``security``
+    are options of its encryption and its password.  Raises ConfigError with every mistake.
     """
+    scheme, mark, place = host.partition("://")
+    if mark and scheme in PROTOCOLS and scheme.endswith(SECURE):
+        host, security["tls"] = f"{scheme.removesuffix(SECURE)}://{place}", True
     return described(
         "client",
         {
             "virtual": name,
             "connect": (host,),
             "protocol": "rfc2217",
-            "password_file": password_file,
+            **security,
         },
         arguments={"virtual": "--port", "connect": "--port"},
         wording={},

@@ -1,4 +1,4 @@
-"""``portline demo``: a simulated instrument, shared raw and with RFC 2217, and what to try."""
+"""``portline demo``: a simulated instrument, shared both ways, with a page, and what to try."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from portline.cli.app import verbose_option, verbosity
-from portline.config.models import GatewayConfig
+from portline.config.saving import ConfigFile
+from portline.config.web import DEFAULT_PAGE
 from portline.errors import NetworkError, PortError
 from portline.service.demo.instrument import BAUDRATE
 from portline.service.demo.simulator import Simulator
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from portline.config.models import GatewayConfig
     from portline.service.gateway import Gateway
 
 __all__ = ["Demo", "demo", "free_port", "things_to_try"]
@@ -38,8 +42,30 @@ TRIES: Final = 100
 PORT_MAX: Final = 65535
 
 
+_FILE: Final = """\
+# The configuration of the demo; it is gone when the demo ends.
+
+[web]
+listen = "{host}:{web_port}"
+
+# The instrument, as a real serial port would be shared.
+[connections.demo]
+port = "{device}"
+baudrate = {baudrate}
+listen = ["raw://{host}:{raw_port}", "rfc2217://{host}:{rfc2217_port}"]
+
+# The same instrument, brought back as a port for programs on this machine.
+[connections.far]
+kind = "client"
+virtual = "{virtual}"
+backend = "pty"
+connect = "rfc2217://{host}:{rfc2217_port}"
+connect-when-open = true
+"""
+
+
 class Demo:
-    """An instrument on a pseudo terminal and the configuration that shares it.
+    """An instrument on a pseudo terminal and the configuration that shares it, in a private folder.
 
     ::
 
@@ -50,28 +76,42 @@ class Demo:
     Raises NetworkError if no TCP port is free, and PortError if there is no pseudo terminal.
     """
 
-    def __init__(self, raw_port: int = RAW_PORT, rfc2217_port: int = RFC2217_PORT) -> None:
+    def __init__(
+        self,
+        raw_port: int = RAW_PORT,
+        rfc2217_port: int = RFC2217_PORT,
+        web_port: int = DEFAULT_PAGE.port,
+    ) -> None:
         self.rfc2217_port = free_port(rfc2217_port)
-        self.raw_port = free_port(raw_port, but_not=self.rfc2217_port)
+        self.raw_port = free_port(raw_port, self.rfc2217_port)
+        self.web_port = free_port(web_port, self.rfc2217_port, self.raw_port)
         self.notes = [
             f"TCP port {wanted} is in use; taking {taken} instead."
-            for wanted, taken in ((raw_port, self.raw_port), (rfc2217_port, self.rfc2217_port))
+            for wanted, taken in (
+                (raw_port, self.raw_port),
+                (rfc2217_port, self.rfc2217_port),
+                (web_port, self.web_port),
+            )
             if wanted != taken
         ]
         self._simulator = Simulator()
+        self._made: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the demo; valid within ``async with``."""
+        assert self._made is not None
+        return Path(self._made.name)
+
+    @property
+    def file(self) -> ConfigFile:
+        """The configuration file, which the page may change; valid within ``async with``."""
+        return ConfigFile(self.folder / "portline.toml")
 
     @property
     def config(self) -> GatewayConfig:
         """What to run; valid within ``async with``."""
-        connection = {
-            "port": self._simulator.path,
-            "baudrate": BAUDRATE,
-            "listen": [
-                f"raw://{HOST}:{self.raw_port}",
-                f"rfc2217://{HOST}:{self.rfc2217_port}",
-            ],
-        }
-        return GatewayConfig.model_validate({"connections": {"demo": connection}})
+        return self.file.load()
 
     async def __aenter__(self) -> Demo:
         try:
@@ -80,6 +120,19 @@ class Demo:
             raise PortError(
                 "demo", f"this machine gives no pseudo terminal: {error.strerror}"
             ) from error
+        self._made = tempfile.TemporaryDirectory(
+            prefix="portline-demo-", ignore_cleanup_errors=True
+        )
+        text = _FILE.format(
+            host=HOST,
+            device=self._simulator.path,
+            baudrate=BAUDRATE,
+            raw_port=self.raw_port,
+            rfc2217_port=self.rfc2217_port,
+            web_port=self.web_port,
+            virtual=self.folder / "ttyDemo",
+        )
+        self.file.path.write_text(text, encoding="utf-8")
         return self
 
     async def __aexit__(
@@ -89,13 +142,15 @@ class Demo:
         trace: TracebackType | None,
     ) -> None:
         self._simulator.stop()
+        if self._made is not None:
+            self._made.cleanup()
 
 
-def free_port(wanted: int, but_not: int | None = None) -> int:
+def free_port(wanted: int, *but_not: int) -> int:
     """Return ``wanted``, or the next TCP port that can be listened on.  Raises NetworkError."""
     last = min(wanted + TRIES, PORT_MAX + 1)
     for port in range(wanted, last):
-        if port == but_not:
+        if port in but_not:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             # As the listener does it, so that a port that lingers in TIME-WAIT counts as free.
@@ -183,11 +238,19 @@ def _portline() -> str:
     show_default=True,
     help="The TCP port that carries settings and signal lines too.",
 )
+@click.option(
+    "--web-port",
+    type=click.IntRange(1, PORT_MAX),
+    default=DEFAULT_PAGE.port,
+    show_default=True,
+    help="The TCP port of the page.",
+)
 @verbose_option
 @click.pass_context
-def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
+def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int, web_port: int) -> int:
     """Share a simulated instrument on this machine, to try Portline without hardware.
 
+    The page shows it, and makes and changes connections, in a configuration file of the demo's own.
     A port that is taken is replaced by the next free one.  Ctrl-C ends it; nothing is left behind.
     """
     from portline.service.process.log import start_logging
@@ -195,13 +258,15 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int) -> int:
 
     start_logging(verbosity(ctx))
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_run(Demo(raw_port, rfc2217_port)))
+        runner.run(_run(Demo(raw_port, rfc2217_port, web_port)))
     return 0
 
 
 async def _run(demo: Demo) -> None:
     from portline.control.companion import companion
     from portline.service.process.run import Service, announcement
+    from portline.web.companion import with_page
+    from portline.web.credentials import Credentials
 
     def started(gateway: Gateway) -> None:
         lines = [
@@ -215,4 +280,12 @@ async def _run(demo: Demo) -> None:
         click.echo("\n".join(lines))
 
     async with demo:
-        await Service(demo.config).run(started=started, companion=companion("demo"))
+        state = demo.folder / "state"
+        state.mkdir(mode=0o700)
+        beside = with_page(
+            companion("demo", str(demo.file.path)),
+            told=lambda lines: click.echo("\n".join(lines)),
+            credentials=Credentials(state),
+            key=True,
+        )
+        await Service(demo.config, demo.file).run(started=started, companion=beside)

@@ -15,6 +15,7 @@ import click
 from pydantic import ValidationError
 
 from portline.auth.secret import VARIABLE
+from portline.cli.advice import AdvisedCommand
 from portline.config.connection import options
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig
@@ -56,6 +57,7 @@ WORDING: Final = {
     "packet-delimiter": "--packet-delimiter",
     "retry-max": "--retry-max",
     "write tls = true too": "give --tls too",
+    "with tls = true": "with --tls",
     "(password-file)": "(--password-file)",
     "(allow)": "(--allow)",
     "write open = true": "give --open",
@@ -83,7 +85,7 @@ class GroupedOption(click.Option):
     group: Group = Group.NETWORK
 
 
-class GroupedCommand(click.Command):
+class GroupedCommand(AdvisedCommand):
     """A command whose ``--help`` lists the flags under the headings of the model's groups."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

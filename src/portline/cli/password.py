@@ -44,6 +44,19 @@ def _new(generate: bool) -> tuple[str, bool]:
     return str(typed), False
 
 
+def _fault(file: str, error: OSError) -> str:
+    folder = os.path.dirname(file) or "."
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return f"there is no folder {folder}; run `mkdir -p {folder}`, or name another file"
+        case IsADirectoryError():
+            return "it is a folder; name a file"
+        case PermissionError():
+            return f"this user may not write in {folder}; name another file, or run it as its owner"
+        case _:
+            return f"{error.strerror}; name another file"
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", required=False, type=click.Path(readable=False))
 @click.option(
@@ -80,7 +93,7 @@ def password(*, file: str | None, plain: bool, generate: bool, force: bool) -> i
         except FileExistsError:
             raise UsageError(f"{file} is there already; --force replaces it") from None
         except OSError as error:
-            raise PortlineError(f"{file}: cannot be written: {error.strerror}") from None
+            raise PortlineError(f"{file}: cannot be written: {_fault(file, error)}") from None
         kind = "the password" if plain else "the salted password"
         click.echo(f"{file}: holds {kind}, and only you may read it")
     if unseen and not plain:

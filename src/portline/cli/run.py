@@ -7,13 +7,15 @@ import stat
 
 import click
 
+from portline.cli.advice import AdvisedCommand
 from portline.cli.app import verbose_option, verbosity
-from portline.errors import clean
+from portline.errors import UsageError, clean
 
 __all__ = ["run"]
 
 
 @click.command(
+    cls=AdvisedCommand,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "allow_interspersed_args": False,
@@ -26,8 +28,8 @@ __all__ = ["run"]
     metavar="NAME[=HOST:PORT]",
     multiple=True,
     help="Emulate this virtual port only; with HOST:PORT make it, from a remote one, for as long "
-    "as PROGRAM runs (raw:// before HOST for a server that does not speak RFC 2217); may be given "
-    "several times. [default: all that are there]",
+    "as PROGRAM runs (raw:// before HOST for a server that does not speak RFC 2217, rfc2217s:// or "
+    "raws:// for TLS); may be given several times. [default: all that are there]",
 )
 @click.option(
     "--password-file",
@@ -35,6 +37,15 @@ __all__ = ["run"]
     help="The password of the servers with a HOST:PORT. [default: the environment variable "
     "PORTLINE_PASSWORD]",
 )
+@click.option("--tls", is_flag=True, help="Encrypt the traffic with all of those servers.")
+@click.option(
+    "--ca",
+    metavar="FILE|system",
+    help="Trust those that a CA in FILE, or one of the system, has signed.",
+)
+@click.option("--fingerprint", metavar="sha256:HEX", help="Trust the one with this certificate.")
+@click.option("--certificate", metavar="FILE", help="Our certificate, which they are shown.")
+@click.option("--key", metavar="FILE", help="Its key, if that is not in the same file.")
 @click.argument("command", nargs=-1, required=True, metavar="PROGRAM [ARGUMENTS]...")
 @verbose_option
 @click.pass_context
@@ -42,8 +53,8 @@ def run(
     ctx: click.Context,
     /,
     ports: tuple[str, ...],
-    password_file: str | None,
     command: tuple[str, ...],
+    **security: str | bool | None,
 ) -> int:
     """Run a program for which Portline's virtual ports behave like real serial ports.
 
@@ -53,6 +64,7 @@ def run(
     \b
     portline run -- picocom /dev/ttyV0
     portline run --port /tmp/meter=192.0.2.7:4001 -- python3 program.py /tmp/meter
+    portline run --port /tmp/meter=rfc2217s://192.0.2.7:4001 -- python3 program.py /tmp/meter
     """
     from portline.cli.cables import Cables, cable, joined
     from portline.port.programs.launcher import NotStarted, launch, supervise
@@ -60,8 +72,13 @@ def run(
     from portline.service.process.log import start_logging
 
     start_logging(verbosity(ctx))
-    remote = [cable(*_halves(port), password_file) for port in ports if _halves(port)[1]]
-    paths = [_path(name) for name, host in map(_halves, ports) if not host]
+    given = {field: value for field, value in security.items() if value}
+    named = [_halves(port) for port in ports]
+    remote = [cable(name, host, **given) for name, host in named if host]
+    if given and not remote:
+        flag = "--" + next(iter(given)).replace("_", "-")
+        raise UsageError(f"{flag} is about servers; name one: --port NAME=HOST:PORT")
+    paths = [_path(name) for name, host in named if not host]
     cables = Cables.lay(joined(remote), verbosity(ctx)) if remote else None
     if cables is not None:
         paths += cables.paths

@@ -56,24 +56,43 @@ def config_flag(command: _Command) -> _Command:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @config_option
+@click.option(
+    "--web",
+    "address",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Have a page, too, at [HOST:]PORT. [default: what the file says, then 127.0.0.1:8217]",
+)
 @verbose_option
 @click.pass_context
-def serve(ctx: click.Context, file: Path | None, named: Path | None) -> int:
+def serve(ctx: click.Context, file: Path | None, named: Path | None, address: str | None) -> int:
     """Share the serial ports that a configuration file describes, until Ctrl-C or SIGTERM.
 
     FILE may be given with or without --config.  SIGHUP reads it again: connections that it does not
     change notice nothing, and a file with a mistake changes nothing.  SIGUSR2 restarts Portline.
+    With --web=ADDRESS or --web there is a page to see, make and change connections, as with a table
+    [web] in the file; where there is no file, ./portline.toml is made with the first connection.
     """
-    path = found_config(named or file)
-    config = load(path)
-    if (named or file) is None:
+    web = None if address is None else {"listen": address} if address else {}
+    found = named or file
+    if found is None and web is not None and not any(place.exists() for place in PLACES):
+        path, needed = PLACES[0], False
+        click.echo(f"portline: no configuration yet; connections will be in {path}", err=True)
+    else:
+        path, needed = found_config(found), True
+    config = load(path, web, needed=needed)
+    if found is None and needed:
         click.echo(f"portline: using {path}", err=True)
     from portline.control.companion import companion
     from portline.service.process.run import run
+    from portline.web.companion import with_page
 
     # What comes through a pipe can be read only once.
-    source = ConfigFile(path) if path.is_file() else None
-    beside = companion("serve", os.path.abspath(path))
+    source = ConfigFile(path, web, needed=needed) if path.is_file() or not needed else None
+    beside = with_page(
+        companion("serve", os.path.abspath(path)), told=lambda lines: click.echo("\n".join(lines))
+    )
     return run(
         config,
         source=source,

@@ -6,7 +6,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
@@ -18,7 +18,11 @@ from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from portline.config.rules import Fault
+
+    Web: TypeAlias = Mapping[str, object] | None
 
 __all__ = [
     "DOCUMENT_LIMIT",
@@ -56,38 +60,40 @@ class Mistake:
         return ": ".join(part for part in (place, self.path, self.text) if part)
 
 
-def load(path: str | Path) -> GatewayConfig:
+def load(path: str | Path, web: Web = None, *, needed: bool = True) -> GatewayConfig:
     """Read a configuration file.
 
+    ``web`` is what the command line says of the page: it goes over what the file says, and None
+    says nothing.  A file that is not there says nothing, either, unless it is ``needed``.
     Raises ConfigError with every mistake in it, and in the files with passwords that it names.
     """
-    text = content(Path(path))
-    made = parse(text, str(path))
+    text = content(Path(path)) if needed or Path(path).exists() else ""
+    made = parse(text, str(path), web)
     if faults := file_faults(made):
         tree, found = tomllib.loads(text), positions(text)
         raise refused([_placed(fault, tree, found, str(path)) for fault in faults])
     return made
 
 
-def load_again(path: str | Path) -> GatewayConfig:
+def load_again(path: str | Path, web: Web = None, *, needed: bool = True) -> GatewayConfig:
     """Read a configuration file as ``load`` does, but never wait for a pipe or a device there."""
     found = Path(path)
     if found.exists() and not (found.is_file() or found.is_dir()):
         raise ConfigError([f"{path}: is not a file any more"])
-    return load(path)
+    return load(path, web, needed=needed)
 
 
-def parse(text: str, source: str = "configuration") -> GatewayConfig:
+def parse(text: str, source: str = "configuration", web: Web = None) -> GatewayConfig:
     """Read a configuration from text.  Raises ConfigError with every mistake in it."""
-    made, mistakes = _examined(text, source)
+    made, mistakes = _examined(text, source, web)
     if made is None:
         raise refused(mistakes)
     return made
 
 
-def check(text: str, source: str = "configuration") -> list[Mistake]:
+def check(text: str, source: str = "configuration", web: Web = None) -> list[Mistake]:
     """Return every mistake in a document, in the order of its lines; none if it can be used."""
-    return _examined(text, source)[1]
+    return _examined(text, source, web)[1]
 
 
 def demand_toml(text: str, source: str) -> None:
@@ -129,11 +135,14 @@ def content(path: Path) -> str:
         raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
 
 
-def _examined(text: str, source: str) -> tuple[GatewayConfig | None, list[Mistake]]:
+def _examined(text: str, source: str, web: Web) -> tuple[GatewayConfig | None, list[Mistake]]:
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         return None, [_syntax(text, source, error)]
+    if web is not None:
+        written = tree.get("web", {})
+        tree["web"] = {**written, **web} if isinstance(written, dict) else written
     try:
         return GatewayConfig.model_validate(tree), []
     except ValidationError as error:

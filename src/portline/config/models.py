@@ -26,6 +26,7 @@ from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, clashes, folded, name_fault, unknown
 from portline.config.server import ServerConnection
 from portline.config.values import DEFAULT_LISTEN, Address, Place, Protocol
+from portline.config.web import WebConfig, page_clashes
 from portline.hub.lines import Level
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Protocol",
     "ServerConnection",
     "UdpConnection",
+    "WebConfig",
     "options",
 ]
 
@@ -68,11 +70,15 @@ def _read(value: object) -> ConnectionConfig:
 
 
 class GatewayConfig(BaseModel):
-    """Everything that one Portline process is to do: its connections by name."""
+    """Everything that one Portline process is to do: its connections by name, and its page.
+
+    There may be no connections only where there is a page, on which some can be made.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     connections: dict[str, Annotated[ConnectionConfig, PlainValidator(_read)]]
+    web: WebConfig | None = None
 
     @model_validator(mode="wrap")
     @classmethod
@@ -91,9 +97,10 @@ class GatewayConfig(BaseModel):
         if isinstance(connections, list):
             text = "must be tables with names; write [connections.NAME], not [[connections]]"
             raise refusal([*faults, Fault(("connections",), text)])
-        if not connections and faults:
+        web = data.get("web")
+        if not connections and faults and web is None:
             raise refusal(faults)
-        if not isinstance(connections, Mapping) or not connections:
+        if not isinstance(connections, Mapping) or not (connections or web is not None):
             text = 'no connections; write one, like: [connections.meter] with port = "/dev/ttyUSB0"'
             raise refusal([*faults, Fault(("connections",), text)])
         faults += [
@@ -101,19 +108,17 @@ class GatewayConfig(BaseModel):
             for name in connections
             if (wrong := name_fault(str(name)))
         ]
+        written = {
+            str(name): _written(connection)
+            for name, connection in connections.items()
+            if isinstance(connection, Mapping | ServerConnection | ClientConnection | UdpConnection)
+        }
         faults += [
-            Fault(("connections", *fault.location), fault.text)
-            for fault in clashes(
-                {
-                    str(name): _written(connection)
-                    for name, connection in connections.items()
-                    if isinstance(
-                        connection, Mapping | ServerConnection | ClientConnection | UdpConnection
-                    )
-                }
-            )
+            Fault(("connections", *fault.location), fault.text) for fault in clashes(written)
         ]
-        return collected({"connections": dict(connections)}, faults, handler)
+        if isinstance(web, Mapping | WebConfig):
+            faults += page_clashes(web, written)
+        return collected({"connections": dict(connections), "web": web}, faults, handler)
 
 
 def _misplaced(key: str, value: object) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, ConnectionConfig, options
 from portline.config.options import EXCLUSIONS, Combination, Group, applies_to, key_of
+from portline.config.web import WebConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,6 +95,7 @@ def page() -> str:
             if _option(models, field).group is group:
                 lines += _entry(field, models)
     lines += _table(known)
+    lines += ["", *_web()]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -177,6 +179,44 @@ def _table(known: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
         else:
             marks += [item in applies_to(field) for item in Combination]
         yield f"| `{key_of(field)}` | " + " | ".join(_MARKS[mark] for mark in marks) + " |"
+
+
+_WEB: Final = """\
+## The page
+
+A table `[web]` gives Portline a page, on which the connections are seen, made, changed and used,
+and an API for programs. With it there may be no connections at first. `portline serve --web` does
+the same without the table.
+
+```toml
+[web]
+listen = "0.0.0.0:8217"
+tls = true
+hosts = ["gateway.example"]
+```
+"""
+
+_WEB_NEEDED: Final = {
+    "certificate": "none; one is made on first use and kept",
+    "key": "none; it is looked for in the file of the certificate",
+    "hosts": "none; its addresses, localhost, and the name of this machine",
+}
+
+
+def _web() -> Iterator[str]:
+    yield _WEB
+    for field, option in options(WebConfig).items():
+        yield f"### `web.{key_of(field)}`"
+        yield ""
+        yield f"{option.text}."
+        yield ""
+        yield f"- Values: {option.kind.allowed}"
+        if field in _WEB_NEEDED:
+            yield f"- Default: {_WEB_NEEDED[field]}"
+        else:
+            why = f": {option.why}" if option.why else ""
+            yield f"- Default: `{_toml(option, WebConfig.model_fields[field].default)}`{why}"
+        yield ""
 
 
 if __name__ == "__main__":

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from portline.config.kinds import Choice, Switch
 from portline.config.measures import Duration
+from portline.config.networks import NetworkList
 from portline.config.options import Combination, exclusion, key_of
 from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
 from portline.config.values import DEFAULT_LISTEN, Address, Protocol
 from portline.config.wording import nearest, quoted
 from portline.hub.lines import Level
 from portline.hub.policy import WhenFull
+from portline.net.networks import Networks
 from portline.port.ladder import Backend
 from portline.port.tty.rs485 import Rs485Mode
 
@@ -221,15 +223,21 @@ def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
         text = "asks inside TLS only, which is off; write tls = true too, or leave it out"
         yield Fault(("password_prompt",), text)
     keeps = ["a password"] if asks else []
-    keeps += [key_of(field) for field in ("allow", "client_ca") if field in table]
+    allow = _read(NetworkList(), table["allow"]) if "allow" in table else ()
+    everybody = isinstance(allow, tuple) and Networks(allow).everybody
+    keeps += [
+        key_of(field)
+        for field in ("allow", "client_ca")
+        if field in table and not (field == "allow" and everybody)
+    ]
     if table.get("open") is True and keeps:
         text = f"says that everybody is let in, and {keeps[0]} keeps people out; leave one out"
         yield Fault(("open",), text)
     elif table.get("open") is not True and not keeps:
-        yield from _open_doors(table)
+        yield from _open_doors(table, "allow keeps nobody out, so " if everybody else "")
 
 
-def _open_doors(table: Mapping[str, object]) -> Iterable[Fault]:
+def _open_doors(table: Mapping[str, object], why: str) -> Iterable[Fault]:
     """Return the addresses at which everybody would be let in without anybody having said so."""
     default = () if table.get("kind") == "udp" else DEFAULT_LISTEN
     doors = _read(ListenAddresses(), table.get("listen", default))
@@ -243,7 +251,7 @@ def _open_doors(table: Mapping[str, object]) -> Iterable[Fault]:
     for address in doors:
         if not address.is_loopback:
             text = (
-                f"{address}: everybody who reaches it would be let in; give a password "
+                f"{address}: {why}everybody who reaches it would be let in; give a password "
                 "(password-file) or networks (allow), or write open = true if that is meant"
             )
             yield Fault(("listen",), text)

@@ -27,7 +27,7 @@ from portline.config.secrets import file_faults
 from portline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from portline.config.models import GatewayConfig
@@ -43,41 +43,51 @@ _NEW_MODE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """The file that a running Portline has read; it may be read again, and changed.  Blocks."""
+    """The file that a running Portline has read; it may be read again, and changed.  Blocks.
+
+    ``web`` and ``needed`` are those of :func:`portline.config.document.load`.
+    """
 
     path: Path
+    web: Mapping[str, object] | None = None
+    needed: bool = True
 
     def load(self) -> GatewayConfig:
         """Return what it says now; raises what :func:`portline.config.document.load_again` does."""
-        return load_again(self.path)
+        return load_again(self.path, self.web, needed=self.needed)
 
     def change(self, edit: Edit, judge: Callable[[GatewayConfig], object]) -> GatewayConfig:
         """Make a change; see :func:`change`."""
-        return change(self.path, edit, judge)
+        return change(self.path, edit, judge, web=self.web)
 
 
 def change(
-    path: Path, edit: Edit, judge: Callable[[GatewayConfig], object] = lambda config: None
+    path: Path,
+    edit: Edit,
+    judge: Callable[[GatewayConfig], object] = lambda config: None,
+    *,
+    web: Mapping[str, object] | None = None,
 ) -> GatewayConfig:
     """Make a change to a configuration file, and return what it says then.
 
-    Blocks.  Raises what :func:`rewrite` raises, and, with the file as it was, ConfigError with
+    ``web`` is what the command line says of the page, as :func:`portline.config.document.load` has
+    it.  Blocks.  Raises what :func:`rewrite` raises, and, with the file as it was, ConfigError with
     every mistake that there would be in it, and whatever ``judge`` raises of it.
     """
 
     def checked(text: str) -> str:
         demand_toml(text, str(path))
         after = edit(text)
-        if mistakes := check(after, str(path)):
+        if mistakes := check(after, str(path), web):
             # A line of a text that nobody ever sees would help nobody.
             raise _unplaced((each.path, each.text) for each in mistakes)
-        config = parse(after, str(path))
+        config = parse(after, str(path), web)
         if faults := file_faults(config):
             raise _unplaced(map(_described, faults))
         judge(config)
         return after
 
-    return parse(rewrite(path, checked), str(path))
+    return parse(rewrite(path, checked), str(path), web)
 
 
 def _unplaced(faults: Iterable[tuple[str, str]]) -> ConfigError:
@@ -87,8 +97,9 @@ def _unplaced(faults: Iterable[tuple[str, str]]) -> ConfigError:
 
 
 def _described(fault: Fault) -> tuple[str, str]:
-    _, name, field = fault.location
-    return f"{keys_of_connection(name)}.{key_of(field)}", fault.text
+    table, *names, field = fault.location
+    where = keys_of_connection(names[0]) if names else table
+    return f"{where}.{key_of(field)}", fault.text
 
 
 def rewrite(path: Path, edit: Edit) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from portline.config.models import ConnectionConfig, GatewayConfig
+
+_LOG: Final = logging.getLogger("portline.connection")
 
 __all__ = ["TLS_FILES", "file_faults", "secrets"]
 
@@ -42,7 +45,29 @@ def secrets(
             mistakes.append(f"connections.{name}.{field}: {error}")
     if mistakes:
         raise ConfigError(mistakes)
+    _advise(config, known)
     return found
+
+
+def _advise(config: GatewayConfig, known: Mapping[str, Secret]) -> None:
+    """Say once of each file that it holds a password which nobody here needs."""
+    needed = {each.password_file for each in config.connections.values() if not _recognises(each)}
+    for name, connection in config.connections.items():
+        path = connection.password_file
+        secret = None if path is None else known.get(path)
+        if path in needed or secret is None or secret.password is None or path in _advised:
+            continue
+        _advised.add(str(path))
+        _LOG.warning(
+            "%s holds the password itself, and a server needs it only salted, with which nobody "
+            "can log in: `portline password --force %s` stores it so",
+            *(path, path),
+            extra={"connection": name},
+        )
+
+
+_advised: Final[set[str]] = set()
+"""Files about which that was said in this process; as many as configurations have named."""
 
 
 def _secret(
@@ -104,6 +129,10 @@ def file_faults(config: GatewayConfig) -> list[Fault]:
             path = getattr(connection, field, None)
             if path not in (None, SYSTEM) and (fault := _unreadable(path)):
                 faults.append(Fault(("connections", name, field), fault))
+    for field in ("certificate", "key"):
+        path = getattr(config.web, field, None)
+        if path is not None and (fault := _unreadable(path)):
+            faults.append(Fault(("web", field), fault))
     return faults
 
 

@@ -151,13 +151,18 @@ def _joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+_SECURE: Final = {f"{item.value}s": item.value for item in Protocol}
+"""How programs write in a URL that TLS is meant, which is an option of its own here."""
+
+
 def _protocol(text: str) -> Protocol:
     try:
         return Protocol(text.lower())
     except ValueError:
-        raise ValueError(
-            f"{quoted(text)} is not a protocol; write raw://HOST:PORT or rfc2217://HOST:PORT"
-        ) from None
+        shapes = "raw://HOST:PORT or rfc2217://HOST:PORT"
+        if text.lower() in _SECURE:
+            shapes = f"{_SECURE[text.lower()]}://HOST:PORT with tls = true"
+        raise ValueError(f"{quoted(text)} is not a protocol; write {shapes}") from None
 
 
 def _port(text: str, whole: str) -> int:

@@ -9,14 +9,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.control.message import Request, result_of
+from portline.control.message import Request, items_of, result_of
 from portline.errors import PortlineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["ANSWER_MAX", "TIME_LIMIT", "NobodyThere", "ask"]
+__all__ = ["ANSWER_MAX", "TIME_LIMIT", "NobodyThere", "Stream", "ask"]
 
 TIME_LIMIT: Final = 15.0
 """Seconds for a whole answer: more than the other side takes before it gives up."""
@@ -57,12 +57,110 @@ def ask(
             raise PortlineError(f"{path}: no answer within {limit:g} s") from None
         except OSError as error:
             raise PortlineError(f"{path}: {error.strerror or error}") from error
+    return _result(path, line)
+
+
+def _result(path: Path, line: bytes) -> Any:
     try:
         return result_of(line)
     except PortlineError as error:
         if not line:
             raise PortlineError(f"{path}: ended without an answer") from error
         raise
+
+
+class Stream:
+    """What an operation goes on telling, until it ends or ``close`` is called; also by ``with``.
+
+    ``result`` is what it answers first.  Iterating yields each thing as JSON has it, and waits for
+    the next.  Raises what :func:`ask` raises, also while it is read: where the process ends without
+    having said so, there are no more things.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        operation: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        limit: float = TIME_LIMIT,
+    ) -> None:
+        self._path = path
+        self._buffer = b""
+        self._ended = False
+        end = time.monotonic() + limit
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(limit)
+        try:
+            _connect(self._socket, path, end)
+            with suppress(BrokenPipeError):
+                self._socket.sendall(Request(operation, parameters or {}).encode())
+            line = self._line(end)
+            self.result: Any = _result(path, line or b"")
+        except TimeoutError:
+            self._socket.close()
+            raise PortlineError(f"{path}: no answer within {limit:g} s") from None
+        except OSError as error:
+            self._socket.close()
+            raise PortlineError(f"{path}: {error.strerror or error}") from error
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while (items := self.wait(None)) is not None:
+            yield from items
+
+    def close(self) -> None:
+        """Hear no more.  May be called twice."""
+        self._ended = True
+        self._socket.close()
+
+    def wait(self, limit: float | None) -> list[dict[str, Any]] | None:
+        """Return what is told within ``limit`` seconds, [] for nothing, None after the end.
+
+        None as ``limit`` waits for ever.
+        """
+        if self._ended:
+            return None
+        end = None if limit is None else time.monotonic() + limit
+        try:
+            line = self._line(end)
+        except TimeoutError:
+            return []
+        except OSError as error:
+            raise PortlineError(f"{self._path}: {error.strerror or error}") from error
+        if line is None:
+            return None
+        if line.startswith(b'{"portline":1,"errors"'):
+            result_of(line)  # raises
+        return items_of(line)
+
+    def _line(self, end: float | None) -> bytes | None:
+        """Return the next line, None at the end.  Raises TimeoutError."""
+        while b"\n" not in self._buffer:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left)
+            try:
+                chunk = self._socket.recv(1024 * 1024)
+            except ConnectionResetError:
+                chunk = b""
+            if not chunk:
+                self._ended = True
+                return None
+            self._buffer += chunk
+            if len(self._buffer) > ANSWER_MAX:
+                raise PortlineError(f"the answer has more than {ANSWER_MAX} bytes")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
 
 
 def _connect(sock: socket.socket, path: Path, end: float) -> None:

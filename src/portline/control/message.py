@@ -4,21 +4,23 @@
 
     {"portline": 1, "operation": "status", "parameters": {"names": ["meter"]}}
     {"portline": 1, "result": {...}}
+    {"portline": 1, "events": [{...}, ...]}
     {"portline": 1, "errors": ["..."], "mistakes": false, "usage": false}
     {"portline": 1, "errors": ["..."], "mistakes": true, "faults": [{"option": "", "text": ""}]}
 
-``portline`` is the version of this protocol.  ``errors`` are whole sentences, one line each;
-``mistakes`` tells that they are those of a configuration, and ``faults`` has them by option then
-(:class:`portline.errors.ConfigError`); ``usage`` tells that the request itself was wrong.
-Pydantic's JSON is used because it is loaded already where the data flows, and several times as fast
-as the standard library's.
+``portline`` is the version of this protocol.  ``events`` come behind the result of a stream, one
+line after the other, until the caller goes away or there will be no more.  ``errors`` are whole
+sentences, one line each; ``mistakes`` tells that they are those of a configuration, and ``faults``
+has them by option then (:class:`portline.errors.ConfigError`); ``usage`` tells that the request
+itself was wrong.  Pydantic's JSON is used because it is loaded already where the data flows, and
+several times as fast as the standard library's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
@@ -28,7 +30,17 @@ from portline.errors import ConfigError, PortlineError, UsageError
 if TYPE_CHECKING:
     from portline.control.operations.operation import Result
 
-__all__ = ["LINE_MAX", "VERSION", "Request", "encode_error", "encode_result", "result_of"]
+__all__ = [
+    "LINE_MAX",
+    "VERSION",
+    "Request",
+    "encode_error",
+    "encode_items",
+    "encode_result",
+    "items_of",
+    "pieces",
+    "result_of",
+]
 
 VERSION: Final = 1
 
@@ -70,8 +82,13 @@ class Request:
 
 
 def encode_result(result: Result) -> Iterator[bytes]:
-    """Yield the line of a result in pieces, so that a long one need not be made at once."""
-    piece = b'{"portline":%d,"result":{' % VERSION
+    """Return the line of a result in pieces, so that a long one need not be made at once."""
+    return pieces(result, b'{"portline":%d,"result":' % VERSION, b"}\n")
+
+
+def pieces(result: Result, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+    """Yield the JSON of a result, in as many pieces as its long parts have."""
+    piece = before + b"{"
     for number, field in enumerate(fields(result)):
         value = getattr(result, field.name)
         piece += b"," * bool(number) + to_json(field.name) + b":"
@@ -83,7 +100,23 @@ def encode_result(result: Result) -> Iterator[bytes]:
             yield piece + b"," * bool(count) + to_json(item)
             piece = b""
         piece += b"]"
-    yield piece + b"}}\n"
+    yield piece + b"}" + after
+
+
+def encode_items(items: list[dict[str, object]]) -> bytes:
+    """Return the line of some things that a stream tells."""
+    return to_json({"portline": VERSION, "events": items}) + b"\n"
+
+
+def items_of(line: bytes) -> list[dict[str, Any]]:
+    """Return the things that a line of a stream tells.  Raises PortlineError."""
+    match _object(line):
+        case {"portline": int(version), "events": list(items)} if version == VERSION and all(
+            isinstance(item, dict) for item in items
+        ):
+            return items
+        case _:
+            raise PortlineError("the answer is not one that this Portline understands")
 
 
 def encode_error(error: PortlineError) -> bytes:

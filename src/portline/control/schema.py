@@ -15,11 +15,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from portline.line import Parity
+from portline.recording.record import Kind, Source
 
 if TYPE_CHECKING:
     from portline.control.operations.operation import Operation, Result
 
-__all__ = ["parameters_schema", "result_schema", "snapshot_schema"]
+__all__ = ["RECORD", "parameters_schema", "result_schema", "schema_of", "snapshot_schema"]
 
 Schema = dict[str, Any]
 
@@ -37,6 +38,23 @@ _VALUE: Final[Schema] = {
     "items": {"type": "string"},
 }
 """The value of an option: what a file holds, or null where there is none."""
+
+
+RECORD: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "at": {"type": "number", "description": "Seconds since 1970."},
+        "source": {"enum": [source.value for source in Source]},
+        "peer": {"type": "string"},
+        "kind": {"enum": [kind.value for kind in Kind]},
+        "data": {"type": "string", "contentEncoding": "base64"},
+        "text": {"type": "string"},
+        "value": {"type": "object"},
+    },
+    "required": ["at", "source", "peer", "kind"],
+    "additionalProperties": False,
+}
+"""What :meth:`portline.recording.record.Record.plain` makes."""
 
 
 @cache

@@ -8,7 +8,10 @@ for a request, and the work in one turn of the loop (one connection of a status)
     asking --a line--> working --result--> answering --all of it sent--> asking
       |                   |                    |
       +-------------------+--------------------+--- TIME_LIMIT, a line too long,
-                                                    the caller goes away: closed
+                          |                         the caller goes away: closed
+                          +--- a terminal is granted: the socket is given away
+
+A stream (:mod:`portline.control.stream`) goes on after its answer until the caller goes away.
 
 Until a caller has been answered nothing is read from it, so what it sends ahead waits in the
 kernel.  What a caller has asked for is done also when it goes away meanwhile.
@@ -23,11 +26,14 @@ import logging
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.control.message import LINE_MAX, Request, encode_error, encode_result
 from portline.control.operations.table import OPERATIONS
+from portline.control.operations.terminal import Granted
 from portline.control.place import SUFFIX, Places, pid_of, remove_stale
+from portline.control.stream import Stream
 from portline.errors import PortlineError, UsageError
 from portline.net.stream import StreamLink
 
@@ -37,10 +43,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from portline.control.operations.operation import Result
+    from portline.control.operations.operation import Feed, Result
     from portline.control.operations.subject import Subject
 
-__all__ = ["CALLERS_MAX", "REST", "TIME_LIMIT", "ControlServer"]
+    Opens: TypeAlias = Callable[[Callable[[], None]], Feed]
+
+__all__ = ["CALLERS_MAX", "REST", "STREAMS_MAX", "TIME_LIMIT", "ControlServer"]
+
+STREAMS_MAX: Final = 32
+"""Streams at the same time, which do not count as callers; more are told to try again."""
 
 CALLERS_MAX: Final = 16
 """Callers at the same time: some people, a page and a monitor; more are told to try again."""
@@ -64,7 +75,8 @@ class ControlServer:
         places: Places | None = None,
     ) -> None:
         self.path: Path | None = None
-        self._subject = subject
+        self.subject = subject
+        """What callers ask."""
         self._loop = loop
         self._places = Places() if places is None else places
         self._socket: socket.socket | None = None
@@ -72,6 +84,7 @@ class ControlServer:
         self._callers: set[Caller] = set()
 
     def __enter__(self) -> ControlServer:
+        self.subject.rates.start()  # a page wants them, also where there is no socket
         try:
             try:
                 self._open()
@@ -79,8 +92,6 @@ class ControlServer:
                 self._open()
         except (OSError, PortlineError) as error:
             _log.warning("`portline status` will not find this process: %s", error)
-            return self
-        self._subject.rates.start()
         return self
 
     def __exit__(
@@ -89,7 +100,7 @@ class ControlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._subject.rates.stop()
+        self.subject.rates.stop()
         for caller in tuple(self._callers):
             caller.close()
         if self._rest is not None:
@@ -139,11 +150,17 @@ class ControlServer:
             )
             return
         link = StreamLink(self._loop, connected, "control")
-        if len(self._callers) >= CALLERS_MAX:
+        if sum(not caller.streams for caller in self._callers) >= CALLERS_MAX:
             link.write(encode_error(UsageError("too many programs ask already; try again")))
             link.abort()  # what was written stays readable: this is no TCP
             return
-        self._callers.add(Caller(link, self._subject, self._loop, self._callers.discard))
+        self._callers.add(
+            Caller(link, self.subject, self._loop, self._callers.discard, self._may_stream)
+        )
+
+    def _may_stream(self) -> None:
+        if sum(caller.streams for caller in self._callers) >= STREAMS_MAX:
+            raise UsageError(f"{STREAMS_MAX} programs watch already; end one of them")
 
 
 class Caller:
@@ -155,11 +172,15 @@ class Caller:
         subject: Subject,
         loop: asyncio.AbstractEventLoop,
         gone: Callable[[Caller], None],
+        may_stream: Callable[[], None],
     ) -> None:
         self._link = link
         self._subject = subject
         self._loop = loop
         self._gone = gone
+        self._may_stream = may_stream
+        self._opens: Opens | None = None
+        self._stream: Stream | None = None
         self._buffer = b""
         self._ended = False
         self._pieces: Iterator[bytes] | None = None
@@ -171,13 +192,17 @@ class Caller:
     def close(self) -> None:
         """End it now."""
         self._timer.cancel()
+        if self._stream is not None:
+            self._stream.close()
         self._link.abort()
         self._gone(self)
 
     # --- from the link --------------------------------------------------------------------------
 
     def link_data(self, data: bytes) -> None:
-        """Take a part of a request, or more than one."""
+        """Take a part of a request, or more than one; who gets a stream has no further ones."""
+        if self._stream is not None:
+            return
         self._buffer += data
         self._next()
 
@@ -188,8 +213,11 @@ class Caller:
             self.close()
 
     def link_ready(self) -> None:
-        """Go on with the answer."""
-        self._send()
+        """Go on with the answer, or with the stream."""
+        if self._stream is not None:
+            self._stream.link_ready()
+        else:
+            self._send()
 
     def link_lost(self, reason: str) -> None:
         """Forget it."""
@@ -215,17 +243,21 @@ class Caller:
         self._busy = True
         self._link.pause()
         self._wind()
-        work = self._loop.create_task(_carried_out(line, self._subject))
+        work = self._loop.create_task(_carried_out(line, self._subject, self._may_stream))
         work.add_done_callback(self._answer)
 
-    def _answer(self, work: asyncio.Task[Result]) -> None:
+    def _answer(self, work: asyncio.Task[tuple[Result, Opens | None]]) -> None:
         """Begin to send what came of a request."""
         if work.cancelled():  # everything ends
             self.close()
             return
         match work.exception():
             case None:
-                self._pieces = encode_result(work.result())
+                result, self._opens = work.result()
+                if isinstance(result, Granted):
+                    self._hand_over(result)
+                    return
+                self._pieces = encode_result(result)
             case PortlineError() as error:
                 self._pieces = iter([encode_error(error)])
             case error:
@@ -233,6 +265,18 @@ class Caller:
                 self.close()
                 return
         self._send()
+
+    def _hand_over(self, granted: Granted) -> None:
+        """Have the socket, which is the caller's way to a terminal from now on."""
+        if self._buffer:
+            granted.admission.withdraw()
+            self._refuse("what goes to a terminal comes behind the answer, not before")
+        elif self._link.closed:
+            granted.admission.withdraw()
+        else:
+            sock = self._link.socket.dup()
+            self.close()
+            granted.admission.serve(sock, b"".join(encode_result(granted)))
 
     def _send(self) -> None:
         """Send the next piece of the answer; the next one has another turn of the loop."""
@@ -252,9 +296,29 @@ class Caller:
     def _done(self) -> None:
         self._pieces = None
         self._busy = False
-        self._wind()
         self._link.resume()
+        if self._opens is not None:
+            self._begin_stream(self._opens)
+            return
+        self._wind()
         self._next()
+
+    @property
+    def streams(self) -> bool:
+        """Whether this one gets a stream."""
+        return self._stream is not None
+
+    def _begin_stream(self, opens: Opens) -> None:
+        """Tell from now on; the caller ends it by going away."""
+        self._timer.cancel()
+        if self._ended:
+            self.close()
+            return
+        try:
+            self._stream = Stream(self._link, self._loop, opens, self.close)
+        except PortlineError as error:  # it has gone, since the answer was made
+            self._link.write(encode_error(error))
+            self.close()
 
     def _refuse(self, text: str) -> None:
         """Say what was wrong and hear no more."""
@@ -272,8 +336,10 @@ class Caller:
             self._refuse(f"no request came within {TIME_LIMIT:g} s")
 
 
-async def _carried_out(line: bytes, subject: Subject) -> Result:
-    """Return the result of a request.  Raises PortlineError."""
+async def _carried_out(
+    line: bytes, subject: Subject, may_stream: Callable[[], None]
+) -> tuple[Result, Opens | None]:
+    """Return the result of a request, and what opens its stream.  Raises PortlineError."""
     request = Request.decode(line)
     operation = OPERATIONS.get(request.operation)
     if operation is None:
@@ -282,4 +348,8 @@ async def _carried_out(line: bytes, subject: Subject) -> Result:
     arguments = operation.arguments(request.parameters)
     if operation.changes:
         _log.info("asked to %s", operation.name)
-    return await operation.run(subject, **arguments)
+    if operation.opens is None:
+        return await operation.run(subject, **arguments), None
+    may_stream()
+    opens = partial(operation.opens, subject, **arguments)
+    return await operation.run(subject, **arguments), opens

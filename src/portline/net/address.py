@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,22 @@ def display(host: str, port: int) -> str:
 
 
 def display_sockaddr(address: Any) -> str:
-    """Write what ``getsockname``, ``getpeername`` or ``accept`` return."""
-    return display(address[0], address[1]) if isinstance(address, tuple) else str(address or "unix")
+    """Write what ``getsockname``, ``getpeername`` or ``accept`` return.
+
+    With the interface where an address is only known there: ``[fe80::1%eth0]:4001``.
+    """
+    if not isinstance(address, tuple):
+        return str(address or "unix")
+    host, port, *more = address
+    scope = more[1] if len(more) > 1 else 0
+    return display(f"{host}%{_interface(scope)}" if scope and "%" not in host else host, port)
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # it has gone
+        return str(index)
 
 
 def host_of(shown: str) -> str:

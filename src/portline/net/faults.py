@@ -13,7 +13,12 @@ from portline.net.address import tcp_holder, udp_holder
 if TYPE_CHECKING:
     from typing import Literal
 
-__all__ = ["address_fault", "name_fault"]
+__all__ = ["address_fault", "name_fault", "seconds"]
+
+
+def seconds(limit: float) -> str:
+    """Write a limit as people mean it: what is left of 5 s after a millisecond is 5, not 4.999."""
+    return f"{limit:.2g}" if limit < 1 else f"{round(limit, 1):g}"
 
 
 def name_fault(error: OSError | ValueError) -> str | None:

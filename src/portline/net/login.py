@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.auth.exchange import ClientExchange
 from portline.errors import LoginError
+from portline.net.faults import seconds
 from portline.wire.login import ClientLogin, Stage
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ async def log_in(link: Link, password: Password, limit: float = LOGIN_LIMIT) -> 
             await client.run()
     except TimeoutError:
         if client.greeted:
-            raise LoginError("too-late", f"it does not let us in within {limit:g} s") from None
+            raise LoginError(
+                "too-late", f"it does not let us in within {seconds(limit)} s"
+            ) from None
         raise LoginError(
             "not-asked",
-            f"it does not ask for a password within {limit:g} s, and there is one here; give the "
-            "server the password, or leave it out here",
+            f"it does not ask for a password within {seconds(limit)} s, and there is one here; "
+            "give the server the password, or leave it out here",
         ) from None
     finally:
         client.leave()

@@ -31,6 +31,21 @@ class Networks:
         """Tell whether anybody is kept out."""
         return bool(self.allow or self.deny)
 
+    @property
+    def everybody(self) -> bool:
+        """Tell whether ``allow`` keeps nobody out who has an address of IPv4, or of IPv6.
+
+        ``deny`` does not count: who is on no list of the unwanted is everybody else.
+        """
+        allow = self.allow
+        four = [network for network in allow if isinstance(network, ipaddress.IPv4Network)]
+        six = [network for network in allow if isinstance(network, ipaddress.IPv6Network)]
+        whole: tuple[Network, ...] = (
+            *ipaddress.collapse_addresses(four),
+            *ipaddress.collapse_addresses(six),
+        )
+        return any(network.prefixlen == 0 for network in whole)
+
     def admits(self, host: str) -> bool:
         """Tell whether a host, written as an address, is let in."""
         if not self.limited:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from portline.errors import NetworkError
 from portline.net.address import display, display_sockaddr
-from portline.net.faults import name_fault
+from portline.net.faults import name_fault, seconds
 from portline.net.through import ProxyFault, through
 
 if TYPE_CHECKING:
@@ -63,11 +63,13 @@ async def reach(
         return sock, _name(sock) if proxy is None else address
     except TimeoutError:
         if found is None:
-            text = f"its name was not found within {limit:g} s, no name server answers"
+            text = f"its name was not found within {seconds(limit)} s, no name server answers"
             fault = f"{way}{text}; check the DNS, or give an IP address"
         else:
             way = "" if proxy is None else f"through the proxy {proxy} "
-            text = f"no answer {way}within {limit:g} s; check the address, and that no firewall"
+            text = (
+                f"no answer {way}within {seconds(limit)} s; check the address, and that no firewall"
+            )
             fault = f"{text} drops it"
         raise NetworkError(address, fault) from None
     except ProxyFault as error:

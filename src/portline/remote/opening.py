@@ -28,18 +28,19 @@ from portline.remote.port import RemotePort
 from portline.wire.rfc2217 import Rfc2217Wire
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator, Generator
     from types import TracebackType
 
     from portline.line import FlowControl, Parity, Request, StopBits
     from portline.net.tls.link import TlsLink
 
-__all__ = ["CONNECT_LIMIT", "Opening", "connect", "open"]
+__all__ = ["CONNECT_LIMIT", "Opening", "connect", "open", "over"]
 
 _log = logging.getLogger("portline.remote")
 
 CONNECT_LIMIT: Final = 10.0
-"""Seconds for reaching the server, unless a program says otherwise."""
+"""Seconds for reaching the server and logging in, unless a program says otherwise."""
 
 KEEPALIVE: Final = 10.0
 KEEPALIVE_RETRY: Final = 3.0
@@ -87,8 +88,8 @@ def open(
     portline.open(...)``, or ``async for port in portline.open(...)``, which opens the port again
     whenever it has been lost (:meth:`Opening.__aiter__`).  What is None stays as the server has it.
     ``proxy`` is a URL (``socks5://...``, ``http://...``), ``timeout`` the seconds for reaching the
-    server.  With ``strict``, a setting that the server does not confirm is an error
-    (SettingRefused), not a warning.
+    server, with encryption and login.  With ``strict``, a setting that the server does not confirm
+    is an error (SettingRefused), not a warning.
 
     ``password``, or the one in ``password_file`` or in the environment variable PORTLINE_PASSWORD,
     is proved to the server, which has to know it, too; LoginError if it does not, does not ask for
@@ -166,10 +167,13 @@ def known_password(name: str, text: str | None, file: str | None) -> Password | 
     """
     if text is not None and file is not None:
         raise UsageError(f"{name}: give password or password_file, not both")
-    try:
-        if file is not None:
-            path = os.path.abspath(os.path.expanduser(file))
+    if file is not None:
+        path = os.path.abspath(os.path.expanduser(file))
+        try:
             return read_secret(path, salted_will_do=False).password
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
+    try:
         text = os.environ.get(VARIABLE) if text is None else text
         return None if text is None else Password(text)
     except ValueError as error:
@@ -206,7 +210,8 @@ class Opening:
 
         The one before is closed.  While the server cannot be reached or does not serve, it is tried
         again after 0.2 s, then after twice as long each time up to 5 s, with some randomness; that
-        is a warning in the log, once.  Errors that another attempt would not mend are raised.
+        is a warning in the log, once, and its end a line at INFO.  Errors that another attempt
+        would not mend are raised.
         """
         loop, backoff, told = asyncio.get_running_loop(), Backoff(), ""
         while True:
@@ -219,13 +224,28 @@ class Opening:
             else:
                 if told:
                     told = ""
-                    _log.warning("%s: is open again", port.name)
+                    _log.info("%s: is open again", port.name)
                 begun = loop.time()
                 async with port:
                     yield port
                 if loop.time() - begun > backoff.highest:
                     backoff.reset()
             await asyncio.sleep(backoff.delay())
+
+
+async def over(loop: asyncio.AbstractEventLoop, sock: socket.socket, name: str) -> RemotePort:
+    """Return the port that is served by RFC 2217 on a socket of this machine, which is ours now.
+
+    PeerError where it is not served there.
+    """
+    wire = Rfc2217Wire(serves=False, asks=True, signature=SIGNATURE)
+    port = RemotePort(loop, StreamLink(loop, sock, name), name, wire)
+    try:
+        await port.begin(*map(Query, _QUERIES))
+    except BaseException:
+        port.abort()
+        raise
+    return port
 
 
 async def connect(
@@ -258,7 +278,7 @@ async def connect(
         link = await secure(loop, link, trust, place.host, place.port, limit=left)
     if password is not None:
         try:
-            await log_in(link, password)
+            await log_in(link, password, max(LEAST, end - loop.time()))
         except LoginError as error:
             text = f"{place}: {error.text}"
             raise LoginError(error.reason, text, by_peer=error.by_peer) from None

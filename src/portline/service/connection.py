@@ -3,8 +3,9 @@
 Theory of operation
 -------------------
 This is where configuration becomes plain values for the rooms below, and where their callbacks
-meet: the port calls ``port_*``, sessions call ``peer_*``, the network side calls ``_enter``.
-Everything happens in callbacks of one event loop, so nothing needs a lock, and no callback blocks.
+meet: the port calls ``port_*`` here; the network side brings peers, whose sessions call ``peer_*``
+of :mod:`portline.service.peer.peers`.  Everything happens in callbacks of one event loop, so
+nothing needs a lock, and no callback blocks.
 
 A connection never ends because something is wrong with it: an address that is taken, a device that
 is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
@@ -13,18 +14,19 @@ is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from portline.errors import UsageError
 from portline.hub.core import Hub
 from portline.line import (
     LineChange,
-    LineFault,
     ModemChange,
-    Told,
+    SetLine,
 )
 from portline.net import tcp
-from portline.port.base import QUEUE_HIGH, Ability
+from portline.port.base import Ability
+from portline.recording.record import Kind
 from portline.service.local.absence import Absence
 from portline.service.local.asking import Asking
 from portline.service.local.draining import Draining
@@ -41,12 +43,11 @@ from portline.service.making import (
     make_packetizer,
     make_permissions,
     make_port,
-    make_wire,
 )
+from portline.service.monitor.tap import Tap
 from portline.service.news import News
-from portline.service.peer.departures import Departures
-from portline.service.peer.linger import Lingering
-from portline.service.peer.session import Session
+from portline.service.operator.operators import Operators
+from portline.service.peer.peers import Peers
 from portline.service.peer.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -58,21 +59,19 @@ if TYPE_CHECKING:
     from portline.errors import PortError
     from portline.line import LineSettings, Report, Request
     from portline.net.link import Link
+    from portline.service.peer.session import Session
     from portline.service.process.store import Store
 
 __all__ = ["Connection"]
-
-CROWD_LIMIT: Final = 8 * QUEUE_HIGH
-"""Bytes waiting in the port beyond which not even a newcomer is read: one read of each of some
-peers that came and went while the device took nothing."""
 
 
 class Connection:
     """A connection named ``name``; see :mod:`portline.config.models`.
 
     ``store`` outlives the process; without one nothing is left to the next.  ``secret`` is what it
-    knows of the password, where its configuration wants one.  ``start`` and ``stop`` may each be
-    called once.  ``rests`` tells why it is there and not started; "" for one that is to be.
+    knows of the password, where its configuration wants one.  Who watches is told through ``tap``.
+    ``rests`` tells why it is there and not started; "" for one that is to be.  ``start`` and
+    ``stop`` may each be called once.
     """
 
     def __init__(
@@ -82,6 +81,7 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         store: Store | None = None,
         secret: Secret | None = None,
+        tap: Tap | None = None,
         *,
         rests: str = "",
     ) -> None:
@@ -93,20 +93,31 @@ class Connection:
         self.log = logging.LoggerAdapter(
             logging.getLogger("portline.connection"), {"connection": name}
         )
+        self.tap = Tap() if tap is None else tap
+        self.tap.changed = self.watch
         self.hub: Hub[Session] = Hub(
             receive_from=config.receive_from,
             send_to=config.send_to,
             buffer_size=config.buffer_size,
             buffer_overflow=config.buffer_overflow,
         )
+        self.peers = Peers(self, loop)
         self.port = make_port(config, owner=self, loop=loop, log=self.log, store=store)
         self.keeper = PortKeeper(loop, self.port, self._port_changed, plugs=not config.is_virtual)
         self.absence = Absence(self, loop)
         self.news = News(self.log)
-        self.inputs = Inputs(input_rules(config), self.port)
-        self.asking = Asking(self.port, self.inputs, self.log, lambda: self.config, loop=loop)
+        self.inputs = Inputs(input_rules(config), self.port, told=self._drove)
+        self.asking = Asking(
+            self.port, self.inputs, self.log, lambda: self.config, loop=loop, told=self._drove
+        )
         self.tenancy = Tenancy(
-            config, self.port, self.keeper, self.inputs, loop=loop, occupied=lambda: self._occupied
+            config,
+            self.port,
+            self.keeper,
+            self.inputs,
+            loop=loop,
+            occupied=lambda: self.occupied,
+            told=self._drove,
         )
         self._loop = loop
         self.network = make_network(
@@ -115,15 +126,14 @@ class Connection:
             loop=loop,
             peers=lambda: self.hub.peers,
             moved=lambda: self.port.sent,
-            enter=self._enter,
+            enter=self.peers.enter,
             news=self.news,
             log=self.log,
         )
         self.network.trust(secret)
-        self._lingering = Lingering(self.hub.keep, loop=loop)
-        self.departures = Departures(self._lingering, self.log)
-        self._number = 0
-        self._full = False
+        self.operators = Operators(self, loop)
+        self.full = False
+        """Whether the port takes no more for now."""
         self._absent_since = 0.0
         self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self.sweep = Sweep(
@@ -135,7 +145,7 @@ class Connection:
             lasting=config.kind == "udp",
         )
         self.packets = PacketFlow(
-            make_packetizer(config), loop=loop, send=self._send, full=self.pace.packets_full
+            make_packetizer(config), loop=loop, send=self.peers.hear, full=self.pace.packets_full
         )
         self.requests = Requests(
             self.port,
@@ -143,10 +153,16 @@ class Connection:
             inputs=self.inputs,
             packets=self.packets,
             log=self.log,
-            settled=lambda: self.time_packets(self.settings),
+            settled=self._settled,
+            told=self.tap.asked,
         )
         self.resets = Resets(
-            self.port, self.log, lambda: self.config, loop=loop, answer=self.requests.answer
+            self.port,
+            self.log,
+            lambda: self.config,
+            loop=loop,
+            answer=self.requests.answer,
+            told=self._drove,
         )
         self.panel = Panel(
             self.port,
@@ -192,15 +208,12 @@ class Connection:
         Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
         """
         self.network.close()
-        for session in (*self.hub.peers, *self._lingering):
-            session.close("Portline stops", limit=limit)
-        return self.departures.links
+        operators = self.operators.close("Portline stops", limit=limit)
+        return [*self.peers.close("Portline stops", limit=limit), *operators]
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""
-        self._lingering.settle()
-        self.news.ended(self.hub.keep)
-        self._lingering.stop()
+        self.peers.stop()
         self.absence.stop()
         self.resets.stop()
         self.pace.stop()
@@ -215,7 +228,7 @@ class Connection:
 
     def refresh(self) -> None:
         """Look again at everything that may follow from other policies."""
-        self._deliver_kept()
+        self.peers.deliver_kept()
         self.pace.update()
         self.sweep.schedule()
         self.absence.update()
@@ -229,55 +242,6 @@ class Connection:
         in_use = application is not None and application.there
         return in_use or not self.config.only_when_open
 
-    # --- peers come and go ----------------------------------------------------------------------
-
-    def _enter(self, link: Link, protocol: str) -> Session:
-        self.set_link(link)
-        if link.login:
-            link.resume()  # nobody was to read what came behind the login
-        self._number += 1
-        held = self.network.calls and self.config.is_virtual and protocol != "raw"
-        session = Session(
-            self,
-            link,
-            make_wire(protocol, self.name, self.config),
-            number=self._number,
-            protocol=protocol,
-            backlog=self.config.backlog_size,
-            held=held,
-            doubted=self.network.calls and not held,
-            retains=self.network.retains,
-            faults=Ability.BREAK in self._abilities,
-            clock=self._loop.time,
-        )
-        self.log.info(
-            "peer connected peer=%s protocol=%s%s", session.name, session.protocol, _shown(link)
-        )
-        self.news.kept(self.hub.keep)
-        if not self._occupied:
-            self.tenancy.begins()
-        self._lingering.settle()
-        if not self.hub.peers and (rest := self.packets.rest()):
-            self.hub.hear(rest)  # gathered for one who lingers: it is too late
-        self.hub.join(session, hears=link.hears)
-        if self._full and (session.wire.transparent or self.port.queued > CROWD_LIMIT):
-            session.pause_for_port(True)
-        session.start()
-        self._deliver_kept()
-        self.pace.update()
-        self.sweep.schedule()
-        if link.early:
-            early, link.early = link.early, b""
-            session.link_data(early)
-        return session
-
-    def set_link(self, link: Link) -> None:
-        """Give a link the TCP options of the configuration."""
-        config = self.config
-        link.configure(
-            nodelay=config.nodelay, keepalive=config.keepalive, retry=config.keepalive_retry
-        )
-
     @property
     def settings(self) -> LineSettings:
         """The settings of the line: the application's, or what is in force at the device."""
@@ -290,80 +254,24 @@ class Connection:
         return self.port.capabilities.abilities
 
     @property
-    def _occupied(self) -> bool:
-        return bool(self.hub.peers or self._lingering)
-
-    def peer_finished(self, session: Session) -> None:
-        """Let the peer go, but let a raw one that has just asked hear its answer."""
-        reason = session.refusal or "the peer closed the connection"
-        if not self.network.lingers:
-            session.abort(reason)
-            return
-        if session in self.hub.listeners and self._lingering.welcome(session):
-            self._lingering.begin(session, reason)
-            self._forget(session)
-        else:
-            session.close(reason)
-
-    def disconnect(self, session: Session) -> None:
-        """Send a peer away: it gets what waits for it, and then the end of its connection.
-
-        Raises UsageError for one that cannot be, with the reason and the remedy.
-        """
-        if why := self.network.keeps(session):
-            raise UsageError(f"{self.name}: {session.name}: {why}")
-        session.close("disconnected by hand")
-
-    def peer_gone(self, session: Session, reason: str) -> None:
-        """Note that a peer has gone; its link may still be sending what waits."""
-        if self.network.calls and session.refusal == reason:  # it was the peer who has ended
-            self.news.refused(session.name, session.refusal)
-        self.departures.note(session, reason)
-        self._forget(session)
-        if session.undelivered:
-            self.hub.keep.put_back(session.undelivered)
-
-    def _forget(self, session: Session) -> None:
-        """Take a session out of the hub; put the port back when it was the last."""
-        if session in self.hub.peers:
-            self.hub.leave(session)
-            self.inputs.left(session, connected=self._occupied)
-            self.asking.left(session)
-            self.resets.left(session)
-            self.pace.update()
-            self.peer_watches()
-            if not session.wire.transparent:
-                self.tenancy.restore()
-            if not self.hub.peers:
-                self._lingering.vacate()
-        if not self._occupied and (rest := self.packets.rest()):
-            self._send(rest)
-        self.network.left(session)
-        if not self._occupied:
-            self.tenancy.ends()
+    def occupied(self) -> bool:
+        """Tell whether somebody uses the port through this connection now."""
+        return self.peers.there or len(self.operators) > 0
 
     # --- from the port --------------------------------------------------------------------------
 
     def port_data(self, data: bytes) -> None:
         """Pass a chunk on to whoever hears the port, or let it wait for its packet."""
+        if self.tap.watchers:
+            self.tap.heard(data)
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
-        if self.packets.rules is not None and self._occupied:
+        self.operators.hear(data)
+        if self.packets.rules is not None and self.peers.there:
             self.packets.feed(data)
         else:
-            self._send(data)
-
-    def _send(self, data: bytes) -> None:
-        if self._lingering.accounts:
-            self._lingering.look()
-        listeners = self.hub.hear(data)
-        for session in listeners:
-            session.deliver(data)
-        if self._lingering.accounts:
-            self._lingering.hear(data)
-        if not listeners and self.hub.keep.full:
-            self.pace.update()
+            self.peers.hear(data)
 
     def port_report(self, report: Report) -> None:
         """Tell the peers what happened at the port."""
@@ -371,7 +279,9 @@ class Connection:
             self.time_packets(report.settings)
         if isinstance(report, ModemChange):
             self.absence.told(report.lines)
+        self.tap.reported(report, virtual=self.config.is_virtual)
         news = self.asking.reported(report, self.hub.peers)
+        self.operators.report(report)
         if news is None or (isinstance(news, LineChange | ModemChange) and not self.config.notify):
             return
         for session in self.hub.peers:
@@ -380,6 +290,11 @@ class Connection:
     def port_in_use(self, in_use: bool) -> None:
         """Note that an application opened or closed the virtual port."""
         self.log.info("an application %s the port", "opened" if in_use else "closed")
+        self.tap.happened(
+            Kind.OPEN if in_use else Kind.CLOSED,
+            "by an application",
+            what="application",
+        )
         if self.config.only_when_open:
             self.network.open(in_use)
         if in_use:
@@ -391,25 +306,33 @@ class Connection:
 
     def port_full(self, full: bool) -> None:
         """Hold the peers back, or let them go on."""
-        self._full = full
+        self.full = full
         for session in self.hub.peers:
             session.pause_for_port(full)
+        self.operators.port_full(full)
 
     def port_lost(self, error: PortError) -> None:
         """Note that the device went away."""
         self._absent_since = self._loop.time()
         self.keeper.lost(error)
+        self.operators.port_lost(error)
 
     def _port_changed(self) -> None:
         if self.keeper.error is not None:
+            reason = str(self.keeper.error)
+            self.tap.happened(Kind.CLOSED, reason, what="port", reason=reason)
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
+            settings = str(self.settings)
+            self.tap.happened(Kind.OPEN, f"the port, {settings}", what="port", settings=settings)
             self.news.port_open(self.port)
             self.news.missing_lines(self.config, self.port)
             self.time_packets(self.settings)
             self.port_full(False)
             self.pace.update()
-            self.peer_watches()
+            self.watch()
+        else:
+            self.tap.happened(Kind.CLOSED, "the port", what="port")
         if not self.config.is_virtual:
             self.absence.tell_lines()
         self.absence.update()
@@ -418,84 +341,23 @@ class Connection:
         """Measure a quiet line in the characters that it carries."""
         self.packets.call_idle(self.config.packet_idle * settings.character_time)
 
-    def _deliver_kept(self) -> None:
-        kept = self.hub.kept()
-        if kept:
-            for session in self.hub.listeners:
-                session.deliver(kept)
+    def _settled(self, session: Session) -> None:
+        self.time_packets(self.settings)
+        self.operators.settled(session)
 
-    # --- from the peers -------------------------------------------------------------------------
+    def _drove(self, request: Request) -> None:
+        """Tell who watches what was asked of the port by nobody but us."""
+        if self.tap.watchers:
+            state = self.port.state
+            if isinstance(request, SetLine):
+                state = replace(state, settings=request.applied_to(state.settings))
+            self.tap.asked(request, state)
 
-    def peer_data(self, session: Session, data: bytes) -> None:
-        """Pass what a peer sent on to the port, if it may speak."""
-        before = self.hub.listeners
-        if self.hub.speak(session, len(data)):
-            if self.resets.holds:
-                self.resets.release()
-            self.port.write(data)
-            if self._full:
-                # A controlling peer that has written nothing yet is read although the port is
-                # full: it may be the one who purges what others left behind.
-                session.pause_for_port(True)
-        if self.hub.listeners is not before:
-            self._deliver_kept()
-            self.pace.update()
-
-    def peer_request(self, session: Session, request: Request) -> None:
-        """Have a request carried out, or answered with what is in force if it is not allowed."""
-        allowed = self.requests.permissions.allows(request)
-        if not (allowed and self.resets.takes(session, request)):
-            self.requests.carry_out(session, request)
-
-    def peer_serves(self, session: Session) -> None:
-        """Ask an access server for what the application has in force."""
-        self.asking.serves(session)
-
-    def peer_does_not_serve(self, session: Session) -> None:
-        """Tell that the settings of the application go nowhere."""
-        self.asking.does_not_serve(session)
-
-    def peer_offers_more(self, session: Session) -> None:
-        """Tell that what a raw server says are commands and no data."""
-        self.news.misunderstood(session.name)
-
-    def peer_settled(self, session: Session) -> None:
-        """Tell that a server which has refused us takes us now."""
-        self.news.taken(session.name)
-
-    def peer_report(self, session: Session, report: Report) -> None:
-        """Note what the access server at the other end tells."""
-        self.asking.told(session, report)
-        if isinstance(report, LineFault):
-            self.port.show_fault(report)
-        if isinstance(report, Told):
-            self.draining.told(session, report)
-
-    def peer_watches(self) -> None:
-        """Have the port watch what at least one peer wants to be told of."""
-        watches = [session.watch for session in self.hub.peers]
+    def watch(self) -> None:
+        """Have the port watch what a peer, an operator, or one who watches wants to be told of."""
+        watches = [each.watch for each in (*self.hub.peers, *self.operators.sessions)]
+        watched = bool(self.tap.watchers)
         self.port.watch(
-            modem_lines=any(watch.modem_lines for watch in watches),
-            faults=any(watch.faults for watch in watches),
+            modem_lines=watched or any(watch.modem_lines for watch in watches),
+            faults=watched or any(watch.faults for watch in watches),
         )
-
-    def peer_behind(self, session: Session) -> None:
-        """Wait for a peer that reads slowly, or go on without it."""
-        if session in self._lingering:
-            session.abort("it did not read what it has asked for")
-        else:
-            self.pace.behind(session)
-
-    def peer_caught_up(self, session: Session) -> None:
-        """Read the port again if this peer held it."""
-        self.pace.caught_up(session)
-
-
-def _shown(link: Link) -> str:
-    """Write what protects a link; "" for nothing."""
-    if (security := link.security) is None:
-        return ""
-    text = f" tls={security.version} cipher={security.cipher}"
-    if security.subject:
-        text += f' subject="{security.subject}"'
-    return text + (f" certificate={security.fingerprint}" if security.fingerprint else "")

@@ -10,6 +10,7 @@ from portline.config.secrets import secrets
 from portline.errors import NameUnknown
 from portline.service.adoption import adopt
 from portline.service.connection import Connection
+from portline.service.monitor.tap import Tap
 from portline.service.retirement import POLL, Retirement
 from portline.service.survey import survey
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from portline.auth.secret import Secret
     from portline.config.changes import Changes
     from portline.config.models import GatewayConfig
+    from portline.service.monitor.watcher import Watcher
     from portline.service.process.store import Store
     from portline.service.status import ConnectionStatus
 
@@ -50,6 +52,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self.config = config
         self._known = secrets(config) if known is None else known
+        self._taps = {name: Tap() for name in config.connections}
         self._loop = loop
         self._store = store
         self.connections: Mapping[str, Connection] = {
@@ -86,6 +89,8 @@ class Gateway:
         finally:
             for each in tuple(self._retiring):
                 each.finish()
+            for tap in self._taps.values():
+                tap.end("Portline stops")
 
     def apply(
         self, config: GatewayConfig, known: Mapping[str, Secret | None] | None = None
@@ -112,6 +117,7 @@ class Gateway:
         }
         if gone := [each for each in before.values() if each not in kept.values()]:
             self._retire(gone)
+        self._pass_taps(found)
         begun = [name for name in config.connections if name not in kept]
         for name, connection in kept.items():
             connection.network.trust(asked.get(name))
@@ -145,7 +151,10 @@ class Gateway:
 
     def _made(self, name: str, rests: str) -> Connection:
         config = self.config.connections[name]
-        return Connection(name, config, self._loop, self._store, self._known.get(name), rests=rests)
+        secret = self._known.get(name)
+        return Connection(
+            name, config, self._loop, self._store, secret, self._taps[name], rests=rests
+        )
 
     async def start_one(self, name: str) -> bool:
         """Start a connection that rests; returns, soon, when it has begun.
@@ -187,6 +196,28 @@ class Gateway:
         if name not in self.connections:
             raise NameUnknown(name, self.connections)
         return self.connections[name]
+
+    def _pass_taps(self, found: Changes) -> None:
+        """Let those who watch go on under the names of now; those of what is gone are told."""
+        before = self._taps
+        earlier = {change.name: change.before for change in found.changed}
+        self._taps = {
+            name: Tap() if name in found.added else before[earlier.get(name, name)]
+            for name in self.config.connections
+        }
+        for name in found.removed:
+            before[name].end("the connection was removed")
+
+    def watch(self, name: str, ready: Callable[[], None]) -> Watcher:
+        """Begin to watch a connection: everything that passes and happens there, from now on.
+
+        ``ready()`` is called when there is something to take; see
+        :class:`portline.service.monitor.watcher.Watcher`.  The watch goes with the connection to
+        another name, and goes on when it begins anew; when it is removed, a record tells so and is
+        the last.  Raises NameUnknown, and UsageError where too many watch it.
+        """
+        self._named(name)
+        return self._taps[name].watch(ready)
 
     def renew(self) -> list[str]:
         """Have certificates read again; who is connected notices nothing.

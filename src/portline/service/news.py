@@ -1,6 +1,7 @@
-"""What is worth a line in the log: troubles once, and their end as loudly as their beginning.
+"""What is worth a line in the log: troubles once, and their end wherever their beginning is seen.
 
-A warning that is never taken back is the last thing that a person reads, and then it is wrong.
+A warning that is never taken back is the last thing that a person reads, and then it is wrong.  Its
+end is a notice, so that whoever waits for warnings is not called for good news.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from portline.config.models import UdpConnection
 from portline.config.options import key_of
 from portline.service.network.access import open_doors
+from portline.service.process.log import NOTICE
 
 if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
@@ -101,7 +103,7 @@ class News:
         """Tell that the port is open, and what was lost while it should have been."""
         troubled = self._trouble is not None
         self._trouble = None
-        level = logging.WARNING if troubled else logging.INFO
+        level = NOTICE if troubled else logging.INFO
         if port.path is None:  # a port of the kernel's, which is being made
             self._log.log(level, "%s: is open, and will be there in a moment", port.name)
         else:
@@ -116,7 +118,7 @@ class News:
             self._troubled.add(listener)
             self._log.warning("%s", listener.error)
         elif listener.listening:
-            level = logging.WARNING if listener in self._troubled else logging.INFO
+            level = NOTICE if listener in self._troubled else logging.INFO
             self._troubled.discard(listener)
             self._log.log(level, "listening on %s", listener.address)
 
@@ -127,7 +129,7 @@ class News:
             self._log.warning("%s; trying again", dialer.error)
         elif dialer in self._unreached:
             self._unreached.discard(dialer)
-            self._log.warning("%s: is connected", dialer.reached)
+            self._log.log(NOTICE, "%s: is connected", dialer.reached)
 
     def refused(self, peer: str, refusal: str) -> None:
         """Tell that a server has no place for us; the same words again are no news.
@@ -153,7 +155,7 @@ class News:
     def taken(self, peer: str) -> None:
         """Tell that a server takes us which did not."""
         if self._refusals.pop(peer, None) is not None:
-            self._log.warning("%s: serves us now", peer)
+            self._log.log(NOTICE, "%s: serves us now", peer)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Tell that datagrams cannot be received or sent somewhere, and when that is over."""
@@ -162,7 +164,7 @@ class News:
             self._log.warning("%s; trying again", endpoint.error)
         elif self._endpoint_troubled:
             self._endpoint_troubled = False
-            self._log.warning("datagrams are sent and received as they should be")
+            self._log.log(NOTICE, "datagrams are sent and received as they should be")
 
     def kept(self, keep: Keep) -> None:
         """Tell how much of what came while nobody was connected did not fit."""

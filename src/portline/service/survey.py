@@ -29,18 +29,20 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         places=connection.network.places,
         access=access(connection.config),
         port=_port(connection),
-        peers=tuple(_peer(session, now) for session in hub.peers),
+        peers=tuple(
+            _peer(session, now) for session in (*hub.peers, *connection.operators.sessions)
+        ),
         heard=hub.heard,
         spoken=hub.spoken,
         kept=len(hub.keep),
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
         unspoken=hub.unspoken,
-        dropped=connection.departures.dropped + sum(session.dropped for session in hub.peers),
+        dropped=connection.peers.departures.dropped + sum(session.dropped for session in hub.peers),
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,
-        counts=connection.network.counts,
+        counts={**connection.network.counts, "operators_dropped": connection.operators.lost},
         security=connection.network.security,
     )
 

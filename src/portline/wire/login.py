@@ -56,8 +56,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BYTES_MAX",
     "GREETING",
+    "HIDE",
     "LINE_MAX",
     "PROMPT",
+    "SHOW",
     "VERSION",
     "ClientLogin",
     "ServerLogin",
@@ -80,6 +82,13 @@ GREETING: Final = b"portline: login "
 
 PROMPT: Final = b"Password: "
 """What is said in addition to people and programs that know nothing of all this."""
+
+HIDE: Final = b"\xff\xfb\x01"
+"""IAC WILL ECHO (RFC 857): said before the prompt where Telnet is spoken, so that a terminal does
+not show what is typed."""
+
+SHOW: Final = b"\xff\xfc\x01"
+"""IAC WONT ECHO: the terminal shows again what is typed."""
 
 _PREFIX: Final = "portline: "
 _GREETING: Final = re.compile(rb"portline: login ([0-9,]{1,20}) ([A-Z0-9 -]{1,100})\r?\n")
@@ -133,7 +142,10 @@ def refusal(reason: str, text: str) -> bytes:
 def is_greeting(data: bytes) -> bool:
     """Tell whether the first ``data`` of a server asks for a login, maybe by a prompt too."""
     match = _GREETING.match(data)
-    return match is not None and PROMPT.startswith(data[match.end() :])
+    if match is None:
+        return False
+    rest = data[match.end() :]
+    return PROMPT.startswith(rest) or (HIDE + PROMPT).startswith(rest)
 
 
 def may_become_greeting(data: bytes) -> bool:
@@ -169,25 +181,28 @@ class _Lines:
 
 
 class ServerLogin:
-    """The server's end.  ``prompt``: a line that is no login is a password that was typed.
+    """The server's end.  ``prompt``: a line that is no login is a password that was typed, which
+    the terminal does not show where it speaks ``telnet``.
 
     ``error`` says why the client was refused; ``typed`` is what was typed, until it is judged;
     ``mechanism`` how it has logged in.
     """
 
-    def __init__(self, exchange: ServerSide, *, prompt: bool = False) -> None:
+    def __init__(self, exchange: ServerSide, *, prompt: bool = False, telnet: bool = False) -> None:
         self.stage = Stage.FIRST
         self.error: LoginError | None = None
         self.typed = b""
         self.mechanism = ""
         self._exchange = exchange
         self._prompt = prompt
+        self._telnet = prompt and telnet
         self._lines = _Lines()
 
     def start(self) -> bytes:
         """Return what the server says first."""
         greeting = f"{_PREFIX}login {VERSION} {self._exchange.mechanism}\r\n".encode()
-        return greeting + (PROMPT if self._prompt else b"")
+        hide = HIDE if self._telnet else b""
+        return greeting + (hide + PROMPT if self._prompt else b"")
 
     @property
     def early(self) -> bytes:
@@ -219,7 +234,7 @@ class ServerLogin:
         self.typed = b""
         if right:
             self.stage, self.mechanism = Stage.IN, "prompt"
-            return b""
+            return SHOW if self._telnet else b""
         return self._refuse(LoginError("wrong-password", "the password is wrong"))
 
     def expire(self) -> bytes:
@@ -272,8 +287,9 @@ class ServerLogin:
     def _refuse(self, error: LoginError) -> bytes:
         if self.stage is Stage.REFUSED:
             return b""
+        show = SHOW if self._telnet and self.stage is Stage.TYPED else b""
         self.stage, self.error, self.typed = Stage.REFUSED, error, b""
-        return refusal(error.reason, error.text)
+        return show + refusal(error.reason, error.text)
 
 
 class ClientLogin:
@@ -315,6 +331,8 @@ class ClientLogin:
                 line = self._lines.next()
                 if line is None:
                     break
+                if self.stage is Stage.FINAL:  # it may have asked people, too
+                    line = line.removeprefix(HIDE).removeprefix(PROMPT)
                 said += self._take(line.decode("utf-8", "replace"))
         except LoginError as error:
             self.stage, self.error = Stage.REFUSED, error
@@ -341,8 +359,6 @@ class ClientLogin:
             self.stage, self.error = Stage.REFUSED, LoginError("closed", why)
 
     def _take(self, text: str) -> bytes:
-        if self.stage is Stage.FINAL:  # it may have asked people, too
-            text = text.removeprefix(PROMPT.decode())
         if not text.startswith(_PREFIX):
             raise LoginError("malformed", "it breaks off the login")
         text = text.removeprefix(_PREFIX)

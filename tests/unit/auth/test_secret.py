@@ -48,6 +48,39 @@ def test_what_its_owner_and_a_group_may_read_is_taken(tmp_path: Path, mode: int)
     assert read_secret(made(tmp_path, b"x", mode), salted_will_do=True)
 
 
+def test_what_belongs_to_somebody_else_is_refused_as_ssh_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(tmp_path, SECRET.encode())
+    if os.geteuid() == 0:
+        os.chown(path, 4711, 4711)
+    owner = Path(path).stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
+    assert read_secret(path, salted_will_do=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    with pytest.raises(ValueError, match=f"belongs to .*run `chown 4712 {path}` as root") as raised:
+        read_secret(path, salted_will_do=True)
+    assert SECRET not in str(raised.value)
+
+
+def test_what_belongs_to_root_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made(tmp_path, SECRET.encode())
+    status = os.stat(path)
+    of_root = os.stat_result((*status[:4], 0, *status[5:10]))
+    monkeypatch.setattr(os, "fstat", lambda fd: of_root)
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    assert read_secret(path, salted_will_do=True)
+
+
+@pytest.mark.parametrize("around", [(" ", ""), ("\t", " "), ("\ufeff", "")])
+def test_spaces_around_a_salted_password_make_no_plain_one_of_it(
+    tmp_path: Path, around: tuple[str, str]
+) -> None:
+    verifier = Password(SECRET).verifier(4096)
+    path = made(tmp_path, f"{around[0]}{verifier.line()}{around[1]}\n".encode())
+    assert read_secret(path, salted_will_do=True) == Secret(verifier=verifier)
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -58,12 +91,19 @@ def test_what_its_owner_and_a_group_may_read_is_taken(tmp_path: Path, mode: int)
         (b"x" * (FILE_MAX + 1), "more than 4096 bytes"),
         (b"x" * 300, "more than 256 characters"),
         (b"SCRAM-SHA-256$4096:" + SECRET.encode(), "not a salted password"),
+        (b" scram-sha-512$4096:" + SECRET.encode(), "not a salted password"),
     ],
 )
 def test_what_is_no_password_is_not_repeated(tmp_path: Path, content: bytes, fault: str) -> None:
     with pytest.raises(ValueError, match=fault) as raised:
         read_secret(made(tmp_path, content), salted_will_do=True)
     assert SECRET not in str(raised.value)
+
+
+def test_who_needs_the_password_itself_is_told_how_it_is_stored(tmp_path: Path) -> None:
+    path = str(tmp_path / "no")
+    with pytest.raises(ValueError, match=f"`portline password --plain {path}` makes it"):
+        read_secret(path, salted_will_do=False)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

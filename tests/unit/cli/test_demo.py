@@ -15,6 +15,7 @@ from portline.cli import demo as module
 from portline.cli.app import main
 from portline.cli.demo import HOST, TRIES, Demo, free_port, things_to_try
 from portline.config.models import GatewayConfig
+from portline.config.saving import ConfigFile
 from portline.errors import NetworkError, PortError
 
 
@@ -41,20 +42,36 @@ def test_a_demo_is_a_connection_of_a_real_port_in_both_protocols() -> None:
     assert not os.path.exists(path)
 
 
+def test_a_demo_has_a_page_and_brings_its_own_instrument_back() -> None:
+    async def scene() -> None:
+        async with Demo() as demo:
+            config = demo.config
+            assert config.web is not None
+            assert [str(each) for each in config.web.listen] == [f"{HOST}:{demo.web_port}"]
+            far = config.connections["far"]
+            assert far.virtual == str(demo.folder / "ttyDemo")
+            assert [str(place) for place in far.places()] == [
+                f"rfc2217://{HOST}:{demo.rfc2217_port}"
+            ]
+
+    asyncio.run(scene())
+
+
 def test_a_port_that_is_taken_is_replaced_and_that_is_said(listener: socket.socket) -> None:
     taken = listener.getsockname()[1]
-    demo = Demo(raw_port=taken, rfc2217_port=taken)
-    assert taken < demo.rfc2217_port < demo.raw_port
+    demo = Demo(raw_port=taken, rfc2217_port=taken, web_port=taken)
+    assert taken < demo.rfc2217_port < demo.raw_port < demo.web_port
     assert demo.notes == [
         f"TCP port {taken} is in use; taking {demo.raw_port} instead.",
         f"TCP port {taken} is in use; taking {demo.rfc2217_port} instead.",
+        f"TCP port {taken} is in use; taking {demo.web_port} instead.",
     ]
 
 
 def test_it_gives_up_when_no_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TRIES", 1)
     with pytest.raises(NetworkError, match="no TCP port up to 65535 can be used"):
-        free_port(65535, but_not=65535)
+        free_port(65535, 65535)
     assert TRIES > 1
 
 
@@ -111,11 +128,14 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared: list[str | None] = []
+    files: list[ConfigFile] = []
     levels: list[int] = []
 
     class Service:
-        def __init__(self, config: GatewayConfig) -> None:
+        def __init__(self, config: GatewayConfig, file: ConfigFile) -> None:
             shared.append(config.connections["demo"].port)
+            files.append(file)
+            assert file.path.parent.stat().st_mode & 0o777 == 0o700
 
         async def run(self, *, started: Callable[[object], None], companion: object) -> None:
             started(None)
@@ -129,13 +149,15 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     log = SimpleNamespace(start_logging=levels.append)
     monkeypatch.setitem(sys.modules, "portline.service.process.log", log)
     free = free_port(20000)
-    arguments = f"demo -v --raw-port {free} --rfc2217-port {free}"
+    arguments = f"demo -v --raw-port {free} --rfc2217-port {free} --web-port {free}"
     result = CliRunner().invoke(main, arguments.split())
     lines = result.output.splitlines()
     assert (result.exit_code, levels) == (0, [1])
     assert lines[0].startswith(f"TCP port {free} is in use; taking ")
-    assert lines[1] == "demo: shared"
+    assert lines[1].startswith(f"TCP port {free} is in use; taking ")
+    assert lines[2] == "demo: shared"
     assert f"  Telnet:           telnet {HOST} {free}" in "\n".join(lines)
     assert lines[-1] == "Ctrl-C ends the demo."
     assert shared[0] is not None
     assert not os.path.exists(shared[0])
+    assert not files[0].path.parent.exists()

@@ -58,9 +58,55 @@ def test_what_is_no_password(typed: str, fault: str) -> None:
     assert fault in said
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_told_with_the_remedy(tmp_path: Path) -> None:
     code, said = invoke(str(tmp_path / "no" / "file"))
-    assert (code, "cannot be written" in said) == (1, True)
+    assert (code, f"run `mkdir -p {tmp_path / 'no'}`" in said) == (1, True)
+    code, said = invoke("--force", str(tmp_path))
+    assert (code, "it is a folder; name a file" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "share --password hunter2",
+        "share --password hunter2 --virtual v",
+        "share --password=hunter2 /dev/ttyS9",
+        "share /dev/ttyS9 --password hunter2",
+        "attach 192.0.2.7:4001 --virtual v --password hunter2",
+        "attach --password hunter2 192.0.2.7:4001 --virtual v",
+        "udp 192.0.2.7:4001 --virtual v --password=hunter2",
+        "add meter --password hunter2",
+        "edit meter --password hunter2",
+    ],
+)
+def test_a_password_on_the_command_line_is_told_and_not_repeated(words: str, runs: Runs) -> None:
+    result = CliRunner().invoke(main, words.split())
+    assert result.exit_code == 2
+    assert "--password takes no value" in result.output
+    assert "hunter2" not in result.output
+    assert not runs
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "share --password /dev/ttyS9",
+        "share --virtual v --password --tls",
+        "attach --password 192.0.2.7:4001 --virtual v",
+        "udp --virtual v --password 192.0.2.7:4001",
+    ],
+)
+def test_what_follows_the_flag_may_be_an_argument(words: str, runs: Runs) -> None:
+    result = CliRunner().invoke(main, words.split())
+    assert result.exit_code == 0, result.output
+    ((config, _, _),) = runs
+    (one,) = config.connections.values()
+    assert one.password
+
+
+def test_a_salted_password_is_not_salted_again() -> None:
+    code, said = invoke(typed=f"{Password(WORD).verifier(4096).line()}\n")
+    assert (code, "is a salted one" in said) == (2, True)
 
 
 def test_nobody_can_be_asked_without_a_terminal() -> None:

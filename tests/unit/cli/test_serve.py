@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from click.testing import CliRunner
 from portline.cli.app import main
 from portline.cli.serve import found_config
 from portline.errors import ConfigError
+from portline.service.process.early import CHANGING, held
 from tests.unit.cli.conftest import Runs
 
 GOOD = '[connections.meter]\nport = "/dev/ttyUSB0"\n'
@@ -45,6 +48,27 @@ def test_mistakes_end_it(here: Path, runs: Runs) -> None:
         "portline: error: portline.toml:4: connections.meter.parity: 8 must be one of none, odd, "
         "even, mark, space",
     ]
+
+
+def test_a_hang_up_that_comes_while_it_begins_is_kept(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "portline.toml").write_text(GOOD)
+    seen: list[frozenset[int]] = []
+
+    def run(*_: object, **__: object) -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        seen.append(held())
+        return 0
+
+    monkeypatch.setattr("portline.service.process.run.run", run)
+    before = [signal.getsignal(number) for number in CHANGING]
+    try:
+        assert CliRunner().invoke(main, ["serve"]).exit_code == 0
+    finally:
+        for number, handler in zip(CHANGING, before, strict=True):
+            signal.signal(number, handler)
+    assert seen == [frozenset({signal.SIGHUP})]
 
 
 def test_the_first_place_that_has_a_file_is_taken(tmp_path: Path) -> None:

@@ -97,6 +97,23 @@ def test_nothing_is_open_beyond_this_machine_unless_that_is_said(listen: str) ->
     assert "everybody" in fault(listen=listen, deny="10.0.0.0/8")
 
 
+@pytest.mark.parametrize(
+    "allow", ["0.0.0.0/0", "::/0", ["0.0.0.0/1", "128.0.0.0/1"], ["10.0.0.0/8", "::ffff:0:0/96"]]
+)
+def test_networks_that_keep_nobody_out_are_open(allow: object) -> None:
+    for listen in ("*:1", "192.0.2.7:1"):
+        told = fault(listen=listen, allow=allow)
+        assert told.startswith(f"listen: {listen}: allow keeps nobody out, so everybody who")
+        assert "everybody" in fault(listen=listen, allow=allow, deny="10.0.0.0/8")
+        one = made(listen=listen, allow=allow, open=True)
+        assert open_doors(one) == [listen]
+        assert "open to everybody who reaches" in access(one)
+        assert not open_doors(made(listen=listen, allow=allow, password=True))
+    assert not open_doors(made(allow=allow))
+    half = made(listen="*:1", allow=["0.0.0.0/1", "129.0.0.0/8", "fd00::/8"])
+    assert not open_doors(half)
+
+
 @pytest.mark.parametrize("listen", [4001, "127.0.0.5:1", "[::1]:1", "localhost:1"])
 def test_this_machine_needs_no_word(listen: object) -> None:
     assert access(made(listen=listen)) == "everybody on this machine"
@@ -211,6 +228,24 @@ def test_the_environment_or_somebody_at_the_terminal(monkeypatch: pytest.MonkeyP
     with pytest.raises(ConfigError) as raised:
         secrets(one)
     assert "secret" not in str(raised.value)
+
+
+def test_a_password_that_only_a_server_needs_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = file(tmp_path, "pencil\n")
+    server = {"port": "/dev/a", "listen": 1, "password_file": path}
+    client = {"kind": "client", "virtual": "c", "connect": "h:1", "password_file": path}
+    secrets(config(a=server, c=client))
+    assert not caplog.records
+    for _ in range(2):
+        secrets(config(a=server, b={**server, "port": "/dev/b", "listen": 2}))
+    (told,) = caplog.records
+    assert f"`portline password --force {path}` stores it so" in told.getMessage()
+    assert "pencil" not in told.getMessage()
+    salted = file(tmp_path, Password("pencil").verifier(4096).line())
+    secrets(config(a={**server, "password_file": salted}))
+    assert len(caplog.records) == 1
 
 
 def test_a_file_with_mistakes_is_told_with_its_line(tmp_path: Path) -> None:

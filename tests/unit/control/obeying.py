@@ -18,7 +18,7 @@ TYPES = {
 
 WORDS = {
     *("type", "enum", "anyOf", "items", "properties", "required", "additionalProperties"),
-    *("pattern", "minimum", "maximum", "description"),
+    *("pattern", "description", "contentEncoding", "minimum", "maximum"),
 }
 
 

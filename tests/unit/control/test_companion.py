@@ -16,7 +16,7 @@ def test_a_gateway_gets_a_socket(run: Run) -> None:
         made = Served(gateway(), lambda: ["changed"])
         with companion("serve", "/x.toml")(made) as server:
             assert isinstance(server.path, Path)
-            subject = server._subject
+            subject = server.subject
             assert (subject.command, subject.file, subject.served) == ("serve", "/x.toml", made)
             await asyncio.sleep(0.002)
             assert subject.rates.of("meter", 0, 0) == (0.0, 0.0)

@@ -21,13 +21,14 @@ def test_the_table_describes_itself() -> None:
         *("status", "reload", "restart", "add", "update", "remove"),
         *("start", "stop", "enable", "disable", "disconnect"),
         *("pulse", "lines", "break", "settings", "ports", "options", "check"),
+        *("events", "monitor", "terminal"),
     ]
     for name, operation in OPERATIONS.items():
         assert operation.name == name
         assert operation.text.endswith(".")
         assert issubclass(operation.result, Result)
     asking = [name for name, operation in OPERATIONS.items() if not operation.changes]
-    assert asking == ["status", "ports", "options", "check"]
+    assert asking == ["status", "ports", "options", "check", "events", "monitor"]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:

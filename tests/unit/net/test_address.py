@@ -19,6 +19,8 @@ def test_addresses_as_people_write_them() -> None:
     assert display("::ffff:10.0.0.7", 4001) == "10.0.0.7:4001"
     assert display_sockaddr(("::1", 4001, 0, 0)) == "[::1]:4001"
     assert display_sockaddr("") == "unix"
+    assert display_sockaddr(("fe80::1", 9, 0, 1)) == f"[fe80::1%{socket.if_indextoname(1)}]:9"
+    assert display_sockaddr(("fe80::1", 9, 0, 10**6)) == "[fe80::1%1000000]:9"
 
 
 def test_the_host_is_the_same_for_each_port_and_both_writings_of_ipv4() -> None:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from portline.net.faults import address_fault, name_fault
+from portline.net.faults import address_fault, name_fault, seconds
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,10 @@ def test_the_holder_is_looked_for_among_those_of_the_same_transport() -> None:
         port = taken.getsockname()[1]
         assert f"(pid {os.getpid()})" in address_fault(error, port, "TCP")
         assert "UDP port is in use by another program" in address_fault(error, port, "UDP")
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"), [(4.992, "5"), (5, "5"), (9.9996, "10"), (2.345, "2.3"), (0.05, "0.05")]
+)
+def test_a_limit_is_written_as_people_mean_it(limit: float, shown: str) -> None:
+    assert seconds(limit) == shown

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import portline
-from portline.errors import NetworkError, SettingRefused, UsageError
+from portline.auth.password import Password
+from portline.errors import LoginError, NetworkError, SettingRefused, UsageError
 from portline.net.backoff import Backoff
+from portline.net.login import log_in as log_in_really
 from portline.net.proxy import Proxy
 from portline.remote import opening as module
 from portline.remote.opening import open as open_port
@@ -18,6 +21,7 @@ from tests.unit.remote.played import Played
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from portline.net.stream import StreamLink
     from portline.remote.port import RemotePort
     from tests.conftest import Run
 
@@ -42,6 +46,7 @@ def test_it_can_be_had_again_and_again(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "Backoff", lambda: Backoff(0.01, 0.02))
+    caplog.set_level(logging.INFO, logger="portline.remote")
 
     async def scenario() -> None:
         ports: list[RemotePort] = []
@@ -65,6 +70,7 @@ def test_it_can_be_had_again_and_again(
 
     run(scenario())
     ours = [record for record in caplog.records if record.name == "portline.remote"]
+    assert [record.levelno for record in ours] == [logging.WARNING, logging.INFO]
     refused, again = (record.getMessage() for record in ours)
     assert refused.endswith("the server closed the connection; saying: no place; trying again")
     assert again.endswith(": is open again")
@@ -121,3 +127,36 @@ def test_what_cannot_be_used_is_refused_at_once(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         open_port(url, **options)  # type: ignore[arg-type]
+
+
+def test_a_login_has_no_more_time_than_the_program_gives(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    async def log_in(link: StreamLink, password: object, limit: float) -> None:
+        limits.append(limit)
+        await log_in_really(link, Password("pencil"), limit)
+
+    monkeypatch.setattr(module, "log_in", log_in)
+
+    async def scenario() -> None:
+        async with Played(silent=True) as server:
+            with pytest.raises(LoginError, match=r"ask for a password within 0\.\d* s, and there"):
+                await portline.open(server.url, password="pencil", timeout=0.3)
+            assert 0 < limits[0] <= 0.3
+        async with Played(farewell=b"portline: login 1 SCRAM-SHA-1\r\n") as server:
+            with pytest.raises(LoginError):
+                await portline.open(server.url, password="pencil", timeout=60)
+            assert 30 < limits[1] <= 60
+
+    run(scenario())
+
+
+def test_a_password_file_that_is_not_there_is_told_in_a_sentence() -> None:
+    with pytest.raises(UsageError) as raised:
+        portline.open("rfc2217://127.0.0.1:1", password_file="/no/such/file")
+    assert str(raised.value) == (
+        "rfc2217://127.0.0.1:1: there is no file /no/such/file; "
+        "`portline password --plain /no/such/file` makes it"
+    )

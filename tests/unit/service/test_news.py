@@ -37,11 +37,11 @@ def test_trouble_with_datagrams_is_told_and_its_end(
     news.endpoint_changed(endpoint)
     assert told(caplog) == [
         "warning: x: in use; trying again",
-        "warning: datagrams are sent and received as they should be",
+        "notice: datagrams are sent and received as they should be",
     ]
 
 
-def test_a_trouble_is_told_once_and_its_end_as_loudly(
+def test_a_trouble_is_told_once_and_its_end_is_a_notice(
     news: News, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = MemoryPort(cast("Any", None))
@@ -54,7 +54,7 @@ def test_a_trouble_is_told_once_and_its_end_as_loudly(
     port.discarded = 7
     news.port_open(port)
     assert told(caplog) == [
-        "warning: /dev/memory: is open with 9600-8N1",
+        "notice: /dev/memory: is open with 9600-8N1",
         "warning: 7 bytes for the port were discarded while it was away",
     ]
     news.port_open(port)
@@ -74,7 +74,7 @@ def test_so_is_that_of_a_listener(news: News, caplog: pytest.LogCaptureFixture) 
     assert told(caplog) == [
         "info: listening on 127.0.0.1:1",
         "warning: 127.0.0.1:1: in use",
-        "warning: listening on 127.0.0.1:1",
+        "notice: listening on 127.0.0.1:1",
     ]
 
 
@@ -176,5 +176,5 @@ def test_a_refusal_is_told_once_whatever_time_it_tells(
     assert told(caplog) == [
         "warning: far: in use since 9:59; trying again",
         "warning: far: out of order; trying again",
-        "warning: far: serves us now",
+        "notice: far: serves us now",
     ]

@@ -18,6 +18,7 @@ from portline.wire.login import (
     ServerLogin,
     Stage,
     is_greeting,
+    may_become_greeting,
     refusal,
 )
 
@@ -203,6 +204,35 @@ def test_a_typed_password_that_is_wrong() -> None:
     login.feed(b"pen\n")
     assert login.judged(False).startswith(b"portline: refused wrong-password")
     assert (login.stage, login.typed) == (Stage.REFUSED, b"")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_terminal_that_speaks_telnet_does_not_show_what_is_typed(right: bool) -> None:
+    login = ServerLogin(ServerExchange(VERIFIER, None), prompt=True, telnet=True)
+    assert login.start().endswith(b"\r\n\xff\xfb\x01Password: ")  # WILL ECHO
+    login.feed(b"\xff\xfd\x01pencil\r\0")  # DO ECHO
+    assert login.typed == b"pencil"
+    said = login.judged(right)
+    assert said.startswith(b"\xff\xfc\x01")  # WONT ECHO
+    assert (b"refused" in said) is not right
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_who_logs_in_where_telnet_is_spoken_minds_no_prompt(size: int) -> None:
+    one = client(None)
+    other = ServerLogin(ServerExchange(VERIFIER, None), prompt=True, telnet=True)
+    there = other.start()
+    assert is_greeting(there)
+    assert all(may_become_greeting(there[:end]) for end in range(1, len(there) + 1))
+    while there:
+        back = b""
+        for begin in range(0, len(there), size):
+            back += one.feed(there[begin : begin + size])
+        if one.stage is Stage.KEYS:
+            back += one.prove(PASSWORD.keys(one.salt, one.rounds))
+        there = other.feed(back) if back else b""
+    assert (one.stage, other.stage) == (Stage.IN, Stage.IN)
+    assert one.early == b""
 
 
 def test_telnet_may_negotiate_before_the_password_is_typed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from portline.errors import UsageError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from portline.control.operations.subject import Process
 
-__all__ = ["Operation", "Parameter", "Result"]
+__all__ = ["Feed", "Operation", "Parameter", "Result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,35 @@ class Parameter:
     needed: bool = False
 
 
+class Feed(Protocol):
+    """What a stream goes on telling, bounded; of one loop.
+
+    ``ready()``, with which it was opened, is called when there is something; not again before
+    ``take`` has left nothing behind.
+    """
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether something can be taken."""
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether nothing will come any more, and everything has been taken."""
+
+    def take(self) -> list[dict[str, object]]:
+        """Remove and return what is to be told next, as JSON has it: about 64 KiB at the most."""
+
+    def close(self) -> None:
+        """Take no more.  May be called twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: ``run`` takes the subject and the parameters, all of them, by name."""
+    """One operation: ``run`` takes the subject and the parameters, all of them, by name.
+
+    A stream has ``opens``, too, which is called after ``run`` with the subject, ``ready`` and the
+    parameters; ``item`` returns the JSON schema of one thing that it tells.
+    """
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -49,6 +75,10 @@ class Operation:
     run: Callable[..., Coroutine[None, None, Result]]
     changes: bool
     """Whether something may be different afterwards."""
+    local: bool = False
+    """Whether it takes over the caller's socket, so that only a program of this machine may ask."""
+    opens: Callable[..., Feed] | None = None
+    item: Callable[[], Mapping[str, object]] | None = None
 
     @property
     def text(self) -> str:

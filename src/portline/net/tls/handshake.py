@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from portline.net.faults import seconds
 from portline.net.tls.link import TlsLink
 from portline.net.tls.mistrust import Failure, TlsFault
 
@@ -106,7 +107,7 @@ class Handshake:
             self._end(fault)
 
     def _late(self) -> None:
-        said = f"{self._limit:g}"
+        said = seconds(self._limit)
         self.stop(TlsFault.of(Failure.TIMEOUT, server=self._channel.server, said=said))
 
     def _end(self, fault: TlsFault | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from portline.errors import NetworkError, PortlineError
 from portline.net.address import display
+from portline.net.faults import seconds
 from portline.net.tls.handshake import Handshake, Turns
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def secure(
     except BaseException as error:
         stream.abort()
         if isinstance(error, TimeoutError):
-            text = f"the files of its encryption cannot be read within {limit:g} s"
+            text = f"the files of its encryption cannot be read within {seconds(limit)} s"
             raise NetworkError(address, text) from None
         if isinstance(error, _Failed):
             told(error.fault)
@@ -66,7 +67,9 @@ async def secure(
     except BaseException as error:
         link.abort()
         if isinstance(error, TimeoutError):
-            text = f"the file of known servers cannot be had within {limit:g} s; who locks it?"
+            text = (
+                f"the file of known servers cannot be had within {seconds(limit)} s; who locks it?"
+            )
             raise NetworkError(address, text) from None
         raise
     if fault is not None:

@@ -31,12 +31,12 @@ from portline.net.lookup import Lookups
 from portline.net.stream import READ_SIZE
 from portline.net.udp import socket as udp
 from portline.net.udp.link import DatagramLink
-from portline.net.udp.way import Host, Way
+from portline.net.udp.way import Host, Way, anywhere, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from portline.net.udp.way import Place, Sockaddr
+    from portline.net.udp.way import End, Place, Sockaddr
 
 __all__ = ["LOOKUP_LIMIT", "READS_PER_TURN", "RETRY", "Counts", "Endpoint"]
 
@@ -49,9 +49,7 @@ LOOKUP_LIMIT: Final = 5.0
 READS_PER_TURN: Final = 16
 """Datagrams read in one turn of the loop, so that a flood of them leaves turns for the others."""
 
-
-Fault: TypeAlias = OSError | ValueError
-"""What a look-up or a socket may raise."""
+Fault: TypeAlias = OSError | ValueError  # of a look-up or a socket
 
 
 @dataclass(slots=True)
@@ -105,7 +103,7 @@ class Endpoint:
         self._found: dict[Place, Sockaddr] = {}
         self._bound: dict[Place, list[Way]] = {}
         self._senders: dict[int, Way] = {}
-        self._links: dict[Sockaddr, DatagramLink] = {}
+        self._links: dict[End, DatagramLink] = {}
         self._open_links: set[DatagramLink] = set()
         self._paused: set[DatagramLink] = set()
         self._reading = False
@@ -261,7 +259,7 @@ class Endpoint:
         link = DatagramLink(self, way, address, name)
         self._open_links.add(link)
         if address is not None:
-            self._links[address[:2]] = link
+            self._links[end_of(address)] = link
         return link
 
     def send(self, data: bytes, address: Sockaddr, way: Way) -> None:
@@ -271,14 +269,16 @@ class Endpoint:
 
     def peer(self, source: Sockaddr) -> DatagramLink | None:
         """Return the link to where a datagram has come from."""
-        return self._links.get(source[:2])
+        end = end_of(source)
+        return self._links.get(end) or self._links.get(anywhere(end))
 
     def let_go(self, link: DatagramLink) -> None:
         """Forget a link, which is closed; its owner is the link itself."""
         self._open_links.discard(link)
         self.pause(link, wanted=False)
-        if link.address is not None and self._links.get(link.address[:2]) is link:
-            del self._links[link.address[:2]]
+        end = None if link.address is None else end_of(link.address)
+        if end is not None and self._links.get(end) is link:
+            del self._links[end]
         if not self._attempts.wanted:
             self._close_sockets()
 
@@ -308,7 +308,7 @@ class Endpoint:
         told = list(udp.returned(way.sock))
         for each in told:
             self.counts.returned += each.sent
-            if (link := self._links.get(each.address[:2])) is not None:
+            if (link := self.peer(each.address)) is not None:
                 link.heard_back(each)
         if (told or failed) and not way.renewing:
             # libuv gives a descriptor up that has an error to tell, after it has called us.

@@ -12,13 +12,33 @@ if TYPE_CHECKING:
 
     from portline.net.udp.link import DatagramLink
 
-__all__ = ["Host", "Place", "Sockaddr", "Way"]
+__all__ = ["End", "Host", "Place", "Sockaddr", "Way", "anywhere", "end_of", "same_host"]
 
 Place: TypeAlias = tuple[str, int]
 """A host and a port, as they are written."""
 
 Sockaddr: TypeAlias = tuple[Any, ...]
 """An address as the kernel has it."""
+
+End: TypeAlias = tuple[str, int, int]
+"""Who sends: a host, a port, and the number of the interface where the host is only known there
+(zones of RFC 4007), else 0."""
+
+
+def end_of(address: Sockaddr) -> End:
+    """Return whose an address is: on each link somebody may have the same fe80::1."""
+    return (address[0], address[1], address[3] if len(address) > 3 else 0)
+
+
+def anywhere(end: End) -> End:
+    """Return an end as one names it who leaves the interface to the kernel."""
+    return (end[0], end[1], 0)
+
+
+def same_host(named: Sockaddr, source: Sockaddr) -> bool:
+    """Tell whether a datagram comes from a host, by whatever port; on its link if one is named."""
+    (host, _, link), (other, _, where) = end_of(named), end_of(source)
+    return host == other and link in (0, where)
 
 
 class Way:

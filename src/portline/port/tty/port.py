@@ -13,8 +13,10 @@ in force again after a loss as far as the new device does them.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortAbsent, PortError, UsageError
@@ -46,7 +48,7 @@ from portline.port.tty.termios2 import (
     require_layout,
     write_attributes,
 )
-from portline.port.tty.watch import Watch
+from portline.port.tty.watch import SLOW, Watch
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,6 +62,8 @@ __all__ = ["BREAK_LIMIT", "PosixPort"]
 BREAK_LIMIT: Final = 5.0
 """Seconds after which a break is ended: many times what a Break key (0.5 s) or a boot monitor
 wants, and short enough that a peer that vanished does not silence the line."""
+
+LOG: Final = logging.getLogger("portline.port")
 
 
 class PosixPort:
@@ -112,6 +116,7 @@ class PosixPort:
         self._engaged = Engaged()
         self._direction: Direction | None = None
         self._break_timer: asyncio.TimerHandle | None = None
+        self._told_slow = False
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -179,8 +184,13 @@ class PosixPort:
             self._direction = Direction(
                 self._engaged.software, self._outlet, self._loop, drive=tty.drive, unsent=tty.unsent
             )
+        self._told_slow = False
         self._watch = Watch(
-            tty, self._loop, report=self._owner.port_report, data=self._owner.port_data
+            tty,
+            self._loop,
+            report=self._owner.port_report,
+            data=self._owner.port_data,
+            slow=self._answered_late,
         )
         self._watch.set(modem_lines=self._wants[0], faults=self._wants[1])
         self._reader = Reader(
@@ -335,6 +345,24 @@ class PosixPort:
 
     def carry_out(self, request: Request) -> float:
         """Do what is asked as far as the driver does; return the seconds of a break."""
+        begun = monotonic()
+        seconds = self._carry_out(request)
+        if (took := monotonic() - begun) > SLOW:
+            self._answered_late(took)
+        return seconds
+
+    def _answered_late(self, seconds: float) -> None:
+        """Tell once, until it is opened anew, that everybody waits for this device."""
+        if not self._told_slow:
+            self._told_slow = True
+            LOG.warning(
+                "%s: the device took %.1f s to answer its driver, and all other ports waited "
+                "meanwhile; replug it, or share it from a Portline of its own",
+                self.name,
+                seconds,
+            )
+
+    def _carry_out(self, request: Request) -> float:
         tty = self._tty
         if tty is None or self._outlet is None:
             return 0.0

@@ -12,10 +12,16 @@ seconds in case the driver never wakes it.  Where nothing can wait they are look
 * *marked*: elsewhere PARMRK and INPCK put marks into the input, which :class:`Marks` takes out
   again.  A byte FF means something else before the switch than after it, so it is made only while
   the input queue is empty, and tried again at the next look otherwise.
+
+*A device that does not answer.*  Some drivers ask their USB adapter for the lines, and wait 5 s for
+one that hangs, and everything here waits with them.  So after a look that took longer than
+:data:`SLOW`, the next one waits :data:`RELIEF` times as long: nine tenths of the time are the
+others'.
 """
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from portline.line import LineFault, ModemChange, Parity
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from portline.line import Report
     from portline.port.tty.device import Tty
 
-__all__ = ["FOLLOW_UP", "MODEM_POLL", "SAFETY_POLL", "Watch"]
+__all__ = ["FOLLOW_UP", "MODEM_POLL", "RELIEF", "SAFETY_POLL", "SLOW", "Watch"]
 
 MODEM_POLL: Final = 0.01
 """Seconds between two looks at the lines.
@@ -45,9 +51,19 @@ FOLLOW_UP: Final = 0.002
 SAFETY_POLL: Final = 0.25
 """Seconds between two looks while a thread waits: four a second cost nothing."""
 
+SLOW: Final = 0.5
+"""Seconds beyond which a device does not answer: the shortest that drivers wait is 1, and an answer
+takes some milliseconds."""
+
+RELIEF: Final = 10.0
+"""How many times longer than such a look everything else has until the next one."""
+
 
 class Watch:
-    """The looks at one open tty; ``report`` and ``data`` are called from the loop only."""
+    """The looks at one open tty; ``report`` and ``data`` are called from the loop only.
+
+    ``slow`` is told the seconds of a look that took longer than SLOW.
+    """
 
     def __init__(
         self,
@@ -56,8 +72,11 @@ class Watch:
         *,
         report: Callable[[Report], None],
         data: Callable[[bytes], None],
+        slow: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._tty = tty
+        self._slow = slow
+        self._relief = 0.0
         self._loop = loop
         self._report = report
         self._data = data
@@ -141,7 +160,7 @@ class Watch:
         busy = self._counters is not None or self._wants_marks() is (self.marks is None)
         if (busy or self._modem_lines) and self._timer is None:
             seconds = SAFETY_POLL if self.waits and not busy else MODEM_POLL
-            self._timer = self._loop.call_later(seconds, self._look)
+            self._timer = self._loop.call_later(max(seconds, self._relief), self._look)
         elif not (busy or self._modem_lines):
             self._rest()
 
@@ -152,12 +171,22 @@ class Watch:
 
     def _look(self) -> None:
         self._timer = None
+        begun = monotonic()
         self._switch_marks()
+        news = self._news()
+        took = monotonic() - begun
+        self._relief = 0.0
+        if took > SLOW:
+            self._relief = RELIEF * took
+            self._slow(took)
         self._schedule()
-        self._tell()
+        self._tell_all(news)
 
     def _tell(self) -> None:
-        for report in self._news():
+        self._tell_all(self._news())
+
+    def _tell_all(self, news: list[Report]) -> None:
+        for report in news:
             if self._stopped:
                 return  # the report before led to close()
             self._report(report)

@@ -57,7 +57,7 @@ _IDLE: Final = Query(Item.LINE_STATE)
 class Asking:
     """Speaks to the access servers among the peers of one connection.
 
-    ``config`` returns the configuration in force.
+    ``config`` returns the configuration in force; ``told`` is called with what the port is asked.
     """
 
     def __init__(
@@ -68,12 +68,14 @@ class Asking:
         config: Callable[[], ConnectionConfig],
         *,
         loop: asyncio.AbstractEventLoop,
+        told: Callable[[Request], None],
     ) -> None:
         self._port = port
         self._inputs = inputs
         self._log = log
         self._config = config
         self._hearsay = Hearsay(log, loop)
+        self._drove = told
 
     def serves(self, session: Session) -> None:
         """Ask one that turns out to be an access server for everything that is in force."""
@@ -145,4 +147,5 @@ class Asking:
             lines = SetModem(
                 rts=rts if config.allow_rts else None, dtr=dtr if config.allow_dtr else None
             )
+            self._drove(lines)
             self._port.submit(lines)

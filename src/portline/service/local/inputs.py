@@ -23,7 +23,7 @@ from portline.hub.lines import InputRules, LineRule, RemoteLines, Situation
 from portline.line import Item, ModemChange, ModemLines, Query, SetInputs, SetModem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from portline.config.models import ConnectionConfig
     from portline.line import Report
@@ -46,15 +46,21 @@ def input_rules(config: ConnectionConfig) -> InputRules | None:
 
 
 class Inputs:
-    """What the application of one port reads; nothing happens where ``rules`` is None."""
+    """What the application of one port reads; nothing happens where ``rules`` is None.
 
-    def __init__(self, rules: InputRules | None, port: SerialPort) -> None:
+    ``told`` is called with each change.
+    """
+
+    def __init__(
+        self, rules: InputRules | None, port: SerialPort, *, told: Callable[[SetInputs], None]
+    ) -> None:
         self.lines = ModemLines()
         """What the port was last told to show."""
         self._rules = rules
         self._ruled = ModemLines()  # by the rules alone
         self._held: dict[str, bool] = {}
         self._port = port
+        self._told = told
         self._situation = Situation()
         self._teller: Session | None = None
 
@@ -142,4 +148,6 @@ class Inputs:
         lines = replace(self._ruled, **self._held)
         if lines != self.lines:
             self.lines = lines
-            self._port.submit(SetInputs(lines))
+            asked = SetInputs(lines)
+            self._told(asked)
+            self._port.submit(asked)

@@ -31,7 +31,8 @@ _FENCE: Final = Query(Item.LINE_STATE)
 class Requests:
     """The requests for one port, as far as ``permissions`` go.
 
-    ``settled()`` is called when one about the settings has been carried out, before its answer.
+    ``settled(session)`` is called when its request about the settings has been carried out, before
+    the answer, and ``told(request, state, peer, allowed)`` when any has that may change something.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class Requests:
         inputs: Inputs,
         packets: PacketFlow,
         log: logging.LoggerAdapter[logging.Logger],
-        settled: Callable[[], None],
+        settled: Callable[[Session], None],
+        told: Callable[[Request, PortState, str, bool], None],
     ) -> None:
         self.permissions = permissions
         self._port = port
@@ -50,22 +52,31 @@ class Requests:
         self._packets = packets
         self._log = log
         self._settled = settled
+        self._told = told
 
-    def carry_out(self, session: Session, request: Request) -> None:
-        """Have a request carried out, or answered with what is in force if it is not allowed."""
+    def carry_out(self, session: Session, request: Request, *, anyway: bool = False) -> None:
+        """Have a request carried out, or answered with what is in force if it is not allowed.
+
+        ``anyway``: it is allowed, whatever peers may do.
+        """
+        allowed = anyway or self.permissions.allows(request)
         self._port.submit(
-            request if self.permissions.allows(request) else _FENCE,
-            partial(self.answer, session, request),
+            request if allowed else _FENCE,
+            partial(self.answer, session, request, anyway=anyway),
         )
 
-    def answer(self, session: Session, request: Request, state: PortState) -> None:
+    def answer(
+        self, session: Session, request: Request, state: PortState, *, anyway: bool = False
+    ) -> None:
         """Tell the peer what is in force, and the others what has changed, now that it has."""
+        allowed = anyway or self.permissions.allows(request)
         if not isinstance(request, Query):
-            denied = "" if self.permissions.allows(request) else " (not allowed)"
+            denied = "" if allowed else " (not allowed)"
             self._log.info('peer=%s asked="%s"%s: %s', session.name, request, denied, state)
+            self._told(request, state, session.name, allowed)
         if isinstance(request, SetLine):
-            self._settled()
-        if isinstance(request, SetModem) and self.permissions.allows(request):
+            self._settled(session)
+        if isinstance(request, SetModem) and allowed:
             self._inputs.driven(session, request)
         if isinstance(request, Purge) and request.received:
             self._packets.rest()

@@ -39,7 +39,10 @@ _FENCE: Final = Query(Item.LINE_STATE)
 
 
 class Resets:
-    """The sequences of one connection; ``recognised`` counts those of peers."""
+    """The sequences of one connection; ``recognised`` counts those of peers.
+
+    ``told`` is called with each step of one that was asked for by name, when it is done.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Resets:
         *,
         loop: asyncio.AbstractEventLoop,
         answer: Callable[[Session, Request, PortState], None],
+        told: Callable[[Request], None],
     ) -> None:
         self.recognised = 0
         self._running = 0
@@ -57,6 +61,7 @@ class Resets:
         self._config = config
         self._loop = loop
         self._answer = answer
+        self._told = told
         self._session: Session | None = None
         self._recogniser: Recogniser | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -122,12 +127,16 @@ class Resets:
         self.release()
         self.stop()  # what a peer had asked for is not how the lines will be
         refused = self._port.refused
-        self._submit(pulse.steps)
+        for step in pulse.steps:
+            self._port.submit(step, partial(self._pulsed, step))
         self._port.submit(_FENCE, lambda _: None if ended.done() else ended.set_result(None))
         await ended
         self._log.info("pulsed: %s", pulse.text)
         if self._port.refused > refused:
             raise PortError(self._port.name, "the driver has refused to move DTR or RTS")
+
+    def _pulsed(self, step: Request, _state: PortState) -> None:
+        self._told(step)
 
     @property
     def _patterns(self) -> tuple[Pattern, ...] | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portline.config.models import ConnectionConfig
-    from portline.line import PortState
+    from portline.line import PortState, Request
     from portline.port.base import SerialPort
     from portline.service.local.inputs import Inputs
     from portline.service.local.keeper import PortKeeper
@@ -46,7 +46,10 @@ _DRAINED: Final = SetLine()
 
 
 class Tenancy:
-    """The port of one connection; ``occupied`` tells whether somebody is connected now."""
+    """The port of one connection; ``occupied`` tells whether somebody is connected now.
+
+    ``told`` is called with what is asked of the port.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Tenancy:
         *,
         loop: asyncio.AbstractEventLoop,
         occupied: Callable[[], bool],
+        told: Callable[[Request], None],
     ) -> None:
         self._config = config
         self._port = port
@@ -64,6 +68,7 @@ class Tenancy:
         self._inputs = inputs
         self._loop = loop
         self._occupied = occupied
+        self._told = told
         self._vacant_since = 0.0
 
     def start(self) -> None:
@@ -103,16 +108,16 @@ class Tenancy:
         unknown = self._port.queued > 0
         state = self._port.state
         if unknown or state.break_on:
-            self._port.submit(SetBreak(False))
+            self._ask(SetBreak(False))
         if self._config.virtual is not None:
             if unknown or state.dtr or state.rts:
-                self._port.submit(SetModem(dtr=False, rts=False))
+                self._ask(SetModem(dtr=False, rts=False))
             return
         if self._occupied():
             self._drive_lines(connected=True)
         configured = self._config.line_settings()
         if unknown or state.settings != configured:
-            self._port.submit(SetLine.everything(configured))
+            self._ask(SetLine.everything(configured))
 
     def ends(self) -> None:
         """Note that the last peer has gone."""
@@ -137,7 +142,11 @@ class Tenancy:
         self._inputs.moment(connected=connected)
         change = _levels(self._config, connected=connected)
         if change != SetModem():
-            self._port.submit(change)
+            self._ask(change)
+
+    def _ask(self, request: Request) -> None:
+        self._told(request)
+        self._port.submit(request)
 
 
 def _levels(config: ConnectionConfig, *, connected: bool) -> SetModem:

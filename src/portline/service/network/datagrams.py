@@ -27,6 +27,7 @@ from portline.config.datagram import Accept, UdpConnection
 from portline.net.address import display
 from portline.net.udp.endpoint import Counts, Endpoint
 from portline.net.udp.socket import Settings
+from portline.net.udp.way import same_host
 from portline.service.network.associations import Associations, counted
 from portline.service.network.demand import NOBODY_ASKS, Demand
 from portline.service.status import State
@@ -267,7 +268,7 @@ class Datagrams:
         if self.endpoint.peer(address) is not None:
             return
         hosts = self.endpoint.hosts.values()
-        host = next((each for each in hosts if each.address[:2] == address[:2]), None)
+        host = next((each for each in hosts if _is_at(each.address, address)), None)
         if host is not None:
             self._join(host)
         elif self._config.accept is not Accept.LEARN:
@@ -306,7 +307,7 @@ class Datagrams:
         if exact is not None:
             return exact
         hosts = [(link, host) for link, (host, _) in self._hosts.items()]
-        same = (link for link, host in hosts if host.address[0] == source[0])
+        same = (link for link, host in hosts if same_host(host.address, source))
         many = (link for link, host in hosts if host.many)
         return next(same, None) or next(many, None)
 
@@ -348,6 +349,10 @@ class Datagrams:
         yield from self._learned.items()
         if self._anybody is not None:
             yield self._anybody
+
+
+def _is_at(named: tuple[Any, ...], address: tuple[Any, ...]) -> bool:
+    return bool(named[1] == address[1]) and same_host(named, address)
 
 
 def _places(addresses: Any) -> list[tuple[str, int]]:

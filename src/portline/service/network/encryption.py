@@ -15,17 +15,18 @@ read, and go away where they cannot be: the old options would let in whom nobody
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import PortlineError
 from portline.net.tls.certificate import fingerprint
 from portline.net.tls.handshakes import HANDSHAKES, Handshakes
 from portline.service.process.aside import aside
+from portline.service.process.log import NOTICE
 from portline.service.status import SecurityStatus
 
 if TYPE_CHECKING:
     import asyncio
-    import logging
     from collections.abc import Callable, Mapping
 
     from portline.net.link import Link
@@ -177,10 +178,10 @@ class Encryption:
             self._complain(str(error))
         else:
             shown = fingerprint(self._context.certificate)
-            level = "warning" if self.error else "info"
+            level = NOTICE if self.error else logging.INFO
             self.error = ""
             if self._context.certificate != before:
-                getattr(self._log, level)("TLS with the certificate %s", shown)
+                self._log.log(level, "TLS with the certificate %s", shown)
             if self._context.warning not in ("", self._warned):
                 self._warned = self._context.warning
                 self._log.warning("%s", self._warned)

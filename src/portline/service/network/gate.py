@@ -34,8 +34,10 @@ from typing import TYPE_CHECKING, Final
 from portline.auth.exchange import ServerExchange
 from portline.auth.password import Password
 from portline.auth.throttle import Throttle, origin
+from portline.config.values import Protocol
 from portline.errors import LoginError
 from portline.net.address import host_of
+from portline.net.faults import seconds
 from portline.net.networks import EVERYBODY
 from portline.service.process.aside import aside
 from portline.wire.login import ServerLogin, Stage, refusal
@@ -179,7 +181,6 @@ class Gate:
         link = applicant.link
         self._forget(applicant)
         self._counts["logins"] += 1
-        self.throttle.succeeded(applicant.host)
         link.login = applicant.login.mechanism
         link.early = applicant.login.early
         self._log.info("logged in peer=%s by=%s", link.name, link.login)
@@ -239,7 +240,7 @@ class Gate:
         if error.reason == GUESSED:
             costs = self.throttle.failed(host_of(link.name), self._loop.time())
         if error.reason not in ("slowed", "closed"):
-            waits = f" waits={costs:g}s" if costs else ""
+            waits = f" waits={seconds(costs)}s" if costs else ""
             text = "login refused peer=%s reason=%s%s: %s"
             self._tell(text, link.name, error.reason, waits, error.text)
         self._leaving = [each for each in self._leaving if not each.closed]
@@ -290,7 +291,8 @@ class _Applicant:
         self.host = host_of(link.name)
         self.origin = origin(self.host)
         self.verifier = verifier
-        self.login = ServerLogin(ServerExchange(verifier, link.end_point or None), prompt=prompt)
+        exchange = ServerExchange(verifier, link.end_point or None)
+        self.login = ServerLogin(exchange, prompt=prompt, telnet=protocol == Protocol.RFC2217.value)
         self._gate = gate
         self._limit = PROMPT_LIMIT if prompt else LOGIN_LIMIT
         self._timer: asyncio.TimerHandle | None = None

@@ -391,6 +391,9 @@ class Session:
     def _give_up(self) -> None:
         """Forget what waits, or have it ready for the next peer."""
         link, refused = self.link, self._doubted and bool(self._early)
+        # It may have been served, as far as anybody can tell; so it is not sent again, but counted.
+        unserved = self._left and self._doubted and not self._early
+        self.outbox.dropped += link.acked if unserved else 0
         if self._retains:
             sent, got = link.unacknowledged()
             if refused:

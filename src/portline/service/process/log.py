@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from typing import Final
 
 from portline.errors import clean
+from portline.service.process.events import EVENTS, message_of
+from portline.service.process.shares import LINES, NOTICE, PERIOD, Shares
 
-__all__ = ["LINES", "PERIOD", "start_logging"]
+__all__ = ["LINES", "NOTICE", "PERIOD", "start_logging"]
 
-LINES: Final = 20
-"""Events of one connection that are written in PERIOD; a person reads no faster.  Warnings and
-errors, which tell each trouble once, always are, and so is everything with ``-vv``."""
-
-PERIOD: Final = 1.0
-"""Seconds.  A peer may cause as many events as it likes, and none of them must fill a disk."""
-
-_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LEVELS: Final = (NOTICE, logging.INFO, logging.DEBUG)
 
 
 class _Line(logging.Formatter):
@@ -32,11 +26,9 @@ class _Line(logging.Formatter):
         """Return the record as one line; a traceback follows only when everything is shown."""
         name = getattr(record, "connection", record.name)
         when = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        text = f"{when} {record.levelname.lower()} {name}: {record.getMessage()}"
         error = record.exc_info[1] if record.exc_info else None
         traced = error is not None and logging.getLogger().isEnabledFor(logging.DEBUG)
-        if error is not None and not traced:
-            text += f" ({type(error).__name__}: {error})"
+        text = f"{when} {record.levelname.lower()} {name}: {message_of(record, traced=traced)}"
         # asyncio's messages have several lines, and an error's text may be anything.
         text = clean(text)
         if traced and record.exc_info:
@@ -49,38 +41,18 @@ class _Bounded(logging.StreamHandler):  # type: ignore[type-arg]  # of any text 
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._periods: dict[str, _Period] = {}
+        self._shares = Shares()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, unless its connection has had its share."""
-        name = getattr(record, "connection", None)
-        if name is None or logging.getLogger().isEnabledFor(logging.DEBUG):
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
             super().emit(record)
             return
-        period = self._periods.get(name)
-        now = time.monotonic()
-        if period is None or now - period.begun >= PERIOD:
-            left_out = 0 if period is None else period.left_out
-            period = self._periods[name] = _Period(now)
-            if left_out:
-                super().emit(_left_out(record, left_out))
-        if record.levelno < logging.WARNING:
-            period.events += 1
-            if period.events > LINES:
-                period.left_out += 1
-                return
-        super().emit(record)
-
-
-class _Period:
-    """What one connection has had written since ``begun`` (monotonic seconds)."""
-
-    __slots__ = ("begun", "events", "left_out")
-
-    def __init__(self, begun: float) -> None:
-        self.begun = begun
-        self.events = 0
-        self.left_out = 0
+        wanted, left_out = self._shares.admits(record)
+        if left_out:
+            super().emit(_left_out(record, left_out))
+        if wanted:
+            super().emit(record)
 
 
 def _left_out(record: logging.LogRecord, count: int) -> logging.LogRecord:
@@ -92,14 +64,21 @@ def _left_out(record: logging.LogRecord, count: int) -> logging.LogRecord:
 
 
 def start_logging(verbose: int) -> None:
-    """Write log lines to standard error: 0 warnings and errors, 1 events too, 2 everything.
+    """Write log lines to standard error: 0 notices and what is worse, 1 events too, 2 everything.
 
-    Of the events of one connection, at most LINES in PERIOD.
+    Of the events of one connection, at most LINES in PERIOD; ``-vv`` writes all.  Whatever is
+    written, :data:`portline.service.process.events.EVENTS` has the events from now on.
     """
     handler = _Bounded()
     handler.setFormatter(_Line())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(_LEVELS[min(verbose, len(_LEVELS) - 1)])
+    level = _LEVELS[min(verbose, len(_LEVELS) - 1)]
+    root.setLevel(level)
+    handler.setLevel(level)
+    own = logging.getLogger("portline")
+    own.setLevel(min(level, logging.INFO))
+    if EVENTS not in own.handlers:
+        own.addHandler(EVENTS)
     # asyncio warns of its own affairs (slow callbacks in debug mode), which are not the user's.
     logging.getLogger("asyncio").setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)

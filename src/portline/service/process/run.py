@@ -21,6 +21,7 @@ from portline.config.secrets import secrets
 from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
 from portline.service.process.aside import aside
+from portline.service.process.early import CHANGING, held
 from portline.service.process.limits import files_needed, raise_file_limit
 from portline.service.process.log import start_logging
 from portline.service.process.recovery import recover
@@ -53,9 +54,6 @@ ANSWERED: Final = 0.05
 
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the service cleanly: a service manager's and Ctrl-C."""
-
-CHANGING: Final = (signal.SIGHUP, signal.SIGUSR2)
-"""Signals that it goes on after: one to reload, one to restart."""
 
 LOG: Final = logging.getLogger("portline")
 
@@ -135,6 +133,8 @@ class Service:
         self.gateway = Gateway(config, store, known)
         self.restarts = False
         """Whether all has ended, or is about to, in order to begin again."""
+        self.followers: list[Callable[[GatewayConfig], list[str]]] = []
+        """Who goes on with another configuration, too; each returns a line for each change."""
         self._store = store
         self._restartable = restartable
         self._source = source
@@ -184,6 +184,8 @@ class Service:
             _prepare(config)
             renewed = self.gateway.renew() if renews else []
             lines = [*self.gateway.apply(config, known).lines(), *renewed]
+            for follower in self.followers:
+                lines += follower(config)
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
@@ -242,14 +244,18 @@ class Service:
         ``started`` is called once, when every connection has made its first attempt, or
         FIRST_ATTEMPTS after that has begun.  SIGHUP
         reloads where there is a file, unless it means that the terminal has gone; ``reloaded`` is
-        told what changed then, and mistakes are logged.  SIGUSR2 restarts.
+        told what changed then, and mistakes are logged.  SIGUSR2 restarts.  Both count from
+        :func:`portline.service.process.early.hold` on.
         ``companion`` makes what is there from before the start until everything has stopped.
         """
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self.end)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
-        loop.add_signal_handler(signal.SIGUSR2, self._restart_asked)
+        acts = {signal.SIGHUP: self._hung_up, signal.SIGUSR2: self._restart_asked}
+        for number, act in acts.items():
+            loop.add_signal_handler(number, act)
+        for early in held():
+            acts[signal.Signals(early)]()
         try:
             with companion(self):
                 await self._serve(started, reloaded)
@@ -369,15 +375,15 @@ def run(
             typed.append(ask())
         return typed[0]
 
-    known = secrets(config, None if ask is None else type_once)
     start_logging(verbose)
+    known = secrets(config, None if ask is None else type_once)
     store = Store()
 
     def started(gateway: Gateway) -> None:
         # What is there now stays: 38 000 objects, nearly all of them modules' own, through which
         # the garbage collector would hold the data up for 10 ms each time that it looks at all.
         gc.freeze()
-        if announce:
+        if announce and gateway.connections:
             _say(announcement(gateway))
 
     def reloaded(lines: list[str]) -> None:

@@ -552,3 +552,31 @@ def test_a_feature_that_is_refused_leaves_the_port_closed(run: Run, tmp_path: Pa
         bench.close()
 
     run(scenario())
+
+
+def test_a_device_that_does_not_answer_is_told_of_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [0.0]
+
+    def late(self: tty.Tty, asked: LineSettings) -> list[str]:
+        clock[0] += 5.0
+        return []
+
+    async def scenario() -> None:
+        bench = DeviceBench(tmp_path)
+        port = port_with(bench)
+        await bench.open()
+        monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+        with monkeypatch.context() as patched:
+            patched.setattr(tty.Tty, "configure", late)
+            for rate in (1200, 2400):
+                bench.port.submit(SetLine(baudrate=rate))
+        bench.port.submit(SetLine(baudrate=4800))
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{port.name}: the device took 5.0 s to answer its driver, and all other ports waited "
+            "meanwhile; replug it, or share it from a Portline of its own"
+        ]
+        bench.close()
+
+    run(scenario())

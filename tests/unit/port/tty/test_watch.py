@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from portline.line import LineFault, LineSettings, ModemChange, ModemLines, Parity, Report
+from portline.port.tty import device
 from portline.port.tty import watch as module
 from portline.port.tty.device import Tty
 from portline.port.tty.marks import Marks
 from portline.port.tty.termios2 import INPCK, PARMRK, read_attributes
-from portline.port.tty.watch import FOLLOW_UP, MODEM_POLL, SAFETY_POLL, Watch
+from portline.port.tty.watch import FOLLOW_UP, MODEM_POLL, RELIEF, SAFETY_POLL, SLOW, Watch
 from tests.ports import SlowLoop, Uart
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Bench:
         self.loop = SlowLoop()
         self.reports: list[Report] = []
         self.data: list[bytes] = []
+        self.late: list[float] = []
 
     def start(self) -> Watch:
         self.tty = Tty(self.slave)
@@ -39,6 +41,7 @@ class Bench:
             cast("asyncio.AbstractEventLoop", self.loop),
             report=self.reports.append,
             data=self.data.append,
+            slow=self.late.append,
         )
         return self.watch
 
@@ -256,6 +259,32 @@ def test_a_driver_that_refuses_marks_is_asked_again(
     assert watch.marks is None
     bench.loop.pass_time(MODEM_POLL)
     assert bench.marked()
+
+
+def test_a_device_that_does_not_answer_is_asked_less_often(
+    bench: Bench, uart: Uart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    took = 5.0
+
+    def read_lines(fd: int) -> int:
+        clock[0] += took
+        return 0x006
+
+    watch = bench.start()
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    watch.set(modem_lines=True, faults=False)
+    monkeypatch.setattr(device, "read_lines", read_lines)
+    bench.loop.pass_time(MODEM_POLL)
+    assert bench.late == [5.0]
+    assert bench.loop.waiting == pytest.approx([RELIEF * 5.0])
+    watch.set(modem_lines=True, faults=True)  # whatever else is wanted meanwhile
+    assert bench.loop.waiting == pytest.approx([RELIEF * 5.0])
+    took = 0.9 * SLOW
+    bench.loop.pass_time(RELIEF * 5.0)
+    assert bench.late == [5.0]
+    assert bench.loop.waiting == pytest.approx([MODEM_POLL])
+    watch.stop()
 
 
 def test_a_pty_is_not_marked(bench: Bench) -> None:

@@ -42,7 +42,8 @@ class Stage:
             options if "port" in options else {"virtual": "ttyV0", "protocol": "rfc2217"} | options
         )
         self.port = MemoryPort(cast("Any", None))
-        self.inputs = Inputs(input_rules(config), self.port)
+        self.told: list[object] = []
+        self.inputs = Inputs(input_rules(config), self.port, told=self.told.append)
         self.peer = Remote()
         self.session = cast("Any", self.peer)
 
@@ -98,6 +99,7 @@ def test_the_application_reads_its_own_outputs_while_nobody_tells_more() -> None
     assert stage.shown() == [UP]
     stage.inputs.application(OFF, [])
     assert stage.shown() == [OFF]
+    assert stage.told == [SetInputs(UP), SetInputs(OFF)]
 
 
 def test_an_access_server_tells_the_lines_of_its_device_until_it_leaves() -> None:

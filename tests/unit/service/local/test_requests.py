@@ -41,13 +41,15 @@ class Desk:
             send=lambda packet: None,
             full=lambda full: None,
         )
+        self.told: list[object] = []
         self.requests = Requests(
             self.port,
             Permissions(**allowed),
-            inputs=Inputs(None, self.port),
+            inputs=Inputs(None, self.port, told=self.told.append),
             packets=self.packets,
             log=log,
-            settled=lambda: self.asker.log.append("settled"),
+            settled=lambda _: self.asker.log.append("settled"),
+            told=lambda *facts: self.told.append(facts),
         )
 
     def ask(self, request: Request) -> list[str]:
@@ -68,6 +70,7 @@ def test_what_is_not_allowed_is_answered_with_what_is_in_force(
     desk = Desk(dtr=False)
     assert desk.ask(SetModem(dtr=True)) == ["dtr=on: 9600-8N1 dtr=False"]
     assert desk.port.happened == [Query(Item.LINE_STATE)]
+    assert desk.told == [(SetModem(dtr=True), desk.port.state, desk.asker.name, False)]
     assert 'asked="dtr=on" (not allowed)' in caplog.text
 
 

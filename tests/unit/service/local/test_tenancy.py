@@ -28,7 +28,8 @@ class Stage:
         self.clock = Clock()
         self.port = MemoryPort(cast("Any", None), PortState(LineSettings(9600)))
         keeper = PortKeeper(cast("Any", self.clock), self.port, lambda: None)
-        self.inputs = Inputs(input_rules(config), self.port)
+        self.told: list[object] = []
+        self.inputs = Inputs(input_rules(config), self.port, told=self.told.append)
         self.occupied = False
         self.tenancy = Tenancy(
             config,
@@ -37,6 +38,7 @@ class Stage:
             self.inputs,
             loop=cast("Any", self.clock),
             occupied=lambda: self.occupied,
+            told=self.told.append,
         )
 
     def happened(self) -> list[object]:
@@ -58,6 +60,7 @@ def test_lines_follow_the_tenants() -> None:
     assert stage.happened() == [SetModem(dtr=False), "open"]
     stage.tenancy.begins()
     assert stage.happened() == [SetModem(dtr=True, rts=False)]
+    assert stage.told == [SetModem(dtr=False), SetModem(dtr=True, rts=False)]
     stage.tenancy.ends()
     assert stage.happened() == [SetModem(dtr=False)]
 

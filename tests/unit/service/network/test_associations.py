@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from portline.auth.password import Password
 from portline.auth.secret import Secret
-from portline.auth.throttle import FREE
-from portline.service.network import associations as module
-from portline.service.network.associations import LOGIN_LIMIT, Associations, counted
+from portline.auth.throttle import TRIES
+from portline.service.network import answers, associations, call
+from portline.service.network.associations import Associations, counted
+from portline.service.network.call import LOGIN_LIMIT
 from portline.wire.datagram_login import Word, nonce_of, read, written
 from tests.unit.service.stand_ins import Clock
 
@@ -23,7 +24,7 @@ PASSWORD = Password("pencil")
 SECRET = Secret(PASSWORD, PASSWORD.verifier(4096))
 WRONG = Secret(Password("pen"), Password("pen").verifier(4096))
 KEYS = PASSWORD.keys(PASSWORD.verifier(4096).salt, 4096)
-Address = tuple[str, int]
+Address = tuple[Any, ...]
 
 
 class End:
@@ -101,7 +102,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         def result(self) -> object:
             return self._result
 
-    monkeypatch.setattr(module, "aside", Done)
+    monkeypatch.setattr(call, "aside", Done)
 
 
 def two(secret: Secret = SECRET) -> tuple[Network, End, End]:
@@ -152,16 +153,34 @@ def test_a_wrong_password_is_told_at_both_ends_and_slows_down(
     assert one.logins.trouble == "192.0.2.2:2: the password is not the one of the peer"
     assert (one.peers, other.peers) == ([], [])
     network.passing(60)
-    counts = counted(other.logins.counts)
-    assert FREE < counts["wrong_password"] < 12
-    assert counts["login_slowed"]
+    assert TRIES < counted(other.logins.counts)["wrong_password"] < 25
     texts = [record.getMessage() for record in caplog.records]
     assert sum("reason=wrong-password" in text for text in texts) < 8
     assert not any("pen" in text.replace("open", "") for text in texts)
-    # The right password goes in as soon as the address may try again.
+    # Beside one that tries for ever nobody waits.
+    again = End(network, 3)
+    again.address = (one.address[0], 3)
+    network.ends[again.address] = again
+    again.call(other)
+    network.passing(0.1)
+    assert other.peers == [again.address]
+    assert not counted(other.logins.counts)["login_slowed"]
+    # The right password goes in.
     one.logins.secret = SECRET
     network.passing(40)
-    assert other.peers == [one.address]
+    assert other.peers == [again.address, one.address]
+
+
+def test_who_guesses_without_a_pause_is_slowed_down() -> None:
+    network, one, other = two(WRONG)
+    for number in range(2 * TRIES):
+        guess = End(network, 10 + number, WRONG)
+        guess.address = (one.address[0], 10 + number)
+        network.ends[guess.address] = guess
+        guess.call(other)
+    network.passing(0.1)
+    counts = counted(other.logins.counts)
+    assert (counts["wrong_password"], counts["login_slowed"]) == (TRIES, TRIES)
 
 
 def test_nobody_answers() -> None:
@@ -241,7 +260,7 @@ def test_hints_are_bounded() -> None:
     network, _, other = two()
     for number in range(1000):
         other.take(b"PLU1" + bytes(60), (f"198.51.{number // 250}.{number % 250}", 9))
-    assert len(network.log) == module.HINTED
+    assert len(network.log) == associations.HINTED
     network.passing(1)
     other.take(b"PLU1" + bytes(60), ("203.0.113.1", 9))
     assert network.log[-1][1] == ("203.0.113.1", 9)
@@ -259,6 +278,73 @@ def test_nonsense_in_the_name_of_another_does_not_end_its_login() -> None:
     one.call(other)
     network.passing(0.1)
     assert other.peers == [one.address]
+
+
+@pytest.mark.parametrize("before", [b"portline: challenge", b"portline: proof"])
+def test_a_login_that_is_forged_does_not_replace_one_that_is_under_way(before: bytes) -> None:
+    network, one, other = two()
+
+    def passes(data: bytes) -> int:
+        if data.startswith(before) and b"forged" not in data:
+            for number in range(answers.PER_ORIGIN - 2):
+                forged = written(Word.LOGIN, f"1 SCRAM-SHA-256 n,,n=portline,r=forged{number}")
+                other.take(forged, one.address)
+        return 0 if b"forged" in data else 1
+
+    network.passes = passes
+    one.call(other)
+    network.passing(0.1)  # before any words are said again
+    assert other.peers == [one.address]
+    assert one.peers == [other.address]
+    assert len(other.logins._answers) <= answers.PER_ORIGIN
+
+
+def test_a_wrong_proof_ends_only_the_login_that_it_is_of() -> None:
+    network, one, other = two()
+    other.take(written(Word.LOGIN, "1 SCRAM-SHA-256 n,,n=portline,r=forged"), one.address)
+    said = read(network.log[-1][2])
+    assert said is not None
+    proof = written(Word.PROOF, f"c=biws,r={nonce_of(said[1])},p={'A' * 43}=")
+    network.passes = lambda data: (
+        (other.take(proof, one.address) if data.startswith(b"portline: proof") else None) or 1
+    )
+    one.call(other)
+    network.passing(0.1)
+    assert other.peers == [one.address]
+    assert counted(other.logins.counts)["wrong_password"] == 1
+
+
+def test_neighbours_with_the_same_address_on_two_links_are_two() -> None:
+    network, one, other = two()
+    other.address, again = ("fe80::1", 9, 0, 2), End(network, 3)
+    again.address = ("fe80::1", 9, 0, 3)
+    network.ends |= {other.address: other, again.address: again}
+    one.call(other)
+    one.call(again)
+    network.passing(0.1)
+    assert one.peers == [other.address, again.address]
+    for end in (other, again):
+        one.tell(end, b"to %d" % end.address[3])
+        end.tell(one, b"from %d" % end.address[3])
+    network.passing(0)
+    assert (other.heard, again.heard) == ([b"to 2"], [b"to 3"])
+    assert one.heard == [b"from 2", b"from 3"]
+    one.logins.forget(other.address)
+    assert one.logins.seal(other.address, b"x") is None
+    assert one.logins.seal(again.address, b"x") is not None
+
+
+def test_who_is_called_without_an_interface_may_answer_from_any() -> None:
+    network, one, other = two()
+    other.address = ("fe80::1", 9, 0, 2)
+    network.ends[other.address] = network.ends["fe80::1", 9, 0, 0] = other
+    named = ("fe80::1", 9, 0, 0)
+    one.logins.call(named, None)  # type: ignore[arg-type]
+    network.passing(0.1)
+    assert one.peers == [named]
+    other.tell(one, b"here")
+    network.passing(0)
+    assert one.heard == [b"here"]
 
 
 def test_nothing_that_was_recorded_counts_again() -> None:
@@ -284,7 +370,7 @@ def test_nothing_that_was_recorded_counts_again() -> None:
 
 
 def test_logins_of_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "UNDER_WAY", 8)
+    monkeypatch.setattr(answers, "UNDER_WAY", 8)
     network, one, other = two()
     for number in range(100):
         words = written(Word.LOGIN, f"1 SCRAM-SHA-256 n,,n=a,r=x{number}")

@@ -23,6 +23,7 @@ from portline.line import (
 )
 from portline.service.network.calling import Calling
 from portline.service.peer.refusal import NOT_A_WORD
+from portline.service.process.log import NOTICE
 from portline.service.status import State
 from portline.wire.rfc2217 import Rfc2217Wire
 from tests.conftest import Run
@@ -102,12 +103,17 @@ async def read(call: socket.socket, size: int) -> bytes:
     return got
 
 
+@pytest.fixture(autouse=True)
+def notices(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTICE)
+
+
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the connection has warned of; asyncio complains of slow machines, too."""
+    """Return what the connection has warned of, and when that was over."""
     return [
         each.getMessage()
         for each in caplog.records
-        if each.levelname == "WARNING" and each.name == "portline.connection"
+        if each.levelno >= NOTICE and each.name == "portline.connection"
     ]
 
 
@@ -191,13 +197,50 @@ def test_a_server_of_ours_that_is_full_is_no_device(
             await until(lambda: server.port.written == b"precious")
             server.connection.port_data(b"answer")
             await until(lambda: client.port.written == b"answer")
-            assert client.connection.departures.dropped == 0
+            assert client.connection.peers.departures.dropped == 0
 
     run(main())
     told = warnings(caplog)
     assert len(told) == 2
     assert 'the peer does not serve us: "portline: meter is in use by' in told[0]
     assert told[1].endswith(": serves us now")
+
+
+def test_what_a_server_took_that_ends_without_a_word_is_counted(
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        host = Host()
+        async with stage_of(stage, host, virtual="v", retry=30, retry_max=30) as play:
+            call = await host.call()
+            await until(lambda: state(play) is State.CONNECTED)
+            play.connection.port_data(b"precious")
+            assert await read(call, 8) == b"precious"
+            call.close()  # as one does whose list of networks we are not on
+            await until(lambda: not play.sessions)
+            await until(lambda: play.connection.peers.departures.dropped == 8)
+        host.close()
+
+    run(main())
+    assert NOT_A_WORD in warnings(caplog)[0]
+
+
+def test_what_a_server_took_that_has_answered_is_not_lost(run: Run, stage: Play) -> None:
+    async def main() -> None:
+        host = Host()
+        async with stage_of(stage, host, virtual="v", retry=30, retry_max=30) as play:
+            call = await host.call()
+            await until(lambda: state(play) is State.CONNECTED)
+            play.connection.port_data(b"question")
+            assert await read(call, 8) == b"question"
+            call.send(b"answer")
+            await until(lambda: play.port.written == b"answer")
+            call.close()
+            await until(lambda: not play.sessions)
+            assert play.connection.peers.departures.dropped == 0
+        host.close()
+
+    run(main())
 
 
 def test_who_calls_an_access_server_as_raw_is_told_once(
@@ -235,7 +278,7 @@ def test_who_hangs_up_is_not_refused(
     assert warnings(caplog) == []
 
 
-def test_a_host_that_is_back_is_told_as_loudly_as_its_absence(
+def test_a_host_that_is_back_is_told_where_its_absence_was(
     run: Run, stage: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -297,6 +340,8 @@ def test_what_a_vanished_host_did_not_get_goes_to_it_when_it_is_back(run: Run, s
         async with stage_of(stage, host, buffer_size="64MiB", backlog_size="64MiB") as play:
             call = await host.call()
             await until(lambda: bool(play.sessions))
+            call.send(b"!")  # it serves
+            await until(lambda: play.port.written == b"!")
             play.connection.port_data(sent)
             got = await read(call, 300_000)
             (session,) = play.sessions
@@ -306,7 +351,7 @@ def test_what_a_vanished_host_did_not_get_goes_to_it_when_it_is_back(run: Run, s
             rest = await read(await host.call(2), len(sent) - acknowledged)
             assert got == sent[:300_000]
             assert rest == sent[acknowledged:]
-            assert play.connection.departures.dropped == 0
+            assert play.connection.peers.departures.dropped == 0
         host.close()
 
     run(main())

@@ -9,9 +9,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from portline.auth import throttle
 from portline.auth.password import Password
 from portline.auth.secret import Secret
-from portline.auth.throttle import FREE
+from portline.auth.throttle import TRIES
 from portline.errors import UsageError
 from portline.service.connection import Connection
 from portline.service.network import gate
@@ -34,6 +35,12 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
         return Connection(name, config, loop, secret=SECRET if wanted else None)  # type: ignore[arg-type]
 
     monkeypatch.setattr("tests.unit.service.conftest.Connection", made)
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody regain a try while a test runs, however slow the machine is."""
+    monkeypatch.setattr(throttle, "PACE", 10000.0)
 
 
 def count(stage: Stage, name: str) -> int:
@@ -101,25 +108,27 @@ def test_one_too_many_is_told_so_after_the_login(run: Run, stage: Play) -> None:
 
 
 def test_wrong_passwords_are_counted_told_once_and_slow_down(
-    run: Run, stage: Play, caplog: pytest.LogCaptureFixture
+    run: Run, stage: Play, caplog: pytest.LogCaptureFixture, slowly: None
 ) -> None:
     async def scenario() -> None:
         async with stage(**FILE) as meter:
-            for _ in range(FREE + 1):
+            for _ in range(TRIES):
                 with pytest.raises(Refused, match="wrong-password"):
                     await logged_in(meter, "pencil")
             assert count(meter, "addresses_slowed") == 1
             with pytest.raises(Refused, match="slowed"):
                 await logged_in(meter)
-            assert count(meter, "wrong_password") == FREE + 1
+            assert count(meter, "wrong_password") == TRIES
             assert count(meter, "login_slowed") == 1
             texts = [r.getMessage() for r in caplog.records if "wrong-password" in r.getMessage()]
-            assert len(texts) == FREE + 1
-            assert texts[-1].endswith("reason=wrong-password waits=1s: the password is wrong")
-            # Time passes, and the right password is the end of it.
-            throttle = meter.connection.network.gate.throttle  # type: ignore[attr-defined]
-            (place,) = throttle._failed
-            throttle._failed[place] = (FREE + 1, asyncio.get_running_loop().time() - 2)
+            assert len(texts) == TRIES
+            assert texts[-1].endswith("s: the password is wrong")
+            assert " waits=" in texts[-1]
+            assert " waits=" not in texts[-2]
+            # Time passes, and there is a turn again.
+            known = meter.connection.network.gate.throttle  # type: ignore[attr-defined]
+            (place,) = known._paid_at
+            known._paid_at[place] -= throttle.PACE
             await logged_in(meter)
             assert count(meter, "addresses_slowed") == 0
 
@@ -277,6 +286,24 @@ def test_people_may_type_the_password_where_that_is_forced(
     run(scenario())
 
 
+def test_a_terminal_shows_again_what_is_typed_after_the_password(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        places = ["rfc2217://127.0.0.1:0"]
+        async with stage(listen=places, **FILE, password_prompt="forced") as meter:
+            person = meter.knock()
+            await person.hears(b"portline: login 1 SCRAM-SHA-256\r\n\xff\xfb\x01Password: ")
+            person.received.clear()
+            person.send(b"\xff\xfd\x01" + WORD.encode() + b"\r\0")
+            await until(lambda: b"\xff\xfc\x01" in person.look())
+            assert person.received.startswith(b"\xff\xfc\x01")
+            person.send(b"\xff\xfe\x01*IDN?\r\n")  # DONT ECHO, which is so already
+            await until(lambda: meter.port.written)
+            assert bytes(meter.port.written).startswith(b"*IDN?")
+            await logged_in(meter)  # our own
+
+    run(scenario())
+
+
 def test_nobody_may_type_the_password_in_plain_text_unless_forced(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(**FILE, password_prompt="off") as meter:
@@ -291,13 +318,13 @@ def test_nobody_may_type_the_password_in_plain_text_unless_forced(run: Run, stag
 def test_typed_guesses_are_judged_one_after_the_other_and_slow_down(run: Run, stage: Play) -> None:
     async def scenario() -> None:
         async with stage(**FILE, password_prompt="forced") as meter:
-            people = [meter.knock() for _ in range(FREE + 3)]
+            people = [meter.knock() for _ in range(TRIES + 2)]
             for person in people:
                 person.send(b"guess\n")
             said = b""
             for person in people:
                 said += await person.hears_end()
-            assert said.count(b"refused wrong-password") == FREE + 1
+            assert said.count(b"refused wrong-password") == TRIES
             assert said.count(b"refused slowed") == 2
 
     run(scenario())

@@ -12,12 +12,12 @@ from portline.service.process.log import LINES, PERIOD, start_logging
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("asyncio")
-    before = (root.handlers[:], root.level, own.level)
+    root, own, asyncios = map(logging.getLogger, (None, "portline", "asyncio"))
+    before = [(log, log.handlers[:], log.level) for log in (root, own, asyncios)]
     yield
-    root.handlers[:], level, own_level = before
-    root.setLevel(level)
-    own.setLevel(own_level)
+    for log, handlers, level in before:
+        log.handlers[:] = handlers
+        log.setLevel(level)
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -31,10 +31,10 @@ def fail() -> None:
 
 
 LEVELS = [
-    (0, ["warning", "error"]),
-    (1, ["info", "warning", "error"]),
-    (2, ["debug", "info", "warning", "error"]),
-    (7, ["debug", "info", "warning", "error"]),
+    (0, ["notice", "warning", "error"]),
+    (1, ["info", "notice", "warning", "error"]),
+    (2, ["debug", "info", "notice", "warning", "error"]),
+    (7, ["debug", "info", "notice", "warning", "error"]),
 ]
 
 
@@ -43,8 +43,8 @@ def test_each_v_shows_more(
     capsys: pytest.CaptureFixture[str], verbose: int, shown: list[str]
 ) -> None:
     start_logging(verbose)
-    for level in ("debug", "info", "warning", "error"):
-        getattr(logging.getLogger("portline"), level)("%d %s", 1, "line")
+    for level in ("DEBUG", "INFO", "NOTICE", "WARNING", "ERROR"):
+        logging.getLogger("portline").log(logging.getLevelNamesMapping()[level], "%d %s", 1, "line")
     assert written(capsys) == [f"{level} portline: 1 line" for level in shown]
 
 

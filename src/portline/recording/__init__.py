@@ -1,0 +1,1 @@
+"""What is seen of a connection, and the files that keep it.  Pure: no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Watching a connection without touching it."""

@@ -1,0 +1,270 @@
+// "New connection" and "Edit": the form that is made from the description of the options.
+//
+// Theory of operation
+// -------------------
+// Whenever something was filled in, `check` is asked what would be wrong and which options would do
+// nothing. Those are greyed with the reason and not sent. Mistakes appear beside fields that were
+// touched, and, once somebody has tried to save, beside all; then they are listed above, too.
+
+import { description, optionsOf } from "./description.js";
+import { changes, newOptions } from "./draft.js";
+import { el, link, mark, say, show } from "./elements.js";
+import { Field, label } from "./fields.js";
+import { LineTable, isOfTable } from "./line-table.js";
+import { confirmed, notice } from "./notices.js";
+import { PortChoice } from "./port-choice.js";
+import { act, ask } from "./server.js";
+
+const CHECKED = 250; // ms after the last key
+const KINDS = {
+  server: ["Server", "It waits for peers to connect."],
+  client: ["Client", "It connects to a host, again and again if need be."],
+  udp: ["UDP", "It exchanges datagrams; nothing is connected."],
+};
+
+export async function page(context, name) {
+  const { main, go } = context;
+  main.classList.add("narrow");
+  const before = location.pathname.startsWith("/edit/") ? name : "";
+  try {
+    const described = await description();
+    const connection = before ? (await ask("status", { names: before })).connections.find((each) => each.name === before) : null;
+    if (before && !connection) throw new Error(`There is no connection ${before}.`);
+    const form = new Form(described, connection, go);
+    main.append(form.element);
+    form.begin();
+    const end = () => form.end();
+    end.stays = (path) => form.stays(path);
+    return end;
+  } catch (problem) {
+    main.append(el("div", { class: "empty" }, el("h2", { text: before ? `${before} cannot be edited` : "The form cannot be shown" }), el("p", { text: problem.message }), link("/", "Back to the connections", "button")));
+    return null;
+  }
+}
+
+class Form {
+  #described;
+  #connection;
+  #go;
+  #fields = new Map();
+  #kind;
+  #sections = el("div", { class: "sections" });
+  #contents = el("ol", {});
+  #summary = el("div", { class: "note bad summary", tabindex: "-1", hidden: true });
+  #name;
+  #save;
+  #port = null;
+  #table = null;
+  #off = new Set();
+  #tried = false;
+  #dirty = false;
+  #timer = null;
+  #turn = 0;
+  #unload = (event) => { if (this.#dirty) event.preventDefault(); };
+
+  constructor(described, connection, go) {
+    this.#described = described;
+    this.#connection = connection;
+    this.#go = go;
+    this.#kind = connection?.options.kind ?? "server";
+    this.#name = new Field({ key: "name", text: "What it is called, here and everywhere", why: "", value: "text", choices: [], default: null, many: false, allowed: "" }, () => this.#changed());
+    this.#save = el("button", { type: "submit", class: "button first", text: connection ? "Save" : "Create" });
+    const title = connection ? `Edit ${connection.name}` : "New connection";
+    this.element = el("form", { class: "form", novalidate: true, on: { submit: (event) => { event.preventDefault(); this.#submit(); } } },
+      el("div", { class: "head" }, el("div", { class: "titles" }, link("/", "← Connections", "back"), el("h1", { text: title }))),
+      this.#summary,
+      el("div", { class: "form-body" },
+        el("nav", { class: "contents", "aria-label": "Groups of options" }, this.#contents),
+        this.#sections),
+      el("div", { class: "form-end" }, link("/", "Cancel", "button"), this.#save));
+  }
+
+  begin() {
+    this.#build();
+    if (this.#connection) this.#name.set(this.#connection.name);
+    this.#name.focus();
+    window.addEventListener("beforeunload", this.#unload);
+    this.#port.look();
+    this.#check();
+  }
+
+  end() { clearTimeout(this.#timer); this.#turn += 1; window.removeEventListener("beforeunload", this.#unload); }
+
+  /** Keep somebody from losing what was filled in; goes on to `path` when that is meant. */
+  stays(path) {
+    if (!this.#dirty) return false;
+    confirmed({ title: "Leave without saving?", text: "What you have filled in is lost.", action: "Leave", danger: true })
+      .then((agreed) => { if (agreed) { this.#dirty = false; this.#go(path); } });
+    return true;
+  }
+
+  /** Make the sections for the kind; what was filled in of options that both kinds have stays. */
+  #build() {
+    const kept = new Map([...this.#fields].map(([key, field]) => [key, field]));
+    const present = this.#connection?.options ?? {};
+    const known = optionsOf(this.#described, this.#kind);
+    known.delete("kind");
+    this.#fields = new Map();
+    this.#table = null;
+    const field = (option) => {
+      const made = new Field(option, (each) => this.#changed(each));
+      this.#fields.set(option.key, made);
+      return made;
+    };
+    const sections = [];
+    for (const group of this.#described.kinds[this.#kind].groups) {
+      const options = group.options.filter((option) => known.has(option.key));
+      const ofTable = options.filter(isOfTable);
+      const rest = options.filter((option) => !isOfTable(option) && option.key !== "port" && option.key !== "virtual" && option.key !== "enabled");
+      const box = el("section", { class: "group", id: slug(group.name), "aria-labelledby": `${slug(group.name)}-title` }, el("h2", { id: `${slug(group.name)}-title`, text: group.name }));
+      if (options.some((option) => option.key === "port")) {
+        this.#port = new PortChoice(field(known.get("port")), field(known.get("virtual")), () => this.#changed());
+        box.append(this.#name.element, this.#kindChoice(), this.#port.element);
+      }
+      for (const option of rest) box.append(field(option).element);
+      if (ofTable.length) {
+        this.#table = new LineTable(ofTable, (each) => this.#changed(each));
+        for (const each of this.#table.fields) this.#fields.set(each.key, each);
+        box.append(this.#table.element);
+      }
+      sections.push(box);
+    }
+    this.#sections.replaceChildren(...sections);
+    this.#contents.replaceChildren(...sections.map((box) => el("li", {}, el("a", { href: `#${box.id}`, on: { click: (event) => { event.preventDefault(); box.scrollIntoView({ behavior: "smooth" }); } } }, box.firstElementChild.textContent, el("span", { class: "count" })))));
+    const wasVirtual = kept.size ? this.#wasVirtual : Boolean(present.virtual);
+    for (const [key, made] of this.#fields) {
+      made.set(kept.has(key) ? kept.get(key).value : present[key] ?? null);
+      made.touched = kept.get(key)?.touched ?? false;
+    }
+    this.#port.isVirtual = wasVirtual;
+  }
+
+  #wasVirtual = false;
+
+  #kindChoice() {
+    const hint = el("p", { class: "help" });
+    const tell = () => say(hint, KINDS[this.#kind]?.[1] ?? "");
+    const radios = Object.keys(this.#described.kinds).map((kind) => el("label", {},
+      el("input", { type: "radio", name: "kind", value: kind, checked: kind === this.#kind, disabled: this.#connection !== null && kind !== this.#kind, on: { change: () => this.#turnInto(kind) } }),
+      el("span", { text: KINDS[kind]?.[0] ?? kind })));
+    tell();
+    return el("fieldset", { class: "kind" }, el("legend", { class: "label", text: "Kind of connection" }), el("div", { class: "segments" }, ...radios), hint);
+  }
+
+  #turnInto(kind) {
+    this.#kind = kind;
+    this.#wasVirtual = this.#port.isVirtual;
+    this.#build();
+    this.#port.look();
+    this.element.querySelector(`input[name="kind"][value="${kind}"]`).focus();
+    this.#changed();
+  }
+
+  get #title() { return this.#name.value === null ? "" : String(this.#name.value); }
+
+  /** What would be sent: for a new connection all that is written, for an old one what changes. */
+  #options() {
+    const off = new Set([...this.#off, this.#port.isVirtual ? "port" : "virtual"]);
+    const chosen = this.#port.isVirtual ? "virtual" : "port";
+    const options = this.#connection ? changes(this.#connection.options, this.#fields, off) : newOptions(this.#kind, this.#fields, off);
+    // A port that is missing is told beside its field, and decides what applies all the same.
+    if (this.#fields.get(chosen).value === null) options[chosen] = "";
+    return options;
+  }
+
+  #changed() {
+    this.#dirty = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#check(), CHECKED);
+  }
+
+  /** Ask what would be wrong; returns the mistakes, or null when something newer was asked. */
+  async #check() {
+    clearTimeout(this.#timer);
+    const mine = ++this.#turn;
+    const request = () => act("check", { name: this.#title, options: this.#options(), before: this.#connection?.name ?? "" });
+    try {
+      let answer = await request();
+      if (mine !== this.#turn) return null;
+      const off = Object.keys(answer.not_applicable);
+      // What has just ceased to apply, or begun to, changes what would be sent.
+      if (off.length !== this.#off.size || off.some((key) => !this.#off.has(key))) {
+        this.#grey(answer.not_applicable);
+        answer = await request();
+        if (mine !== this.#turn) return null;
+      }
+      this.#grey(answer.not_applicable);
+      this.#tell(answer.mistakes);
+      return answer.mistakes;
+    } catch (problem) {
+      if (mine === this.#turn && this.#tried) this.#sum([{ option: "", text: problem.message }]);
+      return null;
+    }
+  }
+
+  #grey(reasons) {
+    const there = Object.fromEntries(Object.entries(reasons).filter(([key]) => this.#fields.has(key) && key !== "port" && key !== "virtual"));
+    this.#off = new Set(Object.keys(reasons).filter((key) => key !== "port" && key !== "virtual"));
+    for (const [key, field] of this.#fields) if (!this.#table?.fields.includes(field)) field.applies(there[key] ?? "");
+    this.#table?.applies(there);
+  }
+
+  #tell(mistakes) {
+    const all = new Map([["name", this.#name], ...this.#fields]);
+    const counts = new Map();
+    for (const [key, field] of all) {
+      const texts = mistakes.filter(({ option }) => option === key).map(({ text }) => text);
+      const shown = texts.length && (field.touched || this.#tried) ? sentence(texts.join("; ")) : "";
+      field.mistaken(shown);
+      const group = field.element.closest("section");
+      if (shown && group) counts.set(group.id, (counts.get(group.id) ?? 0) + 1);
+    }
+    for (const item of this.#contents.querySelectorAll("a")) say(item.lastElementChild, String(counts.get(item.hash.slice(1)) ?? ""));
+    this.#sum(this.#tried ? mistakes : []);
+  }
+
+  #sum(mistakes) {
+    show(this.#summary, mistakes.length > 0);
+    const entries = mistakes.map(({ option, text }) => {
+      const field = option === "name" ? this.#name : this.#fields.get(option);
+      if (!field) return el("li", { text: sentence(option ? `${option}: ${text}` : text) });
+      const there = () => { if (option === "port") this.#port.isVirtual = false; if (option === "virtual") this.#port.isVirtual = true; field.focus(); };
+      return el("li", {}, el("a", { href: `#option-${option}`, on: { click: (event) => { event.preventDefault(); there(); } } }, label(option)), `: ${text}`);
+    });
+    this.#summary.replaceChildren(el("h2", { text: mistakes.length === 1 ? "One thing is not right" : `${mistakes.length} things are not right` }), el("ul", {}, ...entries));
+  }
+
+  async #submit() {
+    this.#tried = true;
+    this.#save.disabled = true;
+    try {
+      const mistakes = await this.#check();
+      if (mistakes === null || mistakes.length) { this.#refuse(); return; }
+      const options = this.#options();
+      const old = this.#connection?.name;
+      const title = this.#title;
+      if (old) await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) });
+      else await act("add", { name: title, options });
+      this.#dirty = false;
+      notice(old ? `${title} is saved.` : `${title} is made.`);
+      this.#go("/");
+    } catch (problem) {
+      const mistakes = problem.mistakes?.length ? problem.mistakes : (problem.lines?.length ? problem.lines : [problem.message]).map((text) => ({ option: "", text }));
+      this.#tell(mistakes);
+      this.#refuse();
+    } finally {
+      this.#save.disabled = false;
+    }
+  }
+
+  #refuse() {
+    if (this.#summary.hidden) return;
+    mark(this.#summary, "role", "alert");
+    this.#summary.focus();
+    this.#summary.scrollIntoView({ block: "center" });
+  }
+}
+
+const slug = (text) => `group-${text.toLowerCase().replace(/[^a-z]+/g, "-")}`;
+
+const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
