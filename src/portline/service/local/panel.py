@@ -70,7 +70,8 @@ class Panel:
     """The switches of one port.
 
     ``ruled`` returns what the configuration drives DTR and RTS to at this moment, ``settled`` is
-    told of settings that were put in force, ``peers`` returns those who may want to know.
+    told of settings that were put in force, ``concerned`` returns those who want to know of them;
+    ``told`` is called with what was carried out.
     """
 
     def __init__(
@@ -84,7 +85,8 @@ class Panel:
         config: Callable[[], ConnectionConfig],
         ruled: Callable[[], SetModem],
         settled: Callable[[LineSettings], None],
-        peers: Callable[[], Sequence[Session]],
+        concerned: Callable[[], Sequence[Session]],
+        told: Callable[[Request], None],
     ) -> None:
         self._port = port
         self._keeper = keeper
@@ -94,7 +96,8 @@ class Panel:
         self._config = config
         self._ruled = ruled
         self._settled = settled
-        self._peers = peers
+        self._concerned = concerned
+        self._told = told
 
     @property
     def switches(self) -> tuple[str, ...]:
@@ -162,9 +165,11 @@ class Panel:
         self._resets.release()
         self._resets.stop()  # what a peer had asked for is not how the lines will be
         refused = self._port.refused
-        await self._done(SetModem(**levels))
+        change = SetModem(**levels)
+        await self._done(change)
         if self._port.refused > refused:
             raise PortError(self._port.name, "the driver has refused to move DTR or RTS")
+        self._told(change)
 
     async def send_break(self, seconds: float) -> None:
         """Send a break; an application of a virtual port reads one that has no length.
@@ -179,6 +184,7 @@ class Panel:
             await self._done(SendBreak(seconds), seconds)
             if self._port.refused > refused:
                 raise PortError(self._port.name, "the driver has refused to send a break")
+            self._told(SendBreak(seconds))
         self._log.info("a break of %g s by hand", seconds)
 
     def _show_break(self) -> None:
@@ -220,11 +226,12 @@ class Panel:
             error = refusal(port.name, wrong[0], asked, after.settings)
             after = await self._done(_back(change, before.settings))
         self._settled(after.settings)
-        if after.settings != before.settings and self._config().notify:
-            for session in self._peers():
+        if after.settings != before.settings:
+            for session in self._concerned():
                 session.report(LineChange(after.settings))
         if error is not None:
             raise error
+        self._told(change)
         self._log.info("set by hand: %s; in force: %s", change, after.settings)
         return after.settings
 
