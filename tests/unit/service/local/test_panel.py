@@ -202,6 +202,24 @@ def test_settings_are_put_in_force_and_told(stage: Play, run: Run) -> None:
     run(scenario())
 
 
+def test_who_watches_sees_what_is_switched(stage: Play, run: Run) -> None:
+    async def scenario() -> None:
+        async with stage() as made:
+            watcher = made.connection.tap.watch(lambda: None)
+            watcher.take()
+            panel = made.connection.panel
+            await panel.drive({"dtr": False})
+            await panel.send_break(0.5)
+            await panel.set(SetLine(baudrate=300))
+            found = [(record.kind.value, record.text) for record in watcher.take()]
+            assert [kind for kind, _ in found] == ["lines", "break", "settings"]
+            assert found[1][1] == "0.5 s"
+            assert "300" in found[2][1]
+            watcher.close()
+
+    run(scenario())
+
+
 def test_settings_of_a_virtual_port_are_its_applications(stage: Play, run: Run) -> None:
     async def scenario() -> None:
         async with stage(virtual="ttyV0") as made:
