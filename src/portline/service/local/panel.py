@@ -131,6 +131,7 @@ class Panel:
         if not wanted:
             return
         if self._config().is_virtual:
+            self._demand_open()
             self._inputs.hold(wanted)
         else:
             await self._drive(wanted)

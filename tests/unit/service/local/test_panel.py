@@ -84,6 +84,9 @@ def test_what_an_application_reads_is_held_until_its_rules_change(stage: Play, r
             assert made.connection.inputs.lines == ModemLines(ri=True)  # no rule speaks of RI
             await panel.drive({"ri": None})
             assert made.connection.inputs.lines == ModemLines()
+            made.connection.port_lost(PortError("ttyV0", "its name is taken"))
+            with pytest.raises(PortError, match="is not open now"):
+                await panel.drive({"ri": True})
 
     run(scenario())
 
