@@ -51,7 +51,7 @@ def test_commands_are_offered_without_importing_them() -> None:
 @pytest.mark.parametrize(
     ("words", "values"),
     [
-        (("sta",), ["status"]),
+        (("stat",), ["status"]),
         (("status", "m"), ["meter", "motor"]),
         (("status", "meter", ""), ["meter", "motor", "scale"]),
         (("remove", "s"), ["scale"]),
