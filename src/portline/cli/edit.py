@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.editor import carry_out
 from portline.cli.flags import GroupedCommand, every_option, written
 from portline.cli.serve import config_flag
@@ -28,7 +29,7 @@ __all__ = ["edit"]
     params=every_option(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.option("--rename", metavar="NEW", default="", help="What the connection is called from now.")
 @click.option(
     "--unset",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections_and_devices
 from portline.cli.layout import clean
 from portline.cli.processes import ask_all, holder, nobody, socket_option
 from portline.errors import PortError, PortlineError, UsageError
@@ -36,7 +37,7 @@ _TABLE: Final = "\n".join(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nSequences:\n{_TABLE}",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=connections_and_devices)
 @click.argument("sequence", nargs=-1, required=True)
 @socket_option
 @verbose_option
