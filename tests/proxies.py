@@ -19,10 +19,19 @@ class _Proxy:
 
     ``user`` and ``password``: who is let in; "" for everybody.  ``refusal``: what is answered to
     each request to connect; None to connect.  ``asked`` is what it was asked to connect to.
+    ``server_begins``: the server speaks first, and its words come with the proxy's.
     """
 
-    def __init__(self, *, user: str = "", password: str = "", refusal: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        user: str = "",
+        password: str = "",
+        refusal: int | None = None,
+        server_begins: bool = True,
+    ) -> None:
         self.user, self.password, self.refusal = user, password, refusal
+        self.server_begins = server_begins
         self.asked: list[tuple[str, int]] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,7 +65,7 @@ class _Proxy:
     ) -> None:
         """Connect, and answer in one segment with the first words of the server."""
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(answer + await far_reader.read(65536))
+        writer.write(answer + (await far_reader.read(65536) if self.server_begins else b""))
         try:
             await asyncio.gather(_copy(far_reader, writer), _copy(reader, far_writer))
         finally:

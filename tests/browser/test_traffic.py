@@ -156,6 +156,7 @@ def test_a_terminal_talks_with_the_device(
         page.locator(".xterm-rows").get_by_text("echo 123").wait_for()
     page.keyboard.press("Enter")
     assert device.read(1) == b"\r"
+    page.get_by_text("Typing", exact=True).click()
     page.get_by_label("Enter sends").select_option("crlf")
     page.locator(".xterm-helper-textarea").focus()
     page.keyboard.press("Enter")

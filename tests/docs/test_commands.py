@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -250,6 +252,54 @@ def pulse(place: Place, command: Command, words: list[str]) -> None:
     assert "the port has no DTR and RTS" in said
 
 
+def term(place: Place, command: Command, words: list[str]) -> None:
+    """Send a line through a pipe, and see the device get it; also from a machine far away."""
+    device = place.device("/dev/ttyUSB0")
+    here = f"127.0.0.1:{place.port(4001)}"
+    sent = "*IDN?\n"
+    if words[0].startswith("/dev/"):
+        place.run("term", device, *words[1:], "--linger", "0", typed=sent)
+    else:
+        shared = ["--listen", here, "--protocol", "rfc2217", "--name", "meter"]
+        with place.start("share", device, *shared) as running:
+            running.listens()
+            arguments = [word.replace("192.0.2.7:4001", here) for word in words]
+            place.run("term", *arguments, "--linger", "0", typed=sent)
+    assert os.read(place.masters["/dev/ttyUSB0"], 100) == sent.encode()
+
+
+def piped(place: Place, command: Command, words: list[str]) -> None:
+    """Run what a pipe leads to, in place of both."""
+    assert words[1:4] == ["|", "portline", "term"], f"{command.place}: no recipe for this pipe"
+    term(place, command, words[4:])
+
+
+def operated(operation: str) -> Callable[[Place, Command, list[str]], None]:
+    """Return what operates a pseudo terminal, of which all is found fault with but its lines."""
+
+    def operate(place: Place, command: Command, words: list[str]) -> None:
+        arguments = [place.device("/dev/ttyUSB0"), "--name", words[0]]
+        here = ("127.0.0.1", place.port(4001))
+        listening = ["--listen", f"{here[0]}:{here[1]}"]
+        with place.start("share", *arguments, *listening) as shared:
+            shared.listens()
+            if operation == "disconnect":
+                with socket.create_connection(here, PATIENCE) as peer:
+                    peer.settimeout(PATIENCE)
+                    address = "{}:{}".format(*peer.getsockname())
+                    until = time.monotonic() + PATIENCE
+                    while address not in place.run("status"):
+                        assert time.monotonic() < until, "the peer is not let in"
+                    assert address in place.run(operation, words[0], address)
+                    assert peer.recv(1) == b""
+            elif any("=" in word for word in words) and operation == "lines":
+                assert "has no signal lines" in place.fails(operation, *words)
+            else:
+                assert words[0] in place.run(operation, *words)
+
+    return operate
+
+
 def status(place: Place, command: Command, words: list[str]) -> None:
     """Ask the service."""
     beside(place, command, ["status", *words])
@@ -277,8 +327,8 @@ def changing(operation: str) -> Callable[[Place, Command, list[str]], None]:
         with place.start("serve", str(path)) as running:
             running.listens()
             said = place.run(operation, *map(place.with_ports, arguments))
-        assert words[0] in said
-        assert path.read_text().count("# here") == (1 if operation != "edit" else 2)
+        assert words[0] in said or (operation, said) == ("enable", "nothing has changed\n")
+        assert path.read_text().count("# here") == (1 if operation in ("add", "remove") else 2)
 
     return change
 
@@ -330,6 +380,7 @@ SUBCOMMANDS: Final = {
     "check": check,
     "ports": ports,
     "pulse": pulse,
+    "term": term,
     "run": run,
     "demo": demo,
     "repair": repair,
@@ -341,6 +392,9 @@ SUBCOMMANDS: Final = {
     "edit": changing("edit"),
     "remove": changing("remove"),
     "restart": restart,
+    "enable": changing("enable"),
+    "disable": changing("disable"),
+    **{name: operated(name) for name in ("start", "stop", "disconnect", "lines", "break", "set")},
 }
 
 
@@ -397,6 +451,7 @@ RECIPES: Final[dict[str, Callable[[Place, Command, list[str]], None]]] = {
     "make": make,
     ".venv/bin/python": python,
     "eval": evaluate,
+    "printf": piped,
 }
 
 

@@ -17,10 +17,11 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from tests.forked import Forked
 from tests.interop.device import PATIENCE
-from tests.waiting import SLOWNESS
+from tests.waiting import IN_LAB, SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ DEVELOPER_MODE = ["-X", "dev"] if sys.flags.dev_mode else []
 END_LIMIT = 2.0 * SLOWNESS
 """Seconds within which the server has to be gone after SIGTERM or SIGINT; those in which it waits
 for a processor, because the machine is busy, do not count."""
+
+_PORTLINE = (sys.executable, "-m", "portline")
 
 _FAULTS = re.compile(
     r"Traceback|Warning:|never awaited|never retrieved|Exception ignored|was destroyed"
@@ -99,6 +102,18 @@ def _leash() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
+def _started(command: Sequence[str], output: BinaryIO) -> subprocess.Popen[bytes] | Forked:
+    if IN_LAB and list(command[:3]) == list(_PORTLINE):
+        return Forked(command[3:], output.fileno())
+    return subprocess.Popen(
+        [*_leash(), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=_environment(),
+    )
+
+
 class Server:
     """One running server.  ``errors()`` is what it has written to its standard error so far."""
 
@@ -125,13 +140,7 @@ class Server:
 
     def _launch(self, command: Sequence[str], *, wait: bool) -> None:
         with self.log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*_leash(), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                env=_environment(),
-            )
+            self.process = _started(command, stderr)
         if wait:
             try:
                 self.wait_listening()

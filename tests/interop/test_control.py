@@ -341,3 +341,112 @@ def test_what_has_no_file_is_passed_over_and_told_when_named(
         "portline: error: this Portline has no configuration file that could be read again\n",
     )
     assert one.process.poll() is None
+
+
+# --- operations on what runs ----------------------------------------------------------------------
+
+
+def served(device: Device, services: Callable[[str], Service]) -> Service:
+    """Have a device served, under the name "meter", with another connection beside it."""
+    service = services("other")
+    port = free_port()
+    with service.file.open("a", encoding="utf-8") as file:
+        file.write(f'[connections.meter]\nport = "{device.path}"\nlisten = "127.0.0.1:{port}"\n')
+    code, said = run_portline("reload")
+    assert (code, "meter: added" in said) == (0, True), said
+    service.port = port
+    return service
+
+
+def test_what_is_stopped_is_free_for_another_program_at_once(
+    device: Device, services: Callable[[str], Service]
+) -> None:
+    service = served(device, services)
+    program = (
+        "import os, fcntl, socket, sys, termios\n"
+        "fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)\n"
+        "fcntl.ioctl(fd, termios.TIOCEXCL)\n"
+        "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "door = socket.create_server(('127.0.0.1', int(sys.argv[2])))\n"
+        "fcntl.ioctl(fd, termios.TIOCNXCL)\n"
+        "print('mine')\n"
+    )
+    other = [sys.executable, "-c", program, str(device.path), str(service.port)]
+    taken = subprocess.run(other, capture_output=True, timeout=PATIENCE, check=False)
+    assert taken.returncode != 0  # while the connection runs
+    with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as peer:
+        peer.settimeout(PATIENCE)
+        eventually(lambda: snapshots("meter")[0]["peers"])
+        device.write(b"last words")
+        eventually(lambda: snapshots("meter")[0]["counters"]["heard"])
+        assert run_portline("stop", "meter") == (0, "meter: stopped\n")
+        free = subprocess.run(other, capture_output=True, timeout=PATIENCE, check=False)
+        assert free.stdout == b"mine\n", free.stderr
+        assert peer.recv(100) == b"last words"
+        assert peer.recv(1) == b""
+    (meter,) = snapshots("meter")
+    assert (meter["state"], meter["reason"]) == ("stopped", "stopped by hand")
+    assert snapshots("other")[0]["state"] == "listening"
+    # Editing and renaming leave it stopped.
+    code, said = run_portline("edit", "meter", "--baudrate", "19200", "--rename", "water")
+    assert (code, "is called water now" in said) == (0, True), said
+    assert "certificates" not in said
+    (water,) = snapshots("water")
+    assert (water["state"], water["options"]["baudrate"]) == ("stopped", 19200)
+    code, said = run_portline("start", "water")
+    assert (code, said) == (0, "water: started; listening\n")
+    with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as peer:
+        peer.sendall(b"again")
+        assert device.read(5) == b"again"
+
+
+def test_what_is_disabled_stays_so_when_portline_begins_anew(
+    device: Device, services: Callable[[str], Service]
+) -> None:
+    service = served(device, services)
+    assert run_portline("disable", "meter") == (0, "meter: disabled\n")
+    assert "enabled = false" in service.file.read_text("utf-8")
+    code, said = run_portline("restart")
+    assert code == 0, said
+    eventually(lambda: snapshots("meter")[0]["state"] == "stopped")
+    assert snapshots("meter")[0]["reason"] == "not enabled (enabled = false)"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", service.port), PATIENCE)
+    assert run_portline("enable", "meter") == (0, "meter: enabled\n")
+    socket.create_connection(("127.0.0.1", service.port), PATIENCE).close()
+
+
+def test_a_port_is_operated_from_the_command_line(
+    device: Device, services: Callable[[str], Service]
+) -> None:
+    service = served(device, services)
+    code, said = run_portline("set", "meter", "baudrate=19200")
+    assert (code, said) == (0, "meter: 19200-8N1\n")
+    assert snapshots("meter")[0]["port"]["settings"]["baudrate"] == 19200
+    code, said = run_portline("set", "meter", "baudrate=300", "data-bits=7")
+    assert code == 1  # of a terminal that does no format but 8N
+    assert "does not do data-bits = 7; it offers data-bits = 8" in said
+    code, said = run_portline("set", "meter", "baudrate=1", "colour=red")
+    assert (code, len(said.splitlines())) == (2, 2)
+    assert run_portline("set", "meter") == (0, "meter: 19200-8N1\n")
+    code, said = run_portline("lines", "meter", "cts=on")
+    assert (code, "CTS comes from the device" in said) == (2, True)
+    code, said = run_portline("lines", "other", "cts=on", "dcd=on")
+    assert code == 0
+    assert said.splitlines()[0] == "other: CTS on, DSR off, DCD on, RI off"
+    assert run_portline("break", "meter", "0.01") == (0, "meter: a break of 0.01 s\n")
+    code, said = run_portline("break", "meter", "60")
+    assert (code, "seconds must be a number in 0.001 to 5" in said) == (2, True)
+    with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as peer:
+        peer.settimeout(PATIENCE)
+        address = "{}:{}".format(*peer.getsockname())
+        eventually(lambda: snapshots("meter")[0]["peers"])
+        assert run_portline("disconnect", "meter", address) == (
+            0,
+            f"meter: {address} disconnected\n",
+        )
+        assert peer.recv(1) == b""
+    code, said = run_portline("add", "meter", "--virtual", "x", "--listen", "127.0.0.1:0")
+    assert (code, "there is a connection 'meter' already" in said) == (2, True)
+    code, said = run_portline("stop", "x")
+    assert (code, "there is no connection 'x'; there are: meter, other" in said) == (2, True)

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.forked import Forked
 from tests.interop.server import free_port
 from tests.lab.applications import Application
 from tests.lab.uart import clean_wire, raw
@@ -74,40 +75,16 @@ HANG = 45.0
 30 for what was written (closing_wait of tty_port.c), and this machine is slow."""
 
 
-class Portline:
-    """A ``portline serve`` without the start of a Python: everything from its command line on."""
+class Portline(Forked):
+    """A ``portline serve`` that is about to be killed, and what it says."""
 
     def __init__(self, config: Path, log: Path) -> None:
         self.log = log
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                _become(config, log)
-            finally:
-                os._exit(70)
-
-    def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        with log.open("ab") as file:
+            super().__init__(["serve", "-v", str(config)], file.fileno())
 
     def said(self) -> str:
         return self.log.read_text("utf-8", "replace")
-
-
-def _become(config: Path, log: Path) -> None:
-    from portline.cli.app import main
-
-    os.setsid()
-    with log.open("ab") as file:
-        for fd in (1, 2):
-            os.dup2(file.fileno(), fd)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        main(["serve", "-v", str(config)])
-    except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 def until(condition: Callable[[], object], what: Callable[[], str], limit: float = LIMIT) -> None:
@@ -151,14 +128,6 @@ def _echo(listener: socket.socket, call: int, wire: int) -> None:
 @contextlib.contextmanager
 def far_ends(folder: Path) -> Iterator[dict[str, int]]:
     """Run the far ends of all lines; the TCP ports by their names in CONFIG."""
-    # Once for all of them: the processes are made by fork.
-    import portline.cli.serve
-    import portline.control.companion
-    import portline.control.server
-    import portline.port.cuse.port
-    import portline.port.usbip.port
-    import portline.service.process.run  # noqa: F401
-
     clean_wire("/dev/ttyS2", "/dev/ttyS3")
     found = {"listen": free_port(), "far": free_port()}
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -174,7 +143,7 @@ def far_ends(folder: Path) -> Iterator[dict[str, int]]:
     (folder / "far.toml").write_text(FAR.format_map(found))
     far = Portline(folder / "far.toml", folder / "far.log")
     yield found
-    far.send(signal.SIGTERM)
+    far.send_signal(signal.SIGTERM)
     assert far.wait() == 0, far.said()
     os.kill(echo, signal.SIGKILL)
     os.waitpid(echo, 0)
@@ -303,16 +272,16 @@ def kills(
             killed = None
             if dice.random() < 0.4:
                 figures.stops += 1
-                service.send(signal.SIGSTOP)
+                service.send_signal(signal.SIGSTOP)
                 time.sleep(dice.uniform(0, 5))
                 if dice.random() < 0.5:
                     figures.programs += 1
                     killed = dice.choice(applications)
                     killed.kill()
                 if dice.random() < 0.3:
-                    service.send(signal.SIGCONT)
+                    service.send_signal(signal.SIGCONT)
                     time.sleep(dice.uniform(0, 1))
-            service.send(signal.SIGKILL)
+            service.send_signal(signal.SIGKILL)
             code = service.wait()
             assert code == -signal.SIGKILL, f"ended with {code}: {service.said()[-4000:]}"
             ended = time.monotonic()
@@ -331,7 +300,7 @@ def kills(
                 figures.calls.append((time.monotonic() - ended, f"{each.path} {what}"))
             say(f"{count}: {max(figures.calls[-3:])} {figures.back[-1]:.1f} {figures.last}")
         of_use()
-        service.send(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         code = service.wait()
         assert code == 0, f"ended with {code}: {service.said()[-4000:]}"
     finally:

@@ -92,6 +92,32 @@ def test_a_full_controller_is_told_in_a_line_and_freed_places_are_used_again() -
     assert complaints(kernel_log()) == []
 
 
+def test_a_program_that_is_closing_a_port_keeps_no_other_port_waiting() -> None:
+    """The kernel waits half a minute for it, before it plugs in anything below the same hub."""
+    if len(list(Path("/sys/devices/platform").glob("vhci_hcd.*"))) < 2:
+        pytest.skip("this kernel has one virtual USB controller only (CONFIG_USBIP_VHCI_NR_HCS)")
+    busy = UsbDouble(f"{NAME}0", holds=True)
+    busy.__enter__()
+    closing = os.fork()
+    if closing == 0:
+        fd = os.open(busy.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        os.write(fd, bytes(4096))  # which nobody takes
+        os.close(fd)
+        os._exit(0)
+    try:
+        until(lambda: busy.received)
+        with UsbDouble(f"{NAME}1"):  # and so the program has come to its close
+            busy.call(busy.port.close)
+        with UsbDouble(f"{NAME}2") as other:
+            echoes(other)
+            assert os.waitpid(closing, os.WNOHANG) == (0, 0)
+    finally:
+        os.kill(closing, signal.SIGKILL)
+        os.waitpid(closing, 0)
+        busy.stop()
+    until(lambda: slots_taken() == 0)
+
+
 def test_plugged_in_and_out_at_any_moment() -> None:
     """Also while the kernel asks what it is: no place is kept, and the next one works."""
     dice = random.Random(5)

@@ -10,13 +10,11 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
-import subprocess
-import sys
 import termios
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +23,13 @@ pytestmark = pytest.mark.lab
 serial = pytest.importorskip("serial", reason="pyserial is not installed")
 
 from portline.line import FlowControl, LineSettings, Parity, StopBits  # noqa: E402  # see above
+from tests.forked import Forked  # noqa: E402
 from tests.interop.server import free_port, listening  # noqa: E402
 from tests.usb_double import UsbDouble  # noqa: E402
 from tests.waiting import LIMIT  # noqa: E402
 
 DEVICE = "/dev/device"
 NAME = "/dev/plc"
-PORTLINE = [sys.executable, "-m", "portline"]
 
 TIOCMIWAIT = 0x545C
 DSR = 0x100
@@ -45,13 +43,13 @@ def until(condition: object, limit: float = 2 * LIMIT) -> None:
 
 
 @contextlib.contextmanager
-def portline(*words: str) -> Iterator[subprocess.Popen[str]]:
+def portline(*words: str) -> Iterator[None]:
     """Run a Portline while the ``with`` lasts."""
-    process = subprocess.Popen([*PORTLINE, *words], stdout=subprocess.DEVNULL, text=True)
+    process = Forked(words, 2)
     try:
-        yield process
+        yield
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.wait(2 * LIMIT)
 
 
@@ -162,14 +160,10 @@ def test_the_lines_of_the_device_are_read_and_waited_for(
     until(lambda: not application.dsr)
 
 
-def test_the_status_tells_the_backend(line: UsbDouble, backend: str) -> None:
-    shown = subprocess.run(
-        [*PORTLINE, "status", "--json"],
-        capture_output=True,
-        text=True,
-        timeout=4 * LIMIT,
-        check=True,
-    ).stdout
+def test_the_status_tells_the_backend(line: UsbDouble, backend: str, tmp_path: Path) -> None:
+    with (tmp_path / "shown").open("wb") as output:
+        assert Forked(["status", "--json"], output.fileno()).wait(LIMIT) == 0
+    shown = (tmp_path / "shown").read_text()
     assert f'"backend": "{backend}"' in shown
     assert backend == "cuse" or '"adapter": "pl2303"' in shown
     assert json.loads(shown)

@@ -526,7 +526,7 @@ class ConnectionMachine(RuleBasedStateMachine):
                 )
                 for far in self.fars
             )
-            assert self.connection.departures.dropped == due - arrived
+            assert self.connection.peers.departures.dropped == due - arrived
         self.connection.stop(0.5)
         self.pass_time(2.0)
         self.connection.close()

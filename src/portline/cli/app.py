@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -19,6 +19,9 @@ from click.exceptions import NoArgsIsHelpError
 from portline import __version__
 from portline.errors import ConfigError, PortlineError, UsageError, clean
 from portline.service.process.early import hold
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["LazyGroup", "main", "verbose_option", "verbosity"]
 
@@ -36,6 +39,9 @@ COMMANDS: Final = {
     "udp": ("portline.cli.udp:udp", "Exchange a port's data with other machines as datagrams."),
     "serve": ("portline.cli.serve:serve", "Share the serial ports of a configuration file."),
     "status": ("portline.cli.status:status", "Show what the running connections do."),
+    "monitor": ("portline.cli.monitor:monitor", "Show what passes at a connection, live."),
+    "record": ("portline.cli.record:record", "Record what passes at a connection, into a file."),
+    "replay": ("portline.cli.replay:replay", "Play a recording to a device or a remote port."),
     "add": ("portline.cli.add:add", "Add a connection to a configuration file."),
     "edit": ("portline.cli.edit:edit", "Change a connection in a configuration file."),
     "remove": ("portline.cli.remove:remove", "Take a connection out of a configuration file."),
@@ -45,6 +51,21 @@ COMMANDS: Final = {
         "Begin a running Portline anew; USB/IP ports stay open.",
     ),
     "check": ("portline.cli.check:check", "Say everything that is wrong in a configuration file."),
+    "start": ("portline.cli.running:start", "Start a connection that is stopped."),
+    "stop": ("portline.cli.running:stop", "Stop a connection until it is started again."),
+    "enable": (
+        "portline.cli.running:enable",
+        "Have a connection started from now on.",
+    ),
+    "disable": (
+        "portline.cli.running:disable",
+        "Have a connection not started any more.",
+    ),
+    "disconnect": ("portline.cli.running:disconnect", "Send a peer of a connection away."),
+    "lines": ("portline.cli.panel:lines", "Show or drive the signal lines of a connection's port."),
+    "break": ("portline.cli.panel:send_break", "Send a break at a connection's port."),
+    "set": ("portline.cli.panel:set_settings", "Put settings of a real port in force, for now."),
+    "term": ("portline.cli.term:term", "Open a terminal at a serial port, here or elsewhere."),
     "pulse": ("portline.cli.pulse:pulse", "Reset a board by a sequence of DTR and RTS."),
     "ports": ("portline.cli.ports:ports", "List the serial ports of this machine."),
     "doctor": (
@@ -53,8 +74,13 @@ COMMANDS: Final = {
     ),
     "run": ("portline.cli.run:run", "Run a program for which virtual ports behave like real ones."),
     "demo": ("portline.cli.demo:demo", "Share a simulated instrument, to try Portline out."),
-    "password": ("portline.cli.password:password", "Store a password that both ends have."),
+    "password": ("portline.cli.password:password", "Store a password, or set that of the page."),
+    "token": ("portline.cli.token:token", "Make what programs log in with at the API."),
     "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),
+    "completion": (
+        "portline.cli.completion:completion",
+        "Make bash, zsh or fish complete this command line.",
+    ),
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""
 
@@ -116,6 +142,19 @@ class LazyGroup(click.Group):
         if args and args[0] == SERVICE and not ctx.resilient_parsing:
             hold()  # its import takes most of its start
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the flags."""
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=text)
+                for name, (_, text) in COMMANDS.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""

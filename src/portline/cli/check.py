@@ -53,5 +53,6 @@ def check(file: Path | None, named: Path | None) -> int:
         return 1
     click.echo(f"{path}: ok")
     for name, connection in config.connections.items():
-        click.echo(f"  {summary(name, connection)}")
+        rests = "" if connection.enabled else " - not enabled"
+        click.echo(f"  {summary(name, connection)}{rests}")
     return 0

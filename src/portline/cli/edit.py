@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.editor import carry_out
 from portline.cli.flags import GroupedCommand, every_option, written
 from portline.cli.serve import config_flag
@@ -28,7 +29,7 @@ __all__ = ["edit"]
     params=every_option(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.option("--rename", metavar="NEW", default="", help="What the connection is called from now.")
 @click.option(
     "--unset",
@@ -47,7 +48,10 @@ def edit(name: str, rename: str, unset: tuple[str, ...], named: Path | None, **g
     portline edit meter --baudrate 19200 --unset packet-pause
     portline edit meter --rename water
     """
-    changed: dict[str, object] = {**dict.fromkeys(map(_field, unset)), **written(given)}
+    removed, values = dict.fromkeys(map(_field, unset)), written(given)
+    if both := [key_of(field) for field in removed if field in values]:
+        raise UsageError(f"--unset {both[0]} and --{both[0]} exclude each other; give one of them")
+    changed: dict[str, object] = {**removed, **values}
     if not changed and not rename:
         raise UsageError("nothing to change: give an option like --baudrate 9600, or --rename NEW")
 

@@ -62,7 +62,13 @@ def carry_out(
             click.echo(clean(line))
 
 
-_DONE = {"add": "added", "update": "changed", "remove": "removed"}
+_DONE = {
+    "add": "added",
+    "update": "changed",
+    "remove": "removed",
+    "enable": "enabled",
+    "disable": "disabled",
+}
 
 
 def _file(named: Path | None, place: Path | None) -> Path:

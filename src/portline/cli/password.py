@@ -57,6 +57,13 @@ def _fault(file: str, error: OSError) -> str:
             return f"{error.strerror}; name another file"
 
 
+def _set_for_page(text: str) -> None:
+    from portline.web.credentials import Credentials
+
+    Credentials().store(text)
+    click.echo("the page has another password; whoever was logged in is not")
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", required=False, type=click.Path(readable=False))
 @click.option(
@@ -64,8 +71,9 @@ def _fault(file: str, error: OSError) -> str:
 )
 @click.option("--generate", is_flag=True, help="Make a password that nobody can guess.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--web", is_flag=True, help="Set the password of the page instead.")
 @verbose_option
-def password(*, file: str | None, plain: bool, generate: bool, force: bool) -> int:
+def password(*, file: str | None, plain: bool, generate: bool, force: bool, web: bool) -> int:
     """Store a password for the option password-file, so that nobody else can read it.
 
     What is stored is salted: a server knows by it who has the password, and nobody can log in with
@@ -75,11 +83,19 @@ def password(*, file: str | None, plain: bool, generate: bool, force: bool) -> i
     \b
     portline password /etc/portline/meter.password
     portline password --generate --plain meter.password
+    portline password --web
     """
     from portline.auth.password import Password
     from portline.auth.secret import write_secret
 
+    if web and (file is not None or plain or force):
+        raise UsageError("--web has a place of its own; give it no FILE, --plain or --force")
     text, unseen = _new(generate)
+    if web:
+        _set_for_page(text)
+        if unseen:
+            click.echo(f"The password is: {text}")
+        return 0
     try:
         made = Password(text)
     except ValueError as error:

@@ -9,13 +9,13 @@ import click
 
 from portline.control.client import NobodyThere, ask
 from portline.control.place import Places, remove_stale
-from portline.errors import PortlineError
+from portline.errors import NameUnknown, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Answer", "ask_all", "nobody", "socket_option"]
+__all__ = ["Answer", "ask_all", "ask_holder", "holder", "json_option", "nobody", "socket_option"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -54,6 +54,48 @@ def ask_all(operation: str, socket: Path | None, **parameters: object) -> Iterat
                 yield Answer(path, error=error)
         except PortlineError as error:
             yield Answer(path, error=error)
+
+
+def ask_holder(operation: str, name: str, socket: Path | None, **parameters: object) -> Any:
+    """Have the process that has the connection ``name`` do an operation on it; return its result.
+
+    Raises PortlineError: what the process says, or that there is none, or no such connection.
+    """
+    answers = list(ask_all("status", socket))
+    for answer in answers:
+        if answer.error is not None and socket is not None:
+            raise answer.error
+    found = [answer for answer in answers if answer.error is None]
+    if not found:
+        raise nobody("Portline")
+    known: dict[str, list[Path]] = {}
+    for answer in found:
+        for connection in answer.result["connections"]:
+            known.setdefault(connection["name"], []).append(answer.path)
+    if name not in known:
+        raise NameUnknown(name, sorted(known))
+    path = holder(name, known[name])
+    for answer in ask_all(operation, path, name=name, **parameters):
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
+    raise nobody("Portline")
+
+
+def holder(name: str, paths: list[Path]) -> Path:
+    """Return the only one of the sockets by which a connection is reached.  Raises UsageError."""
+    if len(paths) > 1:
+        sockets = ", ".join(clean(path) for path in paths)
+        raise UsageError(
+            f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
+        )
+    return paths[0]
+
+
+def json_option(command: _Command) -> _Command:
+    """Give a command ``--json``."""
+    text = "Print what the process answers as JSON, for programs."
+    return click.option("--json", "as_json", is_flag=True, help=text)(command)
 
 
 def _checked(path: Path, result: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections_and_devices
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, nobody, socket_option
+from portline.cli.processes import ask_all, holder, nobody, socket_option
 from portline.errors import PortError, PortlineError, UsageError
 from portline.hub.pulses import NAMED
 from portline.hub.pulses import pulse as sequence_of
@@ -36,7 +37,7 @@ _TABLE: Final = "\n".join(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nSequences:\n{_TABLE}",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=connections_and_devices)
 @click.argument("sequence", nargs=-1, required=True)
 @socket_option
 @verbose_option
@@ -82,11 +83,8 @@ def _connections(name: str, is_device: bool, socket: Path | None) -> list[tuple[
             for connection in answer.result["connections"]
             if (_means(name, connection) if is_device else connection["name"] == name)
         ]
-    if len(found) > 1:
-        sockets = ", ".join(clean(str(path)) for path, _ in found)
-        raise UsageError(
-            f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
-        )
+    if found:
+        holder(name, [path for path, _ in found])
     return found
 
 

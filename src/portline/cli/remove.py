@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.editor import carry_out
 from portline.cli.serve import config_flag
 from portline.config.editing import removed
@@ -19,7 +20,7 @@ __all__ = ["remove"]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @config_flag
 @verbose_option
 def remove(name: str, named: Path | None) -> int:

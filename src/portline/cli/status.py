@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.layout import age, clean, columns_of_terminal, paragraph, together
 from portline.cli.processes import ask_all, nobody, socket_option
-from portline.errors import PortlineError
+from portline.cli.watch import Picture, repeat
+from portline.cli.watching import Measured
+from portline.config.measures import Duration
+from portline.errors import PortlineError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["status"]
+__all__ = ["INTERVAL", "status"]
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks: rates are of some seconds, and a status costs a millisecond."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=connections)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=Measured(Duration(0.1, 3600)),
+    metavar="SECONDS",
+    help="Between two looks with --watch. [default: 1s]",
+)
 @socket_option
 @verbose_option
-def status(names: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
+def status(
+    names: tuple[str, ...],
+    as_json: bool,
+    watch: bool,
+    interval: float | None,
+    socket: Path | None,
+) -> int:
     """Show what the running connections do: their state, port, peers, traffic and options.
 
     With NAME everything about those connections, every option included.  The exit code is 1 if
     no Portline of this user is running, or one does not answer.
+
+    With --watch a terminal shows it live, in place; into a pipe goes each state as a whole, with
+    --json as one line.
     """
+    if watch:
+        return _watched(names, as_json=as_json, interval=interval or INTERVAL, socket=socket)
+    if interval is not None:
+        raise UsageError("--interval is for --watch; give both")
     chosen = {"names": list(names)} if names else {}
     answers = list(ask_all("status", socket, **chosen))
     if not answers:
@@ -42,6 +70,28 @@ def status(names: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
     elif results:
         click.echo("\n".join(_text(results, detailed=bool(names))))
     return code
+
+
+def _watched(names: tuple[str, ...], *, as_json: bool, interval: float, socket: Path | None) -> int:
+    """Show it until somebody has seen enough; who ends and begins meanwhile is shown, too."""
+    picture = Picture()
+    chosen = {"names": list(names)} if names else {}
+
+    def show() -> None:
+        answers = list(ask_all("status", socket, **chosen))
+        results = [answer.result for answer in answers if answer.error is None]
+        if as_json:
+            import json
+
+            sys.stdout.write(json.dumps(results, separators=(",", ":")) + "\n")
+            sys.stdout.flush()
+            return
+        lines = [f"portline: error: {clean(each.error)}" for each in answers if each.error]
+        if not answers:
+            lines = [str(nobody("Portline"))]
+        picture.draw([*lines, *_text(results, detailed=bool(names))])
+
+    return repeat(show, interval)
 
 
 def _check_names(names: tuple[str, ...], results: list[Any], socket: Path | None) -> None:

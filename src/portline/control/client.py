@@ -9,14 +9,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from portline.control.message import Request, items_of, result_of
+from portline.control.message import LINE_MAX, Request, items_of, result_of
 from portline.errors import PortlineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["ANSWER_MAX", "TIME_LIMIT", "NobodyThere", "Stream", "ask"]
+__all__ = ["ANSWER_MAX", "TIME_LIMIT", "NobodyThere", "Stream", "ask", "take_over"]
 
 TIME_LIMIT: Final = 15.0
 """Seconds for a whole answer: more than the other side takes before it gives up."""
@@ -66,6 +66,37 @@ def _result(path: Path, line: bytes) -> Any:
     except PortlineError as error:
         if not line:
             raise PortlineError(f"{path}: ended without an answer") from error
+        raise
+
+
+def take_over(
+    path: Path, operation: str, parameters: Mapping[str, object], *, limit: float = TIME_LIMIT
+) -> tuple[Any, socket.socket]:
+    """Return the result of an operation that goes on with the socket behind it, and the socket.
+
+    Raises what :func:`ask` does.
+    """
+    end = time.monotonic() + limit
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(limit)
+        _connect(sock, path, end)
+        with suppress(BrokenPipeError):
+            sock.sendall(Request(operation, parameters).encode())
+        line = bytearray()
+        # Byte by byte: what comes behind the line is for somebody else.
+        while not line.endswith(b"\n") and len(line) < LINE_MAX and (byte := sock.recv(1)):
+            line += byte
+            sock.settimeout(max(0.001, end - time.monotonic()))
+        return result_of(bytes(line)), sock
+    except TimeoutError:
+        sock.close()
+        raise PortlineError(f"{path}: no answer within {limit:g} s") from None
+    except OSError as error:
+        sock.close()
+        raise PortlineError(f"{path}: {error.strerror or error}") from error
+    except BaseException:
+        sock.close()
         raise
 
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import clean
+from portline.recording.gathering import ROW, TEXT_ROW
 from portline.recording.record import Kind, Record, Source
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["LEGEND", "Page", "Stamp", "View"]
 
 LEGEND: Final = "<- from the port   -> to the port"
-
-ROW: Final = 16
-"""Bytes in a line of hex."""
-
-TEXT_ROW: Final = 80
-"""Bytes in a line of text, where no line end comes before."""
 
 _ARROWS: Final = {Source.PORT: "<-", Source.PEER: "->"}
 _PRINTABLE: Final = bytes(byte if 0x20 <= byte < 0x7F else 0x2E for byte in range(256))

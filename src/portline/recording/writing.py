@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from portline.recording.gathering import Gatherer
 from portline.recording.page import LEGEND, Page
 from portline.recording.record import Kind, Record
 
@@ -37,6 +38,7 @@ class HexWriter:
         self._name = name
         self._local = local
         self._page = Page(local=local)
+        self._gatherer = Gatherer()
         self._day = ""
 
     def begin(self) -> bytes:
@@ -45,15 +47,18 @@ class HexWriter:
         return f"# {self._name}: {LEGEND}\n".encode()
 
     def encode(self, record: Record) -> bytes:
-        """Return the lines of a record, behind one with the day where that is another one."""
+        """Return the lines that are complete now, behind one with the day where that is another."""
+        return b"".join(map(self._lines, self._gatherer.feed(record)))
+
+    def _lines(self, record: Record) -> bytes:
         day = f"{self._local(record.at):%Y-%m-%d}"
         lines = [] if day == self._day else [f"# {day}"]
         self._day = day
         return "".join(f"{line}\n" for line in (*lines, *self._page.lines(record))).encode()
 
     def end(self, at: float) -> bytes:
-        """Return nothing."""
-        return b""
+        """Return the lines that were not complete."""
+        return b"".join(map(self._lines, self._gatherer.flush()))
 
 
 class JsonWriter:

@@ -46,7 +46,7 @@ def adopt(
     if any(field in fields for field in PACKETS):
         connection.repack()
     for session in connection.hub.peers:
-        connection.set_link(session.link)
+        connection.peers.set_link(session.link)
         session.outbox.limit = config.backlog_size
     if any(field in fields for field in SETTINGS):
         asked = config.line_settings()

@@ -38,7 +38,7 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         keep_discarded=hub.keep.discarded,
         unheard=hub.unheard,
         unspoken=hub.unspoken,
-        dropped=connection.departures.dropped + sum(session.dropped for session in hub.peers),
+        dropped=connection.peers.departures.dropped + sum(session.dropped for session in hub.peers),
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,

@@ -151,3 +151,35 @@ def test_mistakes_that_a_portline_tells_are_told(asked: Asked) -> None:
     output = portline("add", "wrong", "--port", "/x", "--config", "portline.toml", code=2).output
     assert "a: is wrong" in output
     assert "b: is, too" in output
+
+
+def test_a_connection_is_enabled_and_disabled_in_its_file(file: Path) -> None:
+    said = portline("disable", "meter").output
+    assert said == "portline.toml: meter disabled; no `portline serve` runs it now\n"
+    assert file.read_text() == TEXT + "enabled = false\n"
+    assert "meter enabled" in portline("enable", "meter").output
+    assert file.read_text() == TEXT
+    assert "no connection 'x'; there are: meter" in portline("enable", "x", code=2).output
+
+
+def test_a_connection_is_enabled_where_it_runs(asked: Asked) -> None:
+    assert portline("enable", "meter").output == "meter: changed\\x1b\n"
+    portline("disable", "scale")
+    assert asked == [
+        ("/1.sock", "enable", {"name": "meter"}),
+        ("/2.sock", "disable", {"name": "scale"}),
+    ]
+
+
+def test_an_option_is_given_or_taken_out(file: Path) -> None:
+    result = portline("edit", "meter", "--keepalive", "20s", "--unset", "keepalive", code=2)
+    assert "--unset keepalive and --keepalive exclude each other; give one of them" in result.output
+    assert file.read_text() == TEXT
+
+
+def test_a_file_that_is_no_toml_is_named_with_its_line(file: Path) -> None:
+    file.write_text(TEXT + "parity = even\n")
+    for words in (("edit", "meter", "--baudrate", "300"), ("add", "new", "--port", "/dev/y")):
+        result = portline(*words, code=2)
+        assert "error: portline.toml:4: not TOML, column 10:" in result.output
+        assert 'text needs quotes: parity = "even"' in result.output

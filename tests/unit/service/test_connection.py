@@ -187,7 +187,7 @@ def test_who_lingers_and_reads_nothing_is_not_collected_for_without_end(
             # What it got may be acknowledged late, and is found out by the time that has passed.
             got = meter.connection.hub.heard - keep.discarded
             assert session.link.acked <= got <= session.link.sent
-            assert meter.connection.departures.dropped == 0
+            assert meter.connection.peers.departures.dropped == 0
 
     run(scenario())
 
@@ -387,7 +387,7 @@ def test_the_port_watches_what_somebody_wants_to_be_told_of(run: Run, stage: Pla
         async with stage(protocol="rfc2217") as meter:
             asker = await meter.asker()
             meter.sessions[0].watch = Watch(modem_lines=False, faults=True)
-            meter.connection.peer_watches()
+            meter.connection.watch()
             assert meter.port.watched == (False, True)
             asker.close()
             await meter.alone()
@@ -402,7 +402,7 @@ def test_what_the_other_access_server_tells_is_logged(
     async def scenario() -> None:
         async with stage(virtual="ttyV0", protocol="rfc2217") as meter:
             await meter.asker()
-            meter.connection.peer_report(meter.sessions[0], Told(Item.BAUDRATE, 300))
+            meter.connection.peers.peer_report(meter.sessions[0], Told(Item.BAUDRATE, 300))
             await until(lambda: "remote port peer=127.0.0.1:" in caplog.text)
         assert ": baudrate 300" in caplog.text
 

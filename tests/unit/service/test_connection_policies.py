@@ -204,7 +204,7 @@ def test_who_does_not_read_loses_its_oldest_data_and_nobody_else_does(
             await until(lambda: slow.look().endswith(b"caught up"))
             slow.close()
             await until(lambda: len(meter.sessions) == 1)
-            assert meter.connection.departures.dropped == dropped
+            assert meter.connection.peers.departures.dropped == dropped
         assert f"peer left behind peer={slow.address} waiting=" in caplog.text
 
     run(scenario())

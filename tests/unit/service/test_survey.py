@@ -112,7 +112,7 @@ def test_the_status_counts(run: Run) -> None:
                 other.port_data(b"unheard")
                 assert made.status()[1].unheard == 7
                 assert made.status()[1].state is State.CONNECTED
-        meter.departures.dropped = 5  # of a peer that has gone
+        meter.peers.departures.dropped = 5  # of a peer that has gone
         meter.hub.peers[0].outbox.dropped = 2
         assert made.status()[0].dropped == 7
         await made.stop()

@@ -96,7 +96,7 @@ async def _disconnect(subject: Subject, *, name: str, peer: int | str) -> Discon
     """
     connection = subject.connection(name)
     session = _chosen(name, connection.hub.peers, peer)
-    connection.disconnect(session)
+    connection.peers.disconnect(session)
     return Disconnected(subject.process, name, session.name, connection.network.calls)
 
 

@@ -7,8 +7,8 @@ state      what there is                           leaves it by
 =========  ======================================  ===============================================
 closed     nothing                                 ``open()``
 plugged    the adapter; the kernel asks what it    the terminal appears and gets its name;
-in         is, its driver makes the terminal.      ``close()``; NODE_LIMIT is over: lost
-           ``path`` is None: nobody finds it yet
+in         is, its driver makes the terminal.      ``close()``; FIRST_LIMIT or NODE_LIMIT is
+           ``path`` is None: nobody finds it yet   over: lost
 unused     the name                                an application opens it; ``close()``; the
                                                    kernel unplugs the adapter: lost
 in use     the same                                the application closes it; ``close()``; lost
@@ -67,14 +67,19 @@ if TYPE_CHECKING:
     from portline.port.usbip.handover import Handover
     from portline.port.usbip.intake import Intake
 
-__all__ = ["LINES_HELD", "NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
+__all__ = ["FIRST_LIMIT", "LINES_HELD", "NODE_LIMIT", "NODE_LOOK", "UsbipPort"]
 
 NODE_LOOK: Final = 0.02
 """Seconds between two looks for the terminal, while the kernel gets to know the adapter."""
 
 NODE_LIMIT: Final = 20.0
-"""Seconds after which an adapter without a terminal is unplugged: some twenty times what a slow
-machine takes."""
+"""Seconds after the kernel's last question in which the terminal has to be there: some twenty times
+what a slow machine takes."""
+
+FIRST_LIMIT: Final = 100.0
+"""Seconds in which the kernel has to ask its first question.  It may have to unplug others before,
+of which each takes up to 30 (:mod:`portline.port.usbip.vhci`); to be plugged in anew would not
+help, and be one more."""
 
 LINES_HELD: Final = 10.0
 """Seconds for which the signal lines stay as they were when another process has taken over, unless
@@ -121,6 +126,7 @@ class UsbipPort(VirtualPort):
         self._held: ModemLines | None = None
         self._paused = False
         self._sent = 0
+        self._node_due = 0.0
         self._wiring: Wiring | None = None
         self._timers: list[asyncio.TimerHandle | None] = [None, None]
 
@@ -164,7 +170,8 @@ class UsbipPort(VirtualPort):
                 self, self._controller, self.application.inputs, self._loop, strict=settings
             )
         self._hold_line()
-        self._look_for_node(self._loop.time() + NODE_LIMIT)
+        self._node_due = self._loop.time() + FIRST_LIMIT
+        self._look_for_node()
 
     def close(self) -> None:
         """Remove the name and unplug the adapter; waiting requests are answered before."""
@@ -246,7 +253,7 @@ class UsbipPort(VirtualPort):
         self._held = None
         self._inputs_moved(self.application.inputs, self.application.inputs)
 
-    def _look_for_node(self, deadline: float) -> None:
+    def _look_for_node(self) -> None:
         """Give the terminal its name as soon as it is there."""
         self._timers[0] = None
         if self._wiring is None:
@@ -259,8 +266,8 @@ class UsbipPort(VirtualPort):
         if found:
             self._wiring.checkpoint()
             LOG.info("%s: is %s, a virtual adapter %s", self.path, self.node, self.adapter)
-        elif self._loop.time() < deadline:
-            self._timers[0] = self._loop.call_later(NODE_LOOK, self._look_for_node, deadline)
+        elif self._loop.time() < self._node_due:
+            self._timers[0] = self._loop.call_later(NODE_LOOK, self._look_for_node)
         else:
             text = (
                 "the kernel has made no terminal of the adapter; `dmesg | tail` may tell why, "
@@ -289,6 +296,8 @@ class UsbipPort(VirtualPort):
         if wiring is None:
             return
         intake = wiring.intake
+        if self._timers[0] is not None:
+            self._node_due = self._loop.time() + NODE_LIMIT
         for event in events:
             if isinstance(event, Written):
                 intake.add(event.number, event.data)

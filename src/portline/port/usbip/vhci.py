@@ -10,6 +10,12 @@ because we died, the adapter is unplugged: nothing can be left behind.
 ``status`` then names the bus address of the port's device, and below
 ``/sys/bus/usb/devices/ADDRESS`` stands the terminal, once the driver has made it.
 
+*Unplugging takes the kernel its time.*  A thread for each root hub plugs in and unplugs, one after
+the other, and waits up to 30 s (closing_wait of tty_port.c) for a program that is just closing what
+is unplugged.  What is plugged in below that hub meanwhile has no terminal until then.  So a
+controller of which nothing is being unplugged is taken before the others; there are several where
+the kernel was built so (CONFIG_USBIP_VHCI_NR_HCS).
+
 No module is loaded from here.  What a machine's administrator has not loaded is named, with the
 command.
 """
@@ -19,6 +25,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +44,8 @@ SYS: Final = Path("/sys")
 DEV: Final = Path("/dev")
 MODULES: Final = Path("/lib/modules")
 
-CONTROLLER: Final = "devices/platform/vhci_hcd.0"
+PLATFORM: Final = "devices/platform"
+CONTROLLER: Final = f"{PLATFORM}/vhci_hcd.0"
 
 DEVICE_ID: Final = 0x10002
 """What the device is called in messages; the kernel only repeats it."""
@@ -52,18 +60,25 @@ FREE: Final = "004"
 NOWHERE: Final = "0-0"
 """The address of a port with nothing in it."""
 
+ADDRESS: Final = re.compile(r"\d+-\d+")
+"""A device that is plugged into a root hub: bus and port."""
+
 TRIES_MAX: Final = 32
 """Ports tried when others take them at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One line of ``status``; ``address`` is that of the device there, like ``3-1``."""
+    """One line of ``status``; ``address`` is that of the device there, like ``3-1``.
+
+    ``controller`` is the number of the one that has it.
+    """
 
     hub: str
     number: int
     state: str
     address: str
+    controller: int = 0
 
 
 class Controller:
@@ -97,7 +112,7 @@ class Controller:
         The kernel keeps the socket; the caller closes its own descriptor.
         """
         try:
-            for slot in [s for s in self.slots() if s.hub == "hs" and s.state == FREE][:TRIES_MAX]:
+            for slot in self._free()[:TRIES_MAX]:
                 text = f"{slot.number} {kernels.fileno()} {DEVICE_ID} {FULL_SPEED}"
                 try:
                     (self._folder / "attach").write_text(text, "ascii")
@@ -115,13 +130,31 @@ class Controller:
     def slots(self) -> list[Slot]:
         """Return the ports.  Raises OSError."""
         slots = []
-        for file in sorted(self._folder.glob("status*")):
+        for file in self._folder.glob("status*"):
+            controller = int(file.suffix[1:] or 0)
             for line in file.read_text("ascii").splitlines()[1:]:
                 # hub port sta spd dev sockfd local_busid
                 words = line.split()
                 if len(words) == 7:
-                    slots.append(Slot(words[0], int(words[1]), words[2], words[6]))
-        return slots
+                    slots.append(Slot(words[0], int(words[1]), words[2], words[6], controller))
+        return sorted(slots, key=lambda slot: slot.number)
+
+    def _free(self) -> list[Slot]:
+        """Return the free ports, those first below whose controller nothing is being unplugged."""
+        slots = self.slots()
+        known = {slot.address for slot in slots}
+        busy = {
+            controller
+            for controller in {slot.controller for slot in slots}
+            if not known.issuperset(self._below(controller))
+        }
+        free = [slot for slot in slots if slot.hub == "hs" and slot.state == FREE]
+        return sorted(free, key=lambda slot: slot.controller in busy)
+
+    def _below(self, controller: int) -> set[str]:
+        """Return the addresses of the devices that the kernel has at a controller's root hubs."""
+        folder = self._sys / PLATFORM / f"vhci_hcd.{controller}"
+        return {path.name for path in folder.glob("usb*/*-*") if ADDRESS.fullmatch(path.name)}
 
     def node(self, number: int) -> str | None:
         """Return the path of the terminal at a port; None while there is none."""

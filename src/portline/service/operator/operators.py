@@ -159,7 +159,7 @@ class Operators:
             self,
             link,
             make_wire("rfc2217", connection.name, connection.config),
-            number=connection.next_number(),
+            number=connection.peers.next_number(),
             protocol="rfc2217",
             backlog=BACKLOG,
             faults=Ability.BREAK in connection.port.capabilities.abilities,
@@ -255,7 +255,7 @@ class Operators:
 
     def peer_watches(self) -> None:
         """Have the port watch what somebody wants to be told of."""
-        self._connection.peer_watches()
+        self._connection.watch()
 
     def peer_behind(self, session: Session) -> None:
         """Give up the oldest of what waits: an operator does not hold the port."""
@@ -274,7 +274,7 @@ class Operators:
         self._dropped += session.dropped
         self._connection.log.info("an operator has gone: %s", reason)
         self._put_back(session)
-        self._connection.peer_watches()
+        self._connection.watch()
         self._vacated()
 
     def _put_back(self, session: Session) -> None:

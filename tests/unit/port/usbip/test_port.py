@@ -69,12 +69,21 @@ def test_the_name_comes_with_the_terminal_and_goes_with_the_port(
     check(scenario)
 
 
-def test_without_a_terminal_the_port_is_lost(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "NODE_LIMIT", 0.05)
+@pytest.mark.parametrize("asked", [False, True])
+def test_without_a_terminal_the_port_is_lost(
+    check: Check, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    """What counts is how long the kernel has asked nothing, and whether it has begun to."""
+    monkeypatch.setattr(module, "NODE_LIMIT", 0.05 if asked else 600.0)
+    monkeypatch.setattr(module, "FIRST_LIMIT", 600.0 if asked else 0.05)
 
     async def scenario(bench: UsbBench) -> None:
         bench.kernel.where = None
         bench.port.open()
+        if asked:
+            assert bench.kernel.driver is not None
+            bench.kernel.driver.set(LineSettings())
+            bench.kernel.turn()
         await until(lambda: bench.owner.lost)
         assert "has made no terminal of the adapter" in str(bench.owner.lost[0])
         bench.kernel.where = NODE

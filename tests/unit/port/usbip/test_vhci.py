@@ -52,7 +52,7 @@ def test_the_ports_of_all_controllers(sysfs: Sysfs) -> None:
     assert Controller(sysfs.root).slots() == [
         Slot("hs", 0, "006", "1-1"),
         Slot("hs", 1, "004", "0-0"),
-        Slot("ss", 8, "004", "0-0"),
+        Slot("ss", 8, "004", "0-0", 1),
     ]
 
 
@@ -60,6 +60,26 @@ def test_an_adapter_takes_the_first_free_port(sysfs: Sysfs) -> None:
     with socket.socket() as end:
         assert Controller(sysfs.root).attach("plc", end) == 1
         assert (sysfs.folder / "attach").read_text() == f"1 {end.fileno()} {0x10002} 2"
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_controller_that_is_unplugging_something_is_taken_last(
+    sysfs: Sysfs, tmp_path: Path, taken: bool
+) -> None:
+    platform = sysfs.folder.parent
+    (platform / "vhci_hcd.0/usb1/1-1").mkdir(parents=True)
+    (platform / "vhci_hcd.0/usb1/1-0:1.0").mkdir()  # an interface, of the root hub
+    (platform / "vhci_hcd.1/usb3/3-1").mkdir(parents=True)
+    status = sysfs.folder / "status.1"
+    status.write_text(
+        HEAD + "hs  0016 006 002 00010002 000005 3-1\nhs  0017 004 000 00000000 000000 0-0\n"
+    )
+    with socket.socket() as end:
+        assert Controller(sysfs.root).attach("plc", end) == 1
+        (platform / "vhci_hcd.0/usb1/1-2").mkdir()  # of which the status knows nothing any more
+        if taken:
+            status.write_text(status.read_text().replace("004", "006"))
+        assert Controller(sysfs.root).attach("plc", end) == (1 if taken else 17)
 
 
 def test_all_ports_taken_is_busy(sysfs: Sysfs) -> None:

@@ -197,7 +197,7 @@ def test_a_server_of_ours_that_is_full_is_no_device(
             await until(lambda: server.port.written == b"precious")
             server.connection.port_data(b"answer")
             await until(lambda: client.port.written == b"answer")
-            assert client.connection.departures.dropped == 0
+            assert client.connection.peers.departures.dropped == 0
 
     run(main())
     told = warnings(caplog)
@@ -218,7 +218,7 @@ def test_what_a_server_took_that_ends_without_a_word_is_counted(
             assert await read(call, 8) == b"precious"
             call.close()  # as one does whose list of networks we are not on
             await until(lambda: not play.sessions)
-            await until(lambda: play.connection.departures.dropped == 8)
+            await until(lambda: play.connection.peers.departures.dropped == 8)
         host.close()
 
     run(main())
@@ -237,7 +237,7 @@ def test_what_a_server_took_that_has_answered_is_not_lost(run: Run, stage: Play)
             await until(lambda: play.port.written == b"answer")
             call.close()
             await until(lambda: not play.sessions)
-            assert play.connection.departures.dropped == 0
+            assert play.connection.peers.departures.dropped == 0
         host.close()
 
     run(main())
@@ -351,7 +351,7 @@ def test_what_a_vanished_host_did_not_get_goes_to_it_when_it_is_back(run: Run, s
             rest = await read(await host.call(2), len(sent) - acknowledged)
             assert got == sent[:300_000]
             assert rest == sent[acknowledged:]
-            assert play.connection.departures.dropped == 0
+            assert play.connection.peers.departures.dropped == 0
         host.close()
 
     run(main())

@@ -6,18 +6,22 @@ import asyncio
 import logging
 import socket
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+import portline
 from portline.auth import throttle
 from portline.auth.password import Password
 from portline.auth.secret import Secret
 from portline.auth.throttle import TRIES
-from portline.errors import UsageError
+from portline.errors import LoginError, UsageError
 from portline.service.connection import Connection
 from portline.service.network import gate
+from portline.service.status import State
 from tests.conftest import Run
 from tests.login_client import Client, Refused, log_in
+from tests.proxies import HttpProxy, SocksProxy
 from tests.unit.service.conftest import Play, Stage
 from tests.waiting import until
 
@@ -91,6 +95,72 @@ def test_before_the_login_nobody_is_there(run: Run, stage: Play) -> None:
             assert bytes(meter.port.written) == b"*IDN?\n"
             assert (count(meter, "logins"), count(meter, "no_login")) == (1, 1)
             assert b"secret" not in b"".join(bytes(o.received) for o in others) + said
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_login_goes_through_a_proxy(
+    run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, tls: bool
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    made = HttpProxy if kind == "http" else SocksProxy
+
+    async def scenario() -> None:
+        async with stage(**FILE, tls=tls) as meter, made(server_begins=not tls).running() as proxy:
+            await until(lambda: meter.connection.network.state[0] is State.LISTENING)
+            url = f"raw{'s' if tls else ''}://127.0.0.1:{meter.tcp_port()}"
+            via = f"{kind}://127.0.0.1:{proxy.port}"
+            async with portline.open(url, proxy=via, password=WORD) as port:
+                await until(lambda: meter.sessions)
+                link = meter.sessions[0].link
+                assert link.login == ("SCRAM-SHA-256-PLUS" if tls else "SCRAM-SHA-256")
+                port.write(b"*IDN?\n")
+                await until(lambda: meter.port.written == b"*IDN?\n")
+                meter.connection.port_data(b"meter\n")
+                assert await port.read_exactly(6) == b"meter\n"
+            with pytest.raises(LoginError, match="the password is not the one of the server"):
+                await portline.open(url, proxy=via, password="pencil")
+            assert len(proxy.asked) == 2
+
+    run(scenario())
+
+
+def test_a_flood_of_strangers_opens_no_port_and_takes_no_place(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        table = {"max_connections": 1, "open_when_connected": True, "when_full": "replace-oldest"}
+        async with stage(**FILE, **table) as meter:
+            flood = []
+            for number in range(300):
+                stranger = meter.knock()
+                flood.append(stranger)
+                match number % 4:
+                    case 0:
+                        stranger.send(
+                            b"login 1 SCRAM-SHA-256 n,,n=portline,r=abc\r\nproof c=biws\r\n"
+                        )
+                    case 1:
+                        stranger.send(b"\xff\xfb\x2c*IDN?\n")
+                    case 2:
+                        stranger.send(b"login 1 SCRAM-")
+                    case _:
+                        pass  # it says nothing
+                await asyncio.sleep(0)  # it is accepted, before the queue of the listener is full
+                assert (meter.sessions, meter.port.happened) == ((), [])
+            await until(lambda: count(meter, "bad_login") and count(meter, "no_login"))
+            assert count(meter, "login_under_way") <= gate.PER_ORIGIN
+            assert (meter.sessions, meter.port.happened) == ((), [])
+            for each in flood:
+                each.reset()
+            await until(lambda: not count(meter, "login_under_way"))
+            await logged_in(meter)
+            await until(lambda: "open" in meter.port.happened)
+            (peer,) = meter.sessions
+            for each in [meter.knock() for _ in range(20)]:
+                each.send(b"not a login\n")
+                await each.hears_end()
+            assert meter.sessions == (peer,)
 
     run(scenario())
 

@@ -36,7 +36,7 @@ def counted(meter: Stage) -> dict[str, int]:
         "heard": hub.heard,
         "kept": len(hub.keep),
         "discarded": hub.keep.discarded,
-        "dropped": meter.connection.departures.dropped,
+        "dropped": meter.connection.peers.departures.dropped,
     }
 
 

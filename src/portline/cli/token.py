@@ -1,0 +1,41 @@
+"""``portline token``: what programs log in with at the API of a page."""
+
+from __future__ import annotations
+
+import click
+
+from portline.cli.app import verbose_option
+from portline.errors import UsageError
+
+__all__ = ["token"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", required=False)
+@click.option("--remove", is_flag=True, help="Make the token of that name worthless.")
+@verbose_option
+def token(*, name: str | None, remove: bool) -> int:
+    """Make a token with which a program may do everything that the page can, and print it once.
+
+    NAME is for telling one from another; without it the names are listed.  A program sends the
+    token as `Authorization: Bearer TOKEN`.  What is kept of it, in the state folder of this user,
+    cannot be used to log in.  A running Portline of the same user notices at once.
+
+    \b
+    portline token grafana
+    portline token --remove grafana
+    """
+    from portline.web.credentials import Credentials
+
+    credentials = Credentials()
+    if name is None:
+        if remove:
+            raise UsageError("--remove needs the name of a token; `portline token` lists them")
+        for known in credentials.tokens():
+            click.echo(known)
+    elif remove:
+        credentials.remove_token(name)
+        click.echo(f"{name}: is worthless now")
+    else:
+        click.echo(credentials.add_token(name))
+    return 0
