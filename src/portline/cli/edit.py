@@ -11,6 +11,7 @@ from portline.cli.app import verbose_option
 from portline.cli.completion import connections
 from portline.cli.editor import carry_out
 from portline.cli.flags import GroupedCommand, every_option, written
+from portline.cli.processes import json_option
 from portline.cli.serve import config_flag
 from portline.config.editing import updated
 from portline.config.models import MODELS, options
@@ -37,9 +38,12 @@ __all__ = ["edit"]
     multiple=True,
     help="Take an option out, so that its default holds. [may be given several times]",
 )
+@json_option
 @config_flag
 @verbose_option
-def edit(name: str, rename: str, unset: tuple[str, ...], named: Path | None, **given: Any) -> int:
+def edit(
+    name: str, rename: str, unset: tuple[str, ...], as_json: bool, named: Path | None, **given: Any
+) -> int:
     """Change options of the connection NAME in its file, and where a Portline runs it.
 
     Peers of a connection that is adapted stay; comments and order of the file stay, too.
@@ -57,7 +61,7 @@ def edit(name: str, rename: str, unset: tuple[str, ...], named: Path | None, **g
 
     edited = partial(updated, name=name, options=changed, rename=rename)
     parameters = {"name": name, "options": changed, "rename": rename or name}
-    carry_out("update", edited, named, parameters)
+    carry_out("update", edited, named, parameters, as_json=as_json)
     return 0
 
 

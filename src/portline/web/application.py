@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -102,11 +103,15 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""
         answered = _Answered(send, private=_is_private(scope["path"]))
+        scope["app"] = self  # has the router tell of a wrong method by an exception
         try:
             self._demand_name(scope)
             await self._router(scope, receive, answered)
-        except Problem as problem:
+        except HTTPException as error:
+            problem = Problem(error.status_code, error.detail, headers=error.headers)
             await self._refuse(scope, receive, answered, problem)
+        except Problem as refused:
+            await self._refuse(scope, receive, answered, refused)
         except PortlineError as error:
             await self._refuse(scope, receive, answered, problem_of(error))
         except Exception:
