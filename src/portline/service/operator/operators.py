@@ -119,6 +119,7 @@ class Operators:
         self.applications.add(application)
         application.gone = lambda: self.applications.discard(application)
         await application.begin()
+        connection.log.info("an operator has opened the port as an application")
         self.served += 1
         return application
 
@@ -140,11 +141,12 @@ class Operators:
         application, path = connection.port.application, connection.port.path
         if application is None or not application.there or path is None:
             return
+        who = "an operator" if self.applications else "an application"
         # In a thread: it looks at what each process has open, and data does not wait.
         found = ", ".join(map(str, (await aside(partial(holders, [path])))[path]))
         raise PortBusy(
             connection.port.name,
-            f"an application has this virtual port open{f': {found}' if found else ''}; end it, or "
+            f"{who} has this virtual port open{f': {found}' if found else ''}; end it, or "
             f"watch with `portline monitor {connection.name}`",
             found or None,
         )
