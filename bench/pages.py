@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PAGES", "TURNS", "measure_pages"]
 
-TURNS: Final = 4
+TURNS: Final = 8
 """Looks at each of the two in one round, A B A B: what else the machine does hits both."""
 
 TRIP: Final = 64
 """Bytes of the messages."""
 
-LONGER: Final = 3.0
+LONGER: Final = 2.0
 """How much longer than other round trips: what happens once a second has to happen in it."""
 
 READY_MAX: Final = 20.0

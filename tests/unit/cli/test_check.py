@@ -12,7 +12,8 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     path.write_text(
         '[connections.meter]\nport = "/dev/ttyUSB0"\nlisten = ["*:4001", "rfc2217://[::1]:4002"]\n'
         "open = true\n"
-        'baudrate = 115200\n[connections.plotter]\nvirtual = "ttyV0"\nlisten = 4003\nenabled = false\n'
+        'baudrate = 115200\n[connections.plotter]\nvirtual = "ttyV0"\nlisten = 4003\n'
+        "enabled = false\n"
         '[connections.sign]\nkind = "udp"\nvirtual = "ttyV1"\nconnect = "192.0.2.7:5000"\n'
         'listen = "[::]:5001"\n'
     )
