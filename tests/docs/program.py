@@ -141,6 +141,8 @@ def with_passwords(place: Place, text: str) -> str:
     """Return a configuration whose files with passwords are here, and make them."""
     for name in re.findall(r"/etc/portline/([a-z.]+password)", text):
         write_password(place, name)
+    for name in re.findall(r"/etc/portline/([a-z]+\.(?:pem|key))", text):
+        (place.folder / name).touch()
     return text.replace("/etc/portline/", f"{place.folder}/")
 
 

@@ -25,6 +25,8 @@ from tests.namespace import Namespace, Network, Unavailable
 FOREIGN: Final = {
     "nc": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
     "telnet": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
+    "curl": "asks a page that somebody runs; tests/unit/web/test_api.py does what it does",
+    "ssh": "logs in elsewhere",
     "openssl": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
     "socat": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
     "gensiot": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
@@ -37,8 +39,9 @@ PORTLINE: Final = ("portline", ".venv/bin/portline")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     made = Place(tmp_path)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     yield made
     made.close()
 
@@ -163,6 +166,9 @@ def has_password(place: Place, words: list[str]) -> None:
 
 def password(place: Place, command: Command, words: list[str]) -> None:
     """Run it where the password comes from a pipe; see what it has written, for whom."""
+    if "--web" in words:
+        assert place.run("password", *words).startswith("the page has another password")
+        return
     path = place.folder / words[-1]
     if "--force" in words:
         path.write_text("old\n", encoding="utf-8")
@@ -173,12 +179,26 @@ def password(place: Place, command: Command, words: list[str]) -> None:
     assert written != "old\n"
 
 
+def token(place: Place, command: Command, words: list[str]) -> None:
+    """Make one, or take one away."""
+    if "--remove" in words:
+        place.run("token", words[-1])
+        assert place.run("token", *words) == f"{words[-1]}: is worthless now\n"
+    else:
+        assert place.run("token", *words).startswith("portline_")
+        assert place.run("token") == f"{words[0]}\n"
+
+
 def in_place(words: list[str], path: Path) -> list[str]:
     return [str(path) if word.endswith(".toml") else word for word in words]
 
 
 def serve(place: Place, command: Command, words: list[str]) -> None:
     """Run it with the configuration of the page; see all of it listen."""
+    if "--web" in words:
+        with place.start("serve", f"--web=127.0.0.1:{place.port(8217)}") as running:
+            running.says(f"Home: http://127.0.0.1:{place.port(8217)}/enter")
+        return
     path = configured(place, command)
     with place.start("serve", *in_place(words, path)) as running:
         running.listens()
@@ -385,6 +405,7 @@ SUBCOMMANDS: Final = {
     "demo": demo,
     "repair": repair,
     "password": password,
+    "token": token,
     "doctor": doctor,
     "status": status,
     "reload": reload,

@@ -161,6 +161,21 @@ def test_the_program_of_the_tutorial_talks_to_the_demo(place: Place) -> None:
         assert later
 
 
+def test_the_program_over_http_asks_a_page(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(place.folder / "state"))
+    (place.folder / "token").write_text(place.run("token", "program"))
+    device = place.device("/dev/ttyUSB0")
+    (place.folder / "portline.toml").write_text(
+        f'[web]\nlisten = "127.0.0.1:{place.port(8217)}"\n[connections.meter]\nport = "{device}"\n'
+        f'listen = "127.0.0.1:{place.port(4001)}"\n'
+    )
+    with place.start("serve") as running:
+        running.says("Home: ")
+        first, second = run_python(place, only("docs/reference/http.md", "python"))
+    assert first == "meter listening"
+    assert second.startswith("info ")
+
+
 def test_each_program_that_is_shown_is_run_here() -> None:
     assert [block.page for block in shown("python")] == [
         "README.md",
@@ -168,6 +183,7 @@ def test_each_program_that_is_shown_is_run_here() -> None:
         "docs/how-to/use-from-python.md",
         "docs/how-to/use-from-python.md",
         "docs/how-to/use-from-python.md",
+        "docs/reference/http.md",
         "docs/tutorial.md",
     ]
 

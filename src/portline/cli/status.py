@@ -138,10 +138,27 @@ def _about(result: dict[str, Any], *, detailed: bool) -> list[str]:
 
     width = columns_of_terminal()
     lines = ["", *_title(result["process"], width)]
+    if (page := result.get("page")) is not None:
+        lines += _page(page, width)
     for connection in result["connections"]:
         lines += ["", *overview(connection, width, everything=detailed)]
         lines += (details if detailed else differences)(connection, width)
     return lines
+
+
+def _page(page: dict[str, Any], width: int) -> list[str]:
+    """Return the lines about a page: where it is, who is there, and what is wrong."""
+    counters = page["counters"]
+    parts = [f"page {', '.join(map(clean, page['addresses'])) or '-'}"]
+    if page["error"]:
+        parts.append(clean(page["error"]))
+    parts += [f"{counters[key]} {key}" for key in ("connections", "sessions") if key in counters]
+    parts += [
+        f"{count} {clean(key).replace('_', ' ')}"
+        for key, count in counters.items()
+        if count and key not in ("connections", "sessions")
+    ]
+    return paragraph(together(parts, ","), width)
 
 
 def _title(process: dict[str, Any], width: int) -> list[str]:

@@ -158,7 +158,7 @@ def _hints(made: Any) -> dict[str, Any]:
 def _names() -> dict[str, object]:
     """Return what the annotations of results name and their modules import for checkers only."""
     from portline.config.models import ConnectionConfig
-    from portline.control.operations.subject import Process
+    from portline.control.operations.subject import PageStatus, Process
     from portline.line import Item, LineSettings, ModemLines
     from portline.net.tls.channel import Security
     from portline.port.hardware import Hardware
@@ -177,6 +177,7 @@ def _names() -> dict[str, object]:
         "LineSettings": LineSettings,
         "Mapping": Mapping,
         "ModemLines": ModemLines,
+        "PageStatus": PageStatus,
         "Process": Process,
         "RemoteSetting": RemoteSetting,
         "Security": Security,

@@ -44,10 +44,12 @@ def with_page(
                 key=key,
             )
             service.followers.append(page.adopt)
+            control.subject.pages.append(page.status)
             try:
                 with page:
                     yield
             finally:
+                control.subject.pages.remove(page.status)
                 service.followers.remove(page.adopt)
 
     return made

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from portline.control.operations.subject import PageStatus
 from portline.errors import PortlineError
 from portline.net.listen import Listener
 from portline.net.tls.certificate import fingerprint
@@ -120,6 +121,13 @@ class Page:
         return [
             f"{scheme}://{_shown(each)}/" for each in self._listeners.values() if each.listening
         ]
+
+    def status(self) -> PageStatus | None:
+        """Return what is told of it; None where there is to be none."""
+        if self._config is None:
+            return None
+        faults = [self.error, *self._faults.values()]
+        return PageStatus(self.addresses, "; ".join(filter(None, faults)), self.counts)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -59,6 +59,7 @@ def test_a_long_result_comes_in_pieces(items: list[dict[str, object]]) -> None:
     assert result_of(line) == {
         "process": {"pid": 7, "command": "serve", "file": None, "version": "1", "up_for": 0.5},
         "connections": items,
+        "page": None,
     }
 
 

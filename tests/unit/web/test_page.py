@@ -38,6 +38,10 @@ def test_the_first_time_it_makes_a_password_and_tells_it_once(folder: Path, run:
         async with hosting(folder) as host:
             await until(lambda: host.told)
             assert host.told == [f"Home: http://127.0.0.1:{host.port}/"]
+            status = host.page.status()
+            assert status is not None
+            assert (status.addresses, status.error) == ([f"http://127.0.0.1:{host.port}/"], "")
+            assert status.counters["sessions"] == 0
 
     run(scenario())
 

@@ -12,7 +12,7 @@ from portline.control.snapshot import snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portline.control.operations.subject import Subject
+    from portline.control.operations.subject import PageStatus, Subject
 
 __all__ = ["PROCESS", "Changed", "Restarting", "Status"]
 
@@ -26,6 +26,7 @@ class Status(Result):
     """
 
     connections: Iterator[dict[str, object]] = field(metadata={"schema": snapshot_schema})
+    page: PageStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
                 rates = subject.rates.of(status.name, status.heard, status.spoken)
                 yield snapshot(status, rates)
 
-    return Status(subject.process, connections())
+    return Status(subject.process, connections(), subject.page)
 
 
 async def _reload(subject: Subject) -> Changed:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from portline.service.connection import Connection
     from portline.service.gateway import Gateway
 
-__all__ = ["Process", "Served", "Subject"]
+__all__ = ["PageStatus", "Process", "Served", "Subject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,31 @@ class Served(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PageStatus:
+    """The page: its ``addresses`` now, why there is none (``error``, else ""), and its counters.
+
+    ``counters`` are how many connections and sessions there are, and what was refused or failed
+    since it is there, by the reason.
+    """
+
+    addresses: list[str]
+    error: str
+    counters: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """What operations work on: a running Portline, the ``command`` that it is and its ``file``."""
+    """What operations work on: a running Portline, the ``command`` that it is and its ``file``.
+
+    ``pages`` has what tells of the page, where there is one.
+    """
 
     served: Served
     rates: Rates
     command: str
     file: str | None = None
     started: float = field(default_factory=time.monotonic)
+    pages: list[Callable[[], PageStatus | None]] = field(default_factory=list)
 
     @property
     def process(self) -> Process:
@@ -76,6 +93,11 @@ class Subject:
         # A path may hold bytes that are no text, which JSON cannot carry.
         file = None if self.file is None else self.file.encode("utf-8", "replace").decode()
         return Process(os.getpid(), self.command, file, portline.__version__, up_for)
+
+    @property
+    def page(self) -> PageStatus | None:
+        """What is to be told of the page; None where there is none."""
+        return next((status for page in self.pages if (status := page()) is not None), None)
 
     def connection(self, name: str) -> Connection:
         """Return the connection of a name.  Raises NameUnknown."""
