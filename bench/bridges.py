@@ -38,6 +38,7 @@ class Kind(Enum):
     TLS = "raw TCP encrypted by TLS, one peer"
     FAN_OUT = "several peers"
     MANY = "several ports in one process"
+    PAGE = "a page that is looked at, beside one port"
     PAIR = "a virtual port, raw TCP, and a server"
     PAIR_TELNET = "a virtual port, telnet with RFC 2217, and a server"
 
@@ -56,6 +57,10 @@ class Task:
     """Start it as the service with a configuration file, also for one port."""
     certificate: str = ""
     """A file with a key and a certificate, where the peers are encrypted."""
+    page: int = 0
+    """The TCP port of a page, where there is to be one."""
+    state: Path = Path()
+    """The folder with the passwords of the page."""
 
     @property
     def virtual(self) -> Path:
@@ -100,7 +105,8 @@ class Bridge:
 
 PAIRS: Final = frozenset({Kind.PAIR, Kind.PAIR_TELNET})
 TLS: Final = frozenset({Kind.TLS})
-ALL: Final = frozenset(Kind) - PAIRS - TLS
+PAGE: Final = frozenset({Kind.PAGE})
+ALL: Final = frozenset(Kind) - PAIRS - TLS - PAGE
 """What one bridge by itself can do."""
 
 
@@ -118,15 +124,18 @@ def portline_by(program: list[str]) -> Bridge:
                 words += ["--max-connections", str(task.peers)]
             return [*program, *words, "--baudrate", "115200"]
         config = task.folder / "portline.toml"
+        page = f'[web]\nlisten = "127.0.0.1:{task.page}"\n' if task.page else ""
         config.write_text(
-            "\n".join(
+            page
+            + "\n".join(
                 f'[connections.line{index}]\nport = "{tty}"\nlisten = "127.0.0.1:{port}"\n'
                 f'protocol = "{protocol}"\nbaudrate = 115200\n'
                 for index, (tty, port) in enumerate(task.lines)
             ),
             encoding="utf-8",
         )
-        return [*program, "serve", "--config", str(config)]
+        beside = ["env", f"STATE_DIRECTORY={task.state}"] if task.page else []
+        return [*beside, *program, "serve", "--config", str(config)]
 
     def client(task: Task) -> list[str]:
         protocol = "rfc2217" if task.telnet else "raw"
@@ -144,7 +153,7 @@ def portline_by(program: list[str]) -> Bridge:
         words = done.stderr.strip().splitlines() or ["it does not start"]
         return words[-1] if done.returncode else ""
 
-    return Bridge("portline", ALL | PAIRS | TLS, command, missing, client)
+    return Bridge("portline", ALL | PAIRS | TLS | PAGE, command, missing, client)
 
 
 def _peer(task: Task) -> str:

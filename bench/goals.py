@@ -115,6 +115,12 @@ MEASURES: Final = (
             ("ad-cpu", "application to device: CPU of what makes the port", "s/GiB", 2),
         )
     ),
+    *(
+        Measure(f"page-{key}-{part}", f"page, {title}: round trip of 64 B, {part}", "µs")
+        for key, title in (("unseen", "nobody looks"), ("seen", "10 pages and a monitor"))
+        for part in ("p50", "p99")
+    ),
+    Measure("page-memory", "page, 10 viewers: memory of the service", "MB", 1),
     Measure("tls-dn", "TLS, device to network", "MB/s", 1),
     Measure("tls-dn-cpu", "TLS, device to network: CPU", "s/GiB", 2),
     Measure("tls-nd", "TLS, network to device", "MB/s", 1),
@@ -179,6 +185,8 @@ GOALS: Final = (
     _least("pair-ad", 1.0, SOCATS),
     _least("pair-rfc2217-da", 1.0, GENSIO),
     _least("pair-rfc2217-ad", 1.0, GENSIO),
+    Goal("page-seen-p99", 1.2, at_least=False, own="page-unseen-p99"),
+    Goal("page-memory", 80, at_least=False),
     _least("tls-dn", 0.8, "socat OPENSSL"),
     _least("tls-nd", 0.8, "socat OPENSSL"),
     _most("tls-p50", 1.2, "socat OPENSSL"),

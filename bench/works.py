@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from bench.bridges import Bridge, Kind, Task
 from bench.goals import IMPORTS, TRIP_SIZES
 from bench.load import Load
+from bench.pages import measure_pages
 from bench.process import Process, free_ports
 from portline.net.tls.certificate import make_self_signed
 
@@ -247,6 +248,10 @@ def _memory(count: int) -> Measurement:
     return measure
 
 
+def _pages(bridge: Bridge, effort: Effort) -> Figures:
+    return Figures(*measure_pages(bridge, effort.trip))
+
+
 def _start(bridge: Bridge, _: Effort) -> Figures:
     with tempfile.TemporaryDirectory(prefix="portline-bench-") as name:
         folder = Path(name)
@@ -303,6 +308,7 @@ WORKS: Final = (
     Work("tls-dn", Kind.TLS, _encrypted("tls-dn", "dn")),
     Work("tls-nd", Kind.TLS, _encrypted("tls-nd", "nd")),
     Work("tls-trip", Kind.TLS, _encrypted_trip),
+    Work("page", Kind.PAGE, _pages),
     *_pair_works("pair", Kind.PAIR, telnet=False),
     *_pair_works("pair-rfc2217", Kind.PAIR_TELNET, telnet=True),
 )

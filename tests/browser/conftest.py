@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.home import PATIENCE, Home
-from tests.interop.conftest import lacking
+from tests.interop.conftest import lacking, require
 from tests.interop.device import Device
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage
+
+__all__ = ["CHROMIUM", "PICTURES", "Window", "lacking", "require"]
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -24,7 +26,7 @@ PICTURES = os.environ.get("PORTLINE_TESTS_PICTURES", "")
 """A folder for pictures of the pages, outside of the repository; none are made without."""
 
 QUIET = re.compile(r"status of 401 .*")
-"""What a browser says of a request without a login, which is how a page learns that it needs one."""
+"""What a browser says of a request without a login, by which a page learns that it needs one."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,7 +53,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Window:
-    """One browser with its own cookies: ``page`` is what it shows, ``faults`` what it complains of."""
+    """One browser with its own cookies, which shows ``page`` and complains of ``faults``."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context

@@ -87,7 +87,7 @@ def other_value(entry: Any) -> Any:
 
 @dataclass
 class Filled:
-    """One form: the name, and the options that are filled in, as they have to arrive in the file."""
+    """One form: the options that are filled in, as they have to arrive in the file."""
 
     name: str
     kind: str
@@ -227,7 +227,7 @@ def filled_forms(folder: Path, device: Path) -> list[Filled]:
             "udp-virtual",
             "udp",
             virtual=str(folder / "ttyUDP"),
-            connect=["239.1.2.3:5000"],
+            connect="239.1.2.3:5000",
             listen=f"*:{free_port()}",
             accept="any",
             backend="pty",

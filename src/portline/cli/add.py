@@ -10,6 +10,7 @@ import click
 from portline.cli.app import verbose_option
 from portline.cli.editor import carry_out
 from portline.cli.flags import GroupedCommand, every_option, written
+from portline.cli.processes import json_option
 from portline.cli.serve import PLACES, config_flag
 from portline.config.editing import added
 from portline.config.models import MODELS
@@ -32,9 +33,10 @@ __all__ = ["add"]
     default="server",
     help="What the connection is. [default: server]",
 )
+@json_option
 @config_flag
 @verbose_option
-def add(name: str, kind: str, named: Path | None, **given: Any) -> int:
+def add(name: str, kind: str, as_json: bool, named: Path | None, **given: Any) -> int:
     """Add the connection NAME to the configuration, and begin with it where a Portline runs.
 
     Options are those of `portline share`, `attach` and `udp`.  Comments and order of the file stay.
@@ -46,5 +48,5 @@ def add(name: str, kind: str, named: Path | None, **given: Any) -> int:
     options = ({} if kind == "server" else {"kind": kind}) | written(given)
     place = PLACES[0] if named is None else named
     edit = partial(added, name=name, options=options)
-    carry_out("add", edit, named, {"name": name, "options": options}, place=place)
+    carry_out("add", edit, named, {"name": name, "options": options}, place=place, as_json=as_json)
     return 0

@@ -11,14 +11,18 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
 from portline import __version__
-from portline.errors import ConfigError, PortlineError, UsageError, clean
+from portline.cli.complaint import complain, wants_json
+from portline.errors import ConfigError, PortlineError, UsageError
 from portline.service.process.early import hold
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["LazyGroup", "main", "verbose_option", "verbosity"]
 
@@ -74,6 +78,10 @@ COMMANDS: Final = {
     "password": ("portline.cli.password:password", "Store a password, or set that of the page."),
     "token": ("portline.cli.token:token", "Make what programs log in with at the API."),
     "repair": ("portline.cli.repair:repair", "Clean up what a killed Portline has left."),
+    "completion": (
+        "portline.cli.completion:completion",
+        "Make bash, zsh or fish complete this command line.",
+    ),
 }
 """Command -> where it is, and its line in ``--help``, which must not cost an import."""
 
@@ -136,6 +144,27 @@ class LazyGroup(click.Group):
             hold()  # its import takes most of its start
         return super().resolve_command(ctx, args)
 
+    def _tells_json(self, arguments: Sequence[str]) -> bool:
+        """Tell whether a command line asks a command for JSON that has it."""
+        if not wants_json(arguments):
+            return False
+        name = next((word for word in arguments if not word.startswith("-")), "")
+        command = self.get_command(click.Context(self), name)
+        return command is not None and any(each.name == "as_json" for each in command.params)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the flags."""
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=text)
+                for name, (_, text) in COMMANDS.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
@@ -151,6 +180,7 @@ class LazyGroup(click.Group):
         **extra: Any,
     ) -> Any:
         """Run the command line, and turn whatever goes wrong into lines and an exit code."""
+        arguments = sys.argv[1:] if args is None else args
         try:
             result = super().main(
                 args, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra
@@ -158,51 +188,41 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.Abort, KeyboardInterrupt, PortlineError) as error:
             if not standalone_mode:
                 raise
-            sys.exit(_told(error))
+            sys.exit(_told(error, as_json=self._tells_json(arguments)))
         except Exception as error:
             if not standalone_mode:
                 raise
-            sys.exit(_confessed(error, sys.argv[1:] if args is None else args))
+            sys.exit(_confessed(error, arguments, as_json=self._tells_json(arguments)))
         code = result if isinstance(result, int) else 0
         if standalone_mode:
             sys.exit(code)
         return code
 
 
-def _say(line: str) -> None:
-    click.echo(f"portline: error: {clean(line)}", err=True)
-
-
-def _told(error: BaseException) -> int:
+def _told(error: BaseException, *, as_json: bool) -> int:
     """Say what a foreseen error means, and return the exit code."""
     match error:
         case NoArgsIsHelpError():
             click.echo(error.format_message())
             return error.exit_code
         case click.ClickException():
-            _say(" ".join(map(str.strip, error.format_message().splitlines())))
-            if isinstance(error, click.UsageError) and error.ctx is not None:
+            complain(error, as_json=as_json)
+            if isinstance(error, click.UsageError) and error.ctx is not None and not as_json:
                 click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
             return error.exit_code
-        case ConfigError():
-            for mistake in error.mistakes:
-                _say(mistake)
-            return MISUSED
         case PortlineError():
-            for line in str(error).splitlines():
-                _say(line)
-            return MISUSED if isinstance(error, UsageError) else FAILED
+            complain(error, as_json=as_json)
+            return MISUSED if isinstance(error, ConfigError | UsageError) else FAILED
         case _:
             return INTERRUPTED
 
 
-def _confessed(error: Exception, arguments: Sequence[str]) -> int:
+def _confessed(error: Exception, arguments: Sequence[str], *, as_json: bool) -> int:
     """Say that something happened which Portline did not foresee."""
-    text = " ".join(str(error).split())
-    _say(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    complain(error, as_json=as_json)
     if "-vv" in arguments:
         click.echo("".join(traceback.format_exception(error)), err=True)
-    else:
+    elif not as_json:
         click.echo("This should not have happened; run it with -vv to see where it did.", err=True)
     return FAILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -35,23 +36,47 @@ def summary(name: str, connection: ConnectionConfig) -> str:
     return f"{name}: {connection.port_name} {connection.line_settings()} {where}"
 
 
+def _print(
+    path: Path | None, error: ConfigError | None, connections: dict[str, dict[str, object]]
+) -> None:
+    """Print what programs want to know: what is wrong, or every option of the connections."""
+    faults = [] if error is None else error.faults
+    told = {
+        "file": None if path is None else str(path),
+        "errors": [] if error is None else error.mistakes,
+        "mistakes": [{"option": option, "text": text} for option, text in faults],
+        "connections": connections,
+    }
+    click.echo(json.dumps(told, indent=2))
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @config_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for programs.")
 @verbose_option
-def check(file: Path | None, named: Path | None) -> int:
+def check(as_json: bool, file: Path | None, named: Path | None) -> int:
     """Say everything that is wrong in a configuration file, or that it is fine.
 
     Without FILE it looks where `portline serve` does.  Nothing is opened or listened on.  The exit
     code is 1 if there are mistakes.
     """
+    path: Path | None = None
     try:
         path = found_config(named or file)
         config = load(path)
     except ConfigError as error:
-        for mistake in error.mistakes:
+        if as_json:
+            _print(path, error, {})
+        for mistake in () if as_json else error.mistakes:
             click.echo(mistake)
         return 1
+    if as_json:
+        from portline.config.spelling import option_values
+
+        _print(path, None, {n: option_values(each) for n, each in config.connections.items()})
+        return 0
     click.echo(f"{path}: ok")
     for name, connection in config.connections.items():
-        click.echo(f"  {summary(name, connection)}")
+        rests = "" if connection.enabled else " - not enabled"
+        click.echo(f"  {summary(name, connection)}{rests}")
     return 0

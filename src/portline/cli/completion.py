@@ -1,24 +1,40 @@
-"""What a shell offers for a word that is half typed: connections, ports, files.
+"""What a shell offers for a word that is half typed, and ``portline completion``.
 
-It runs at each press of a key, so nothing is imported that it does not need, and a running Portline
-gets :data:`LIMIT` seconds to answer.  What goes wrong offers nothing.
+It runs at each press of the key Tab, so nothing is imported that is not needed, and a running
+Portline gets :data:`LIMIT` seconds to answer.  What goes wrong offers nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import click
 from click.shell_completion import CompletionItem
+
+from portline.cli.app import verbose_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import click
-
-__all__ = ["connections", "connections_and_devices", "connections_devices_and_urls"]
+__all__ = [
+    "completion",
+    "connections",
+    "connections_and_devices",
+    "connections_devices_and_urls",
+    "devices",
+    "files",
+]
 
 LIMIT: Final = 1.0
 """Seconds that a running Portline gets to answer."""
+
+URLS: Final = ("rfc2217://", "raw://", "rfc2217s://", "raws://")
+"""How the URL of a remote port begins."""
+
+SHELLS: Final = ("bash", "zsh", "fish")
+
+VARIABLE: Final = "_PORTLINE_COMPLETE"
+"""By which the script asks."""
 
 
 def connections(
@@ -28,42 +44,50 @@ def connections(
     return [CompletionItem(name) for name in _names() if name.startswith(incomplete)]
 
 
+def devices(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the ports of this machine; files where none of them begins like that."""
+    found = [CompletionItem(path) for path in _devices() if path.startswith(incomplete)]
+    return found or files(ctx, _param, incomplete)
+
+
 def connections_and_devices(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer connections, and the ports of this machine."""
-    devices = [CompletionItem(path) for path in _devices() if path.startswith(incomplete)]
-    if "/" in incomplete and not devices:
-        return [CompletionItem(incomplete, type="file")]
-    return [*connections(ctx, param, incomplete), *devices]
+    """Offer connections and the ports of this machine."""
+    if "/" in incomplete:
+        return devices(ctx, param, incomplete)
+    return [
+        *connections(ctx, param, incomplete),
+        *(CompletionItem(path) for path in _devices() if not incomplete),
+    ]
 
 
 def connections_devices_and_urls(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer connections, the ports of this machine, and how a URL begins."""
-    from portline.remote.place import PROTOCOLS
-
-    urls = [f"{scheme}://" for scheme in PROTOCOLS if incomplete]
-    return [
-        *connections_and_devices(ctx, param, incomplete),
-        *(CompletionItem(url) for url in urls if url.startswith(incomplete)),
-    ]
+    urls = (CompletionItem(url) for url in URLS if incomplete and url.startswith(incomplete))
+    return [*connections_and_devices(ctx, param, incomplete), *urls]
 
 
-def _names() -> Iterator[str]:
+def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Have the shell offer files."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _names() -> list[str]:
     from portline.control.client import ask
     from portline.control.place import Places
     from portline.errors import PortlineError
 
-    found = set()
+    found: set[str] = set()
     for path in Places().sockets():
         try:
             result = ask(path, "status", limit=LIMIT)
             found |= {str(each["name"]) for each in result["connections"]}
         except (PortlineError, LookupError, TypeError):
             continue
-    yield from sorted(found)
+    return sorted(found)
 
 
 def _devices() -> Iterator[str]:
@@ -72,3 +96,27 @@ def _devices() -> Iterator[str]:
     for port in found_ports():
         if not (port.console or port.hidden):
             yield port.path
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("shell", type=click.Choice(SHELLS))
+@verbose_option
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes a shell complete the command line of Portline.
+
+    Commands, flags and their choices are completed, the connections of running Portlines, the
+    ports of this machine, and files.
+
+    \b
+    bash, in ~/.bashrc:                        eval "$(portline completion bash)"
+    zsh, in ~/.zshrc behind compinit:          eval "$(portline completion zsh)"
+    fish, in ~/.config/fish/config.fish:       portline completion fish | source
+    """
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    maker = found(ctx.find_root().command, {}, "portline", VARIABLE)
+    # Bash's own method asks which version is installed here, which may be another one than reads.
+    click.echo(ShellComplete.source(maker))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.editor import carry_out
 from portline.cli.flags import GroupedCommand, every_option, written
+from portline.cli.processes import json_option
 from portline.cli.serve import config_flag
 from portline.config.editing import updated
 from portline.config.models import MODELS, options
@@ -28,7 +30,7 @@ __all__ = ["edit"]
     params=every_option(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.option("--rename", metavar="NEW", default="", help="What the connection is called from now.")
 @click.option(
     "--unset",
@@ -36,9 +38,12 @@ __all__ = ["edit"]
     multiple=True,
     help="Take an option out, so that its default holds. [may be given several times]",
 )
+@json_option
 @config_flag
 @verbose_option
-def edit(name: str, rename: str, unset: tuple[str, ...], named: Path | None, **given: Any) -> int:
+def edit(
+    name: str, rename: str, unset: tuple[str, ...], as_json: bool, named: Path | None, **given: Any
+) -> int:
     """Change options of the connection NAME in its file, and where a Portline runs it.
 
     Peers of a connection that is adapted stay; comments and order of the file stay, too.
@@ -56,7 +61,7 @@ def edit(name: str, rename: str, unset: tuple[str, ...], named: Path | None, **g
 
     edited = partial(updated, name=name, options=changed, rename=rename)
     parameters = {"name": name, "options": changed, "rename": rename or name}
-    carry_out("update", edited, named, parameters)
+    carry_out("update", edited, named, parameters, as_json=as_json)
     return 0
 
 

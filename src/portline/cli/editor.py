@@ -6,6 +6,7 @@ never two things.  Where none runs, the file is changed all the same, and the ne
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ def carry_out(
     parameters: dict[str, Any],
     *,
     place: Path | None = None,
+    as_json: bool = False,
 ) -> None:
     """Have an operation done by whom it concerns, and print what is different.
 
@@ -53,13 +55,24 @@ def carry_out(
     if running is None:
         path = _file(named, place)
         change(path, edit)
-        click.echo(f"{path}: {clean(name)} {_DONE[operation]}; no `portline serve` runs it now")
+        done = f"{clean(name)} {_DONE[operation]}"
+        if as_json:
+            _print({"process": None, "file": os.path.abspath(path), "changes": [done]})
+        else:
+            click.echo(f"{path}: {done}; no `portline serve` runs it now")
         return
     for answer in ask_all(operation, running.socket, **parameters):
         if answer.error is not None:
             raise answer.error
+        if as_json:
+            _print({**answer.result, "file": answer.result["process"]["file"]})
+            continue
         for line in answer.result["changes"] or ["nothing has changed"]:
             click.echo(clean(line))
+
+
+def _print(result: dict[str, Any]) -> None:
+    click.echo(json.dumps(result, indent=2))
 
 
 _DONE = {

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from portline.auth.secret import VARIABLE
 from portline.cli.advice import AdvisedCommand
+from portline.cli.completion import devices, files
 from portline.config.connection import options
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig
@@ -131,16 +132,21 @@ def _flag(field: str, option: Option, model: type[BaseModel]) -> click.Option:
     else:
         names = [f"--{key}"]
         settings |= {"metavar": option.kind.metavar, "multiple": option.many}
-        settings["shell_complete"] = _completion(option.kind.choices)
+        settings["shell_complete"] = _completion(field, option.kind.choices)
     flag = GroupedOption([*names, field], **settings)
     flag.group = option.group
     return flag
 
 
 def _completion(
+    field: str,
     words: tuple[str, ...],
-) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Return what offers the shell the choices that begin like what was typed."""
+) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """Return what offers the shell the choices that begin like what was typed, ports, or files."""
+    if field in FILES:
+        return files
+    if field == "port":
+        return devices
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
         return [word for word in words if word.startswith(incomplete)]

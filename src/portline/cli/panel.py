@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.layout import clean
 from portline.cli.processes import ask_holder, json_option, socket_option
 from portline.errors import UsageError
@@ -29,7 +30,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.command(context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.argument("levels", metavar="[LINE=LEVEL]...", nargs=-1)
 @json_option
 @socket_option
@@ -68,7 +69,7 @@ def _level(line: str, text: str) -> bool | None:
 
 
 @click.command("break", context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.argument("seconds", type=float, default=BREAK_PULSE)
 @json_option
 @socket_option
@@ -86,7 +87,7 @@ def send_break(name: str, seconds: float, as_json: bool, socket: Path | None) ->
 
 
 @click.command("set", context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.argument("settings", metavar="[OPTION=VALUE]...", nargs=-1)
 @json_option
 @socket_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections_and_devices
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, holder, nobody, socket_option
+from portline.cli.processes import ask_all, holder, json_option, nobody, socket_option
 from portline.errors import PortError, PortlineError, UsageError
 from portline.hub.pulses import NAMED
 from portline.hub.pulses import pulse as sequence_of
@@ -36,11 +38,12 @@ _TABLE: Final = "\n".join(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nSequences:\n{_TABLE}",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=connections_and_devices)
 @click.argument("sequence", nargs=-1, required=True)
+@json_option
 @socket_option
 @verbose_option
-def pulse(name: str, sequence: tuple[str, ...], socket: Path | None) -> int:
+def pulse(name: str, sequence: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
     """Move DTR and RTS of a port in a sequence, with exact timing.
 
     NAME is a connection of a running Portline, or a device: a path, or usb:... or path:...; one
@@ -60,12 +63,19 @@ def pulse(name: str, sequence: tuple[str, ...], socket: Path | None) -> int:
         for answer in ask_all("pulse", path, name=connection, sequence=steps.text):
             if answer.error is not None:
                 raise answer.error
-            click.echo(f"{clean(connection)}: {steps.text}")
+            if as_json:
+                click.echo(json.dumps(answer.result, indent=2))
+            else:
+                click.echo(f"{clean(connection)}: {steps.text}")
         return 0
     if not is_device:
         raise nobody(f"connection {name!r}")
     where = _pulsed(name, steps)
-    click.echo(f"{where}: {steps.text}")
+    if as_json:
+        told = {"process": None, "name": where, "sequence": steps.text}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        click.echo(f"{where}: {steps.text}")
     return 0
 
 

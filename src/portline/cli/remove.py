@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.editor import carry_out
+from portline.cli.processes import json_option
 from portline.cli.serve import config_flag
 from portline.config.editing import removed
 
@@ -19,13 +21,15 @@ __all__ = ["remove"]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
+@json_option
 @config_flag
 @verbose_option
-def remove(name: str, named: Path | None) -> int:
+def remove(name: str, as_json: bool, named: Path | None) -> int:
     """Take the connection NAME out of its file, and end it where a Portline runs it.
 
     The rest of the file stays as it is, comments included.
     """
-    carry_out("remove", partial(removed, name=name), named, {"name": name})
+    edit = partial(removed, name=name)
+    carry_out("remove", edit, named, {"name": name}, as_json=as_json)
     return 0

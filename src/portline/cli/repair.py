@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from portline.cli.app import verbose_option
@@ -14,8 +16,9 @@ FAILED = 1
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for programs.")
 @verbose_option
-def repair() -> int:
+def repair(as_json: bool) -> int:
     """Clean up what a Portline that was killed has left.
 
     Devices over which its virtual ports lie (overlap) are to be reached again, and links to its
@@ -24,11 +27,19 @@ def repair() -> int:
     """
     overlaps = repair_overlaps()
     links = repair_links(link_folders())
+    failed = (*overlaps.failed, *links.failed)
+    if as_json:
+        told = {
+            "devices": [str(path) for path in overlaps.done],
+            "links": [str(path) for path in links.done],
+            "errors": [str(error) for error in failed],
+        }
+        click.echo(json.dumps(told, indent=2))
+        return FAILED if failed else 0
     for path in overlaps.done:
         click.echo(f"{clean(path)}: is the device again; a virtual port that is gone lay over it")
     for path in links.done:
         click.echo(f"{clean(path)}: removed; it led to a virtual port that is gone")
-    failed = (*overlaps.failed, *links.failed)
     for error in failed:
         click.echo(f"portline: error: {clean(error)}", err=True)
     if failed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.editor import carry_out
 from portline.cli.layout import clean
 from portline.cli.processes import ask_holder, json_option, socket_option
@@ -24,7 +25,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.command(context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @json_option
 @socket_option
 @verbose_option
@@ -39,7 +40,7 @@ def start(name: str, as_json: bool, socket: Path | None) -> int:
 
 
 @click.command(context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @json_option
 @socket_option
 @verbose_option
@@ -60,35 +61,37 @@ def stop(name: str, as_json: bool, socket: Path | None) -> int:
 
 
 @click.command(context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
+@json_option
 @config_flag
 @verbose_option
-def enable(name: str, named: Path | None) -> int:
+def enable(name: str, as_json: bool, named: Path | None) -> int:
     """Have the connection NAME started with Portline, by its file, and start it where one runs.
 
     The option `enabled` is taken out of the file; what else is there stays.
     """
     edit = partial(updated, name=name, options={"enabled": None})
-    carry_out("enable", edit, named, {"name": name})
+    carry_out("enable", edit, named, {"name": name}, as_json=as_json)
     return 0
 
 
 @click.command(context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
+@json_option
 @config_flag
 @verbose_option
-def disable(name: str, named: Path | None) -> int:
+def disable(name: str, as_json: bool, named: Path | None) -> int:
     """Have the connection NAME not started any more, by its file, and stop it where one runs.
 
     `enabled = false` is written into the file; what else is there stays.
     """
     edit = partial(updated, name=name, options={"enabled": False})
-    carry_out("disable", edit, named, {"name": name})
+    carry_out("disable", edit, named, {"name": name}, as_json=as_json)
     return 0
 
 
 @click.command(context_settings=_SETTINGS)
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.argument("peer")
 @json_option
 @socket_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli import flags
+from portline.cli.completion import devices
 from portline.cli.single import run_single, single_command
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def described(port: str | None, name: str | None, given: dict[str, Any]) -> Gate
 
 
 @single_command("server", ARGUMENTS)
-@click.argument("port", required=False, type=click.Path(readable=False))
+@click.argument("port", required=False, shell_complete=devices)
 def share(ctx: click.Context, /, port: str | None, name: str | None, **given: Any) -> int:
     """Share one serial port over TCP until Ctrl-C.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.complaint import complain
+from portline.cli.completion import connections
 from portline.cli.layout import age, clean, columns_of_terminal, paragraph, together
 from portline.cli.processes import ask_all, nobody, socket_option
 from portline.cli.watch import Picture, repeat
@@ -25,7 +27,7 @@ INTERVAL: Final = 1.0
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=connections)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option(
@@ -59,7 +61,10 @@ def status(
     answers = list(ask_all("status", socket, **chosen))
     if not answers:
         raise nobody("Portline")
-    code = _told([answer.error for answer in answers if answer.error is not None])
+    errors = [answer.error for answer in answers if answer.error is not None]
+    for error in errors:
+        complain(error, as_json=as_json)
+    code = 1 if errors else 0
     results = [answer.result for answer in answers if answer.error is None]
     _check_names(names, results, socket)
     if as_json:
@@ -109,13 +114,6 @@ def _check_names(names: tuple[str, ...], results: list[Any], socket: Path | None
     raise PortlineError(
         f"there is no connection {', '.join(map(clean, missing))}; there are: {', '.join(known)}"
     )
-
-
-def _told(errors: list[PortlineError]) -> int:
-    """Say why some did not answer; return the exit code."""
-    for error in errors:
-        click.echo(f"portline: error: {clean(error)}", err=True)
-    return 1 if errors else 0
 
 
 def _text(results: list[Any], *, detailed: bool) -> list[str]:

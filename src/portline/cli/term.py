@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from portline.cli.app import verbose_option
-from portline.cli.completion import connections_devices_and_urls
+from portline.cli.completion import connections_devices_and_urls, files
 from portline.cli.layout import clean
 from portline.cli.processes import socket_option
 from portline.cli.terminal.keyboard import ALSO, COMMANDS, ENTER, ESCAPE, key_named
@@ -22,6 +22,9 @@ ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 SETTINGS: Final = ("baudrate", "data_bits", "parity", "stop_bits", "flow_control")
 
 _KEYS: Final = "\n".join(f"{key}  {text}" for key, text in COMMANDS.items())
+
+
+_file: Final = partial(click.option, metavar="FILE", shell_complete=files)
 
 
 @click.command(
@@ -64,8 +67,15 @@ _KEYS: Final = "\n".join(f"{key}  {text}" for key, text in COMMANDS.items())
 )
 @click.option("--timestamps", is_flag=True, help="Show when each line has come.")
 @click.option("--clean", "cleans", is_flag=True, help="Write control characters out, as \\x1b.")
-@click.option("--log", "log_file", metavar="FILE", help="Add what comes to a file.")
-@click.option("--macros", metavar="FILE", help="Texts that a key sends; see the documentation.")
+@click.option(
+    "--log", "log_file", metavar="FILE", shell_complete=files, help="Add what comes to a file."
+)
+@click.option(
+    "--macros",
+    metavar="FILE",
+    shell_complete=files,
+    help="Texts that a key sends; see the documentation.",
+)
 @click.option("--reconnect", is_flag=True, help="Try again when the connection has ended.")
 @click.option(
     "--linger",
@@ -74,11 +84,20 @@ _KEYS: Final = "\n".join(f"{key}  {text}" for key, text in COMMANDS.items())
     metavar="SECONDS",
     help="With a pipe as input: how long nothing must come after its end. [default: 1]",
 )
-@click.option("--password-file", metavar="FILE", help="The password of a remote port.")
-@click.option("--ca", metavar="FILE", help="Who has signed the certificate of a remote port.")
+@click.option(
+    "--password-file", metavar="FILE", shell_complete=files, help="The password of a remote port."
+)
+@click.option(
+    "--ca",
+    metavar="FILE",
+    shell_complete=files,
+    help="Who has signed the certificate of a remote port.",
+)
 @click.option("--fingerprint", metavar="sha256:...", help="The certificate of a remote port.")
-@click.option("--certificate", metavar="FILE", help="Our certificate for a remote port.")
-@click.option("--key", metavar="FILE", help="The key of our certificate.")
+@click.option(
+    "--certificate", metavar="FILE", shell_complete=files, help="Our certificate for a remote port."
+)
+@_file("--key", help="The key of our certificate.")
 @click.option("--proxy", metavar="URL", help="The way to a remote port: socks5:// or http://.")
 @socket_option
 @verbose_option
@@ -119,17 +138,21 @@ def term(name: str, **given: Any) -> int:
         linger=given["linger"],
         macros={} if given["macros"] is None else read_macros(given["macros"], taken),
     )
+    import asyncio
+
     return asyncio.run(_sat(place, plan, given))
 
 
 async def _sat(place: Any, plan: Any, given: dict[str, Any]) -> int:
     """Sit at the terminal; return the exit code."""
+    from asyncio import get_running_loop
+
     from portline.cli.terminal.console import Console
     from portline.cli.terminal.log import Log
     from portline.cli.terminal.screen import Screen
     from portline.cli.terminal.session import Terminal
 
-    loop = asyncio.get_running_loop()
+    loop = get_running_loop()
     log = Log()
     if given["log_file"] is not None:
         log.begin(given["log_file"])

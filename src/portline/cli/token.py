@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 
 from portline.cli.app import verbose_option
@@ -13,8 +16,9 @@ __all__ = ["token"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", required=False)
 @click.option("--remove", is_flag=True, help="Make the token of that name worthless.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for programs.")
 @verbose_option
-def token(*, name: str | None, remove: bool) -> int:
+def token(*, name: str | None, remove: bool, as_json: bool) -> int:
     """Make a token with which a program may do everything that the page can, and print it once.
 
     NAME is for telling one from another; without it the names are listed.  A program sends the
@@ -31,11 +35,15 @@ def token(*, name: str | None, remove: bool) -> int:
     if name is None:
         if remove:
             raise UsageError("--remove needs the name of a token; `portline token` lists them")
-        for known in credentials.tokens():
-            click.echo(known)
+        known = list(credentials.tokens())
+        told: dict[str, Any] = {"tokens": known}
+        lines = known
     elif remove:
         credentials.remove_token(name)
-        click.echo(f"{name}: is worthless now")
+        told, lines = {"removed": [name]}, [f"{name}: is worthless now"]
     else:
-        click.echo(credentials.add_token(name))
+        made = credentials.add_token(name)
+        told, lines = {"name": name, "token": made}, [made]
+    for line in [json.dumps(told)] if as_json else lines:
+        click.echo(line)
     return 0

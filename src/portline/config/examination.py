@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from portline.config.clashes import name_fault
+from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig, model_of
 from portline.config.options import exclusion, key_of
 from portline.config.refusal import faults_of
-from portline.config.rules import combinations, folded, name_fault
+from portline.config.rules import combinations, contradictions, folded
 from portline.config.secrets import file_faults
 from portline.config.spelling import known_options, option_values, written_value
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from portline.config.rules import Fault
 
 __all__ = ["Examination", "MistakeOf", "examine"]
+
+_CHOOSING: Final = frozenset({"kind", "port", "virtual", "protocol", "listen", "connect"})
+"""Options that decide which others apply, and are always offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,11 @@ class MistakeOf:
 class Examination:
     """What was found out about a connection.
 
-    ``not_applicable`` are the keys of options that do nothing here, with the reason and the remedy.
+    ``not_applicable`` are the keys of options that do nothing here, with the reason and the remedy:
+    at this port and with these protocols, or beside the other options that were written.
     ``options`` are the values that would be in force, as a file may have them: None where an option
-    does nothing or has no value, and its default where what was written cannot be used.
+    does not apply to the port or the protocols, or has no value, and its default where what was
+    written cannot be used.
     """
 
     mistakes: list[MistakeOf]
@@ -78,7 +85,8 @@ def examine(
         effective = option_values(made.connections[name])
     mistakes += [_told(fault, name) for fault in faults]
     without = _not_applicable(table)
-    return Examination(mistakes, without, effective | dict.fromkeys(without))  # type: ignore[arg-type]
+    values = effective | dict.fromkeys(without)
+    return Examination(mistakes, _useless(table) | without, values)  # type: ignore[arg-type]
 
 
 def _changed(
@@ -119,6 +127,23 @@ def _not_applicable(table: Mapping[object, object]) -> dict[str, str]:
     chosen = combinations({**fields, "kind": kind})
     reasons = {key_of(field): exclusion(field, chosen) for field in known_options(model)}
     return {key: str(reason) for key, reason in reasons.items() if reason is not None}
+
+
+def _useless(table: Mapping[object, object]) -> dict[str, str]:
+    """Return the options that were not written and would be refused beside those that were."""
+    model = model_of(table)
+    kind = next(kind for kind, each in MODELS.items() if each is model)
+    fields = {**folded(table, model.model_fields)[0], "kind": kind}
+    found = {}
+    for field, option in known_options(model).items():
+        if field in fields or field in _CHOOSING:
+            continue
+        default = model.model_fields[field].default
+        value = True if isinstance(option.kind, Switch) else "-" if default is None else default
+        for fault in contradictions({**fields, field: value}):
+            if fault.location == (field,):
+                found[key_of(field)] = fault.text
+    return found
 
 
 def _told(fault: Fault, name: str) -> MistakeOf:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from portline.control.snapshot import plain
 from portline.errors import ConfigError, PortlineError, UsageError
 
 if TYPE_CHECKING:
@@ -83,11 +82,14 @@ class Request:
 
 def encode_result(result: Result) -> Iterator[bytes]:
     """Return the line of a result in pieces, so that a long one need not be made at once."""
+
     return pieces(result, b'{"portline":%d,"result":' % VERSION, b"}\n")
 
 
 def pieces(result: Result, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
     """Yield the JSON of a result, in as many pieces as its long parts have."""
+    from portline.control.snapshot import plain  # who only asks does without all the options
+
     piece = before + b"{"
     for number, field in enumerate(fields(result)):
         value = getattr(result, field.name)

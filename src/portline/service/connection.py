@@ -173,7 +173,7 @@ class Connection:
             config=lambda: self.config,
             ruled=lambda: self.tenancy.levels,
             settled=self.time_packets,
-            peers=lambda: self.hub.peers,
+            concerned=self._concerned,
             told=self.tap.asked,
         )
         self.draining = Draining(
@@ -345,6 +345,11 @@ class Connection:
     def _settled(self, session: Session) -> None:
         self.time_packets(self.settings)
         self.operators.settled(session)
+
+    def _concerned(self) -> tuple[Session, ...]:
+        """Return who is to be told of settings that were made from here."""
+        peers = self.hub.peers if self.config.notify else ()
+        return (*peers, *self.operators.sessions)
 
     def _drove(self, request: Request) -> None:
         """Tell who watches what was asked of the port by nobody but us."""

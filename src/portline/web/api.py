@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from portline.control.http import method_of
 from portline.control.message import pieces
 from portline.control.operations.table import OPERATIONS
 from portline.errors import PortlineError, UsageError
@@ -18,15 +20,15 @@ from portline.web.openapi import document
 from portline.web.problem import Problem, problem_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from portline.control.operations.operation import Feed, Operation, Parameter
     from portline.control.operations.subject import Subject
     from portline.web.visitors import Visitor, Visitors
 
-__all__ = ["GATHER", "OFFERED", "QUESTIONS", "STREAMS_MAX", "Api", "methods"]
+__all__ = ["GATHER", "OFFERED", "STREAMS_MAX", "Api"]
 
 OFFERED: Final[Mapping[str, Operation]] = {
     name: operation for name, operation in OPERATIONS.items() if not operation.local
@@ -45,17 +47,18 @@ CHECK: Final = 2.0
 GATHER: Final = 32 * 1024
 """Bytes of a long answer that are sent at once."""
 
-QUESTIONS: Final = frozenset({"check"})
-"""Operations that change nothing, but whose parameters are too much for an address: POST, too."""
-
 _log: Final = logging.getLogger("portline.web")
 
 
-def methods(operation: Operation) -> tuple[str, ...]:
-    """Return the methods of HTTP by which an operation is asked for."""
-    if operation.changes:
-        return ("POST",)
-    return ("GET", "POST") if operation.name in QUESTIONS else ("GET",)
+class _AnyMethod:
+    """Answers whatever the method, so that it can say which one is right."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 class Api:
@@ -67,7 +70,7 @@ class Api:
         self._streams = 0
         self.routes = [
             Route("/api/openapi.json", self._document, methods=["GET"]),
-            Route("/api/{operation}", self._operation, methods=["GET", "POST", "PUT", "DELETE"]),
+            Route("/api/{operation}", _AnyMethod(self._operation)),
         ]
 
     async def _document(self, request: Request) -> Response:
@@ -78,14 +81,13 @@ class Api:
         name = request.path_params["operation"]
         operation = OFFERED.get(name)
         method = "GET" if request.method == "HEAD" else request.method
-        known = () if operation is None else methods(operation)
         # Who may not ask does not learn what there is to be asked, either.
         visitor = await self._visitors.identify(request, changes=method != "GET")
         if operation is None:
             raise Problem(404, f"no operation {name!r}; there are: {', '.join(OFFERED)}")
-        if method not in known:
-            allowed = ", ".join(("HEAD", *known) if "GET" in known else known)
-            raise Problem(405, f"{name}: ask with {' or '.join(known)}", headers={"Allow": allowed})
+        if method != (right := method_of(operation)):
+            allowed = "GET, HEAD" if right == "GET" else right
+            raise Problem(405, f"{name}: ask with {right}", headers={"Allow": allowed})
         given = _of_query(operation, request) if method == "GET" else await _of_body(request)
         if operation.name == "events" and "last-event-id" in request.headers:
             given = {"since": _number(request.headers["last-event-id"]), **given}

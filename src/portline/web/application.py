@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -65,10 +66,10 @@ _HEADERS: Final = {
 }
 
 PAGES: Final = (
-    *("/", "/login", "/new", "/log"),
+    *("/", "/new", "/log"),
     *(f"/{view}/{{name}}" for view in ("edit", "monitor", "terminal")),
 )
-"""Addresses of the page; which view is meant is for the page to know."""
+"""Addresses of the page, beside /login; which view is meant is for the page to know."""
 
 _log: Final = logging.getLogger("portline.web")
 
@@ -88,7 +89,7 @@ class Application:
                 *(Route(path, self._page, methods=["GET"]) for path in PAGES),
                 Route("/static/{path:path}", self._file, methods=["GET"]),
                 Route("/session", self._session, methods=["GET"]),
-                Route("/login", self._login, methods=["POST"]),
+                Route("/login", self._login, methods=["GET", "POST"]),
                 Route("/logout", self._logout, methods=["POST"]),
                 Route("/enter", self._enter, methods=["GET"]),
                 *self._api.routes,
@@ -102,11 +103,15 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""
         answered = _Answered(send, private=_is_private(scope["path"]))
+        scope["app"] = self  # has the router tell of a wrong method by an exception
         try:
             self._demand_name(scope)
             await self._router(scope, receive, answered)
-        except Problem as problem:
+        except HTTPException as error:
+            problem = Problem(error.status_code, error.detail, headers=error.headers)
             await self._refuse(scope, receive, answered, problem)
+        except Problem as refused:
+            await self._refuse(scope, receive, answered, refused)
         except PortlineError as error:
             await self._refuse(scope, receive, answered, problem_of(error))
         except Exception:
@@ -152,6 +157,8 @@ class Application:
         return response
 
     async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            return await self._page(request)
         match await body_of(request):
             case {"password": str(password), **rest} if not rest:
                 secret = await self.visitors.login(request, password)

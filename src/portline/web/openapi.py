@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import portline
+from portline.control.http import method_of
 from portline.control.schema import parameters_schema, result_schema
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _BODY_ONLY: Final = frozenset({"413", "415", "422"})
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
-    from portline.web.api import OFFERED, methods
+    from portline.web.api import OFFERED
 
     return {
         "openapi": "3.1.0",
@@ -44,7 +45,7 @@ def document() -> dict[str, Any]:
         },
         "paths": {
             f"/api/{operation.name}": {
-                method.lower(): _operation(operation, method) for method in methods(operation)
+                method_of(operation).lower(): _operation(operation, method_of(operation))
             }
             for operation in OFFERED.values()
         },
@@ -96,7 +97,7 @@ def _content(operation: Operation) -> dict[str, Any]:
 def _operation(operation: Operation, method: str) -> dict[str, Any]:
     text = " ".join(operation.text.split())
     found: dict[str, Any] = {
-        "operationId": operation.name if method == "GET" else f"{operation.name}-{method.lower()}",
+        "operationId": operation.name,
         "summary": text,
         "responses": {
             "200": {"description": "done", "content": _content(operation)},

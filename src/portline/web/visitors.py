@@ -12,8 +12,9 @@ token                ``Authorization: Bearer``                    no foreign Ori
 password             ``Authorization: Basic``, any name           no foreign Origin
 ===================  ===========================================  ==================================
 
-A wrong proof of any sort slows its address down.  Passwords are judged in a thread, one after the
-other, and only QUEUE of them wait.
+A wrong password slows its address down, and then the right one has to wait there, too; nobody
+guesses what is random, so programs with a token and browsers that are logged in never wait.
+Passwords are judged in a thread, one after the other, and only QUEUE of them wait.
 """
 
 from __future__ import annotations
@@ -93,9 +94,8 @@ class Visitors:
     def enter(self, asked: HTTPConnection, key: str) -> str:
         """Return the secret of a new session for a key that logs in once.  Raises Problem."""
         now = time.monotonic()
-        self._demand_patience(host_of(asked), now)
         if not self.sessions.use(key, now):
-            self._failed(host_of(asked))
+            self.counts["logins_failed"] += 1
             raise Problem(403, "the address was used before, or is too old; log in instead")
         _log.info(
             "somebody came to the page by the address that works once, from %s", host_of(asked)
@@ -168,11 +168,10 @@ class Visitors:
         kind, _, proof = authorization.strip().partition(" ")
         proof = proof.strip()
         if kind.lower() == "bearer":
-            self._demand_patience(host, time.monotonic())
             name = self._credentials.owner(proof)
             if name is not None:
                 return Visitor(name)
-            self._failed(host)
+            self.counts["logins_failed"] += 1
             raise Problem(401, "there is no such token", headers=_challenge("invalid_token"))
         if kind.lower() == "basic":
             password = _password_of(proof)

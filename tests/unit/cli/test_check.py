@@ -13,6 +13,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
         '[connections.meter]\nport = "/dev/ttyUSB0"\nlisten = ["*:4001", "rfc2217://[::1]:4002"]\n'
         "open = true\n"
         'baudrate = 115200\n[connections.plotter]\nvirtual = "ttyV0"\nlisten = 4003\n'
+        "enabled = false\n"
         '[connections.sign]\nkind = "udp"\nvirtual = "ttyV1"\nconnect = "192.0.2.7:5000"\n'
         'listen = "[::]:5001"\n'
     )
@@ -22,7 +23,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
         [
             f"{path}: ok",
             "  meter: /dev/ttyUSB0 115200-8N1 on raw://*:4001, rfc2217://[::1]:4002",
-            "  plotter: virtual port ttyV0 on raw://127.0.0.1:4003",
+            "  plotter: virtual port ttyV0 on raw://127.0.0.1:4003 - not enabled",
             "  sign: virtual port ttyV1 to udp://192.0.2.7:5000, on udp://[::]:5001",
         ],
     )

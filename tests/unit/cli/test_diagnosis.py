@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from portline.cli import diagnosis as module
-from portline.cli.diagnosis import Finding, Machine, Weight, diagnose
+from portline.cli.diagnosis import limits, ports, virtual
+from portline.cli.diagnosis.checks import diagnose
+from portline.cli.diagnosis.finding import Finding, Weight
+from portline.cli.diagnosis.machine import Machine
 from portline.port.inventory.holder import Holder
 from portline.port.ladder import LADDER, Adapter, Backend
 from tests.unit.port.machine import Machine as Files
@@ -26,8 +28,8 @@ def machine(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ma
     """A machine without ports, on which nothing is wrong."""
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    monkeypatch.setattr(module, "stale_overlaps", list)
-    monkeypatch.setattr(module, "stale_links", lambda folders: [])
+    monkeypatch.setattr(virtual, "stale_overlaps", list)
+    monkeypatch.setattr(virtual, "stale_links", lambda folders: [])
     write(tmp_path / "proc/sys/kernel/seccomp/actions_avail", "kill_process errno user_notif log")
     write(tmp_path / "proc/sys/kernel/pty/max", "4096\n")
     write(tmp_path / "proc/sys/kernel/pty/nr", "3\n")
@@ -42,6 +44,9 @@ def machine(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ma
         temporary=tmp_path / "tmp",
         ladder=LADDER[-1:],
         processor="x86_64",
+        libraries=tmp_path / "usr/lib",
+        settings=tmp_path / "etc",
+        answer=lambda command: None,
     )
 
 
@@ -85,7 +90,7 @@ def closed(machine: Machine, files: Files, monkeypatch: pytest.MonkeyPatch) -> P
     def access(path: str, mode: int, *, effective_ids: bool = False) -> bool:
         return str(path) != str(node) and real(path, mode, effective_ids=effective_ids)
 
-    monkeypatch.setattr(module.os, "access", access)
+    monkeypatch.setattr(ports.os, "access", access)
     return node
 
 
@@ -93,7 +98,7 @@ def status(node: Path, monkeypatch: pytest.MonkeyPatch, mode: int, group: int) -
     real = os.stat
     fake = os.stat_result((0o020000 | mode, 1, 1, 1, 0, group, 0, 0, 0, 0))
     monkeypatch.setattr(
-        module.os, "stat", lambda p, **k: fake if str(p) == str(node) else real(p, **k)
+        ports.os, "stat", lambda p, **k: fake if str(p) == str(node) else real(p, **k)
     )
 
 
@@ -119,8 +124,8 @@ def test_a_port_of_a_group(
     remedy: str,
 ) -> None:
     status(closed, monkeypatch, 0o660, 20)
-    monkeypatch.setattr(module.grp, "getgrgid", lambda number: Group(*members))
-    monkeypatch.setattr(module, "_user_name", lambda user: "me")
+    monkeypatch.setattr(ports.grp, "getgrgid", lambda number: Group(*members))
+    monkeypatch.setattr(ports, "_user_name", lambda user: "me")
     assert wrong(machine) == [
         Finding(Weight.WRONG, str(closed), "this user may not open it", remedy)
     ]
@@ -152,7 +157,7 @@ def test_a_port_that_is_held(
     write(machine.proc / "812/comm", program)
     write(machine.proc / "812/cmdline", f"/usr/bin/{program}\0serve\0")
     held = [Holder(812, program)]
-    monkeypatch.setattr(module, "holders", lambda paths, proc: dict.fromkeys(paths, held))
+    monkeypatch.setattr(ports, "holders", lambda paths, proc: dict.fromkeys(paths, held))
     found = [str(finding) for finding in wrong(machine)]
     assert found == (
         []
@@ -192,11 +197,11 @@ def test_a_way_that_is_not_possible_is_a_note(machine: Machine) -> None:
     usbip = LADDER[0]
     assert usbip.backend is Backend.USBIP
     every = replace(usbip, obstacle=lambda adapter: "no module; `modprobe it`")
-    (finding,) = module.rungs(replace(machine, ladder=(every,)))
+    (finding,) = virtual.rungs(replace(machine, ladder=(every,)))
     assert finding.weight is Weight.NOTE
     assert str(finding) == "--backend usbip: is not possible here: no module; `modprobe it`"
     one = replace(usbip, obstacle=lambda adapter: "no" if adapter is Adapter.FTDI else "")
-    assert [str(each) for each in module.rungs(replace(machine, ladder=(one,)))] == [
+    assert [str(each) for each in virtual.rungs(replace(machine, ladder=(one,)))] == [
         "--backend usbip --adapter pl2303: is possible here",
         "--backend usbip --adapter ftdi: is not possible here: no",
         "--backend usbip --adapter cdc-acm: is possible here",
@@ -207,32 +212,34 @@ def test_a_dev_in_which_the_kernel_makes_no_nodes(machine: Machine) -> None:
     usbip, cuse = (replace(LADDER[n], obstacle=lambda _: "") for n in (0, 1))
     both = replace(machine, ladder=(usbip, cuse, LADDER[-1]))
     mounts = machine.proc / "self/mounts"
-    assert not list(module.nodes(both))  # unknown
+    assert not list(virtual.nodes(both))  # unknown
     write(
         mounts, "/dev/vda / ext4 rw 0 0\nudev /dev devtmpfs rw 0 0\ndevpts /dev/pts devpts rw 0 0"
     )
-    assert not list(module.nodes(both))
+    assert not list(virtual.nodes(both))
     write(mounts, "udev /dev devtmpfs rw 0 0\ntmpfs /dev tmpfs rw 0 0\n")
-    (finding,) = module.nodes(both)
+    (finding,) = virtual.nodes(both)
     assert finding.weight is Weight.WRONG
     assert "is a tmpfs and no devtmpfs" in finding.text
     assert "--backend usbip and cuse" in finding.text
-    (finding,) = module.nodes(replace(both, ladder=(replace(usbip, obstacle=lambda _: "no"), cuse)))
+    (finding,) = virtual.nodes(
+        replace(both, ladder=(replace(usbip, obstacle=lambda _: "no"), cuse))
+    )
     assert "--backend cuse do not" in finding.text
-    assert not list(module.nodes(machine))
+    assert not list(virtual.nodes(machine))
 
 
 def test_what_portline_run_takes(machine: Machine) -> None:
     write(machine.proc / "sys/kernel/seccomp/actions_avail", "kill_process errno log")
-    assert [finding.weight for finding in module.filters(machine)] == [Weight.NOTE]
-    (finding,) = module.filters(replace(machine, processor="riscv64"))
+    assert [finding.weight for finding in virtual.filters(machine)] == [Weight.NOTE]
+    (finding,) = virtual.filters(replace(machine, processor="riscv64"))
     assert "riscv64" in finding.text
     assert finding.remedy.startswith("start the program without")
 
 
 def test_what_a_killed_portline_has_left(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "stale_overlaps", lambda: ["/dev/ttyS1"])
-    monkeypatch.setattr(module, "stale_links", lambda folders: ["/dev/ttyV0"])
+    monkeypatch.setattr(virtual, "stale_overlaps", lambda: ["/dev/ttyS1"])
+    monkeypatch.setattr(virtual, "stale_links", lambda folders: ["/dev/ttyV0"])
     assert [str(finding) for finding in wrong(machine)] == [
         "/dev/ttyS1: a virtual port that is gone lies over it; `sudo portline repair`",
         "/dev/ttyV0: leads to a virtual port that is gone; `portline repair`",
@@ -243,10 +250,10 @@ def test_what_a_killed_portline_has_left(machine: Machine, monkeypatch: pytest.M
 
 
 def test_open_files(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.resource, "getrlimit", lambda which: (256, 1023))
+    monkeypatch.setattr(limits.resource, "getrlimit", lambda which: (256, 1023))
     assert "LimitNOFILE=" in wrong(machine)[0].remedy
     unlimited = (256, resource.RLIM_INFINITY)
-    monkeypatch.setattr(module.resource, "getrlimit", lambda which: unlimited)
+    monkeypatch.setattr(limits.resource, "getrlimit", lambda which: unlimited)
     assert not wrong(machine)
 
 

@@ -91,7 +91,7 @@ def test_nobody_answers() -> None:
     result = status("--json")
     assert (result.exit_code, result.output) == (
         1,
-        "portline: error: no Portline of this user is running\n",
+        '{"errors": ["no Portline of this user is running"], "mistakes": []}\n',
     )
 
 
@@ -100,7 +100,7 @@ def test_one_that_does_not_answer_is_told(answers: list[Any]) -> None:
     result = status()
     assert (result.exit_code, result.stderr) == (
         1,
-        "portline: error: /x/1.sock: no answer within 15 s\\n\n",
+        "portline: error: /x/1.sock: no answer within 15 s\n",
     )
     assert "meter: listening" in result.stdout
     answers.pop()

@@ -87,3 +87,35 @@ def test_another_kind() -> None:
     assert found.options["connect"] == ["192.0.2.1:4001"]
     assert mistakes(examine(CONFIG, "far", {**options, "connect": None})).keys() == {""}
     assert mistakes(examine(CONFIG, "far", {**options, "kind": "sever"})).keys() >= {"kind"}
+
+
+def test_what_says_nothing_beside_the_other_options() -> None:
+    found = examine(CONFIG, "new", {"port": "/dev/x", "listen": 9})
+    assert found.not_applicable["certificate"].startswith("is about TLS, which is off; write tls")
+    assert found.not_applicable["rs485-delay-before"].startswith("is about RS-485, which is off")
+    assert "packet-delimiter" in found.not_applicable["packet-strip"]
+    assert "idle-after" in found.not_applicable
+    assert found.options["idle-after"] is not None  # it is in force, whatever it says
+    assert found.not_applicable.keys().isdisjoint(
+        {"port", "virtual", "tls", "open", "password", "password-file", "listen", "rs485"}
+    )
+    more = {"tls": True, "rs485": "on", "packet-delimiter": ",", "password-file": "/x"}
+    found = examine(CONFIG, "new", {"port": "/dev/x", "listen": 9, **more})
+    assert found.not_applicable.keys().isdisjoint(
+        {"certificate", "rs485-delay-before", "packet-strip", "client-ca", "password-prompt"}
+    )
+    assert found.not_applicable["key"] == "belongs to a certificate; give certificate too"
+    assert "keeps people out" in found.not_applicable["open"]
+
+
+@pytest.mark.parametrize("kind", ["server", "client", "udp"])
+def test_what_is_not_offered_would_be_refused(kind: str) -> None:
+    places = {"connect": "127.0.0.1:9"} if kind != "server" else {"listen": 9}
+    options = {"kind": kind, "port": "/dev/x", **places}
+    found = examine(CONFIG, "new", options)
+    assert found.mistakes == []
+    for key in found.not_applicable:
+        value = found.options[key]
+        for written in (True, "/x", 1) if value in (None, False) else (value,):
+            wrong = examine(CONFIG, "new", {**options, key: written})
+            assert any(mistake.option == key for mistake in wrong.mistakes), key

@@ -71,8 +71,8 @@ class Panel:
     """The switches of one port.
 
     ``ruled`` returns what the configuration drives DTR and RTS to at this moment, ``settled`` is
-    told of settings that were put in force, ``peers`` returns those who may want to know.  ``told``
-    is called with what was done, when it is.
+    told of settings that were put in force, ``concerned`` returns those who want to know of them;
+    ``told`` is called with what was carried out.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Panel:
         config: Callable[[], ConnectionConfig],
         ruled: Callable[[], SetModem],
         settled: Callable[[LineSettings], None],
-        peers: Callable[[], Sequence[Session]],
+        concerned: Callable[[], Sequence[Session]],
         told: Callable[[Request, PortState], None],
     ) -> None:
         self._port = port
@@ -97,7 +97,7 @@ class Panel:
         self._config = config
         self._ruled = ruled
         self._settled = settled
-        self._peers = peers
+        self._concerned = concerned
         self._told = told
 
     @property
@@ -131,6 +131,7 @@ class Panel:
         if not wanted:
             return
         if self._config().is_virtual:
+            self._demand_open()
             self._inputs.hold(wanted)
         else:
             await self._drive(wanted)
@@ -166,7 +167,8 @@ class Panel:
         self._resets.release()
         self._resets.stop()  # what a peer had asked for is not how the lines will be
         refused = self._port.refused
-        await self._done(SetModem(**levels))
+        change = SetModem(**levels)
+        await self._done(change)
         if self._port.refused > refused:
             raise PortError(self._port.name, "the driver has refused to move DTR or RTS")
 
@@ -224,8 +226,8 @@ class Panel:
             error = refusal(port.name, wrong[0], asked, after.settings)
             after = await self._done(_back(change, before.settings))
         self._settled(after.settings)
-        if after.settings != before.settings and self._config().notify:
-            for session in self._peers():
+        if after.settings != before.settings:
+            for session in self._concerned():
                 session.report(LineChange(after.settings))
         if error is not None:
             raise error

@@ -77,19 +77,26 @@ class Watcher:
 
     def put(self, record: Record) -> int:
         """Add a record at the end; returns the bytes of data that were skipped instead."""
-        size = len(record.data) + RECORD_COST
-        skipped = 0
-        if self._missed is not None or self._size + size > self._limit:
-            skipped = len(record.data)
-            count, records, _ = self._missed or (0, 0, 0.0)
-            self._missed = (count + skipped, records + 1, record.at)
-            self.skipped_bytes += skipped
-            self.skipped_records += 1
-        else:
-            self._ring.append(record)
-            self._size += size
+        size = len(record.data)
+        if self.is_full(size):
+            self.skip(size, record.at)
+            return size
+        self._ring.append(record)
+        self._size += size + RECORD_COST
         self._tell()
-        return skipped
+        return 0
+
+    def is_full(self, size: int) -> bool:
+        """Tell whether a record with ``size`` bytes of data would be skipped now."""
+        return self._missed is not None or self._size + size + RECORD_COST > self._limit
+
+    def skip(self, size: int, at: float) -> None:
+        """Count a record with ``size`` bytes of data that was not put, and when that was."""
+        count, records, _ = self._missed or (0, 0, 0.0)
+        self._missed = (count + size, records + 1, at)
+        self.skipped_bytes += size
+        self.skipped_records += 1
+        self._tell()
 
     def take(self, limit: int = TAKE) -> list[Record]:
         """Remove and return the oldest records, about ``limit`` bytes with their cost.

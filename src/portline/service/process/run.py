@@ -22,7 +22,7 @@ from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
 from portline.service.process.aside import aside
 from portline.service.process.early import CHANGING, held
-from portline.service.process.limits import files_needed, raise_file_limit
+from portline.service.process.limits import files_needed, forbid_cores, raise_file_limit
 from portline.service.process.log import start_logging
 from portline.service.process.recovery import recover
 from portline.service.process.store import Store
@@ -334,6 +334,7 @@ class Service:
 def _prepare(config: GatewayConfig) -> None:
     """Put right what stands in the way of a configuration before anything is opened."""
     raise_file_limit(files_needed(config))
+    forbid_cores(config)
     recover(config)
 
 

@@ -84,6 +84,9 @@ def test_what_an_application_reads_is_held_until_its_rules_change(stage: Play, r
             assert made.connection.inputs.lines == ModemLines(ri=True)  # no rule speaks of RI
             await panel.drive({"ri": None})
             assert made.connection.inputs.lines == ModemLines()
+            made.connection.port_lost(PortError("ttyV0", "its name is taken"))
+            with pytest.raises(PortError, match="is not open now"):
+                await panel.drive({"ri": True})
 
     run(scenario())
 
@@ -198,6 +201,24 @@ def test_settings_are_put_in_force_and_told(stage: Play, run: Run) -> None:
                 await panel.set(wrong)
             assert (caught.value.setting, caught.value.value) == ("baudrate", 12345)
             assert made.port.state.settings == found
+
+    run(scenario())
+
+
+def test_who_watches_sees_what_is_switched(stage: Play, run: Run) -> None:
+    async def scenario() -> None:
+        async with stage() as made:
+            watcher = made.connection.tap.watch(lambda: None)
+            watcher.take()
+            panel = made.connection.panel
+            await panel.drive({"dtr": False})
+            await panel.send_break(0.5)
+            await panel.set(SetLine(baudrate=300))
+            found = [(record.kind.value, record.text) for record in watcher.take()]
+            assert [kind for kind, _ in found] == ["lines", "break", "settings"]
+            assert found[1][1] == "0.5 s"
+            assert "300" in found[2][1]
+            watcher.close()
 
     run(scenario())
 

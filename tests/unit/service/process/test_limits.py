@@ -6,7 +6,12 @@ import resource
 import pytest
 
 from portline.config.models import GatewayConfig
-from portline.service.process.limits import OWN_FILES, files_needed, raise_file_limit
+from portline.service.process.limits import (
+    OWN_FILES,
+    files_needed,
+    forbid_cores,
+    raise_file_limit,
+)
 
 
 class Limit:
@@ -74,3 +79,25 @@ def test_no_limit_suffices(
     Limit(monkeypatch, resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     raise_file_limit(1 << 40)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, True),
+        ({"password_file": "/p"}, False),
+        ({"tls": True}, False),
+        ({"kind": "client", "connect": "h:1", "listen": None, "tls": True}, False),
+        ({"kind": "udp", "connect": "h:1", "password": True}, False),
+    ],
+)
+def test_no_core_of_a_process_with_secrets_is_kept(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object], kept: bool
+) -> None:
+    now = {resource.RLIMIT_CORE: (4096, 8192)}
+    monkeypatch.setattr(resource, "getrlimit", now.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", now.__setitem__)
+    table = {"virtual": "v", "listen": 4001} | options
+    written = {key: value for key, value in table.items() if value is not None}
+    forbid_cores(GatewayConfig.model_validate({"connections": {"a": written}}))
+    assert now == {resource.RLIMIT_CORE: (4096 if kept else 0, 8192)}

@@ -17,7 +17,10 @@ export function label(key) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-const number = (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text);
+const NUMERIC = new Set(["integer", "number", "duration", "size"]);
+
+/** What was written, as a number where it is one and a number is meant. */
+const read = (option, text) => (NUMERIC.has(option.value) && /^\d{1,15}(\.\d{1,9})?$/.test(text) ? Number(text) : text);
 
 /** What a widget is: `element`, `focusable`, `get()` -> value or null, `set(value)`, `disable(flag)`. */
 const WIDGETS = {
@@ -53,7 +56,7 @@ const WIDGETS = {
     return {
       element: el("div", { class: option.unit ? "with-unit" : null }, input, suggestions, option.unit ? el("span", { class: "unit", "aria-hidden": "true", text: option.unit }) : null),
       focusable: input,
-      get: () => (input.value.trim() === "" ? null : number(input.value.trim())),
+      get: () => (input.value.trim() === "" ? null : read(option, input.value.trim())),
       set(value) { input.value = written(option, value); },
       disable(flag) { input.disabled = flag; },
     };

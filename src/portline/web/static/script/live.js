@@ -39,6 +39,7 @@ export class Live {
   /**
    * Subscribe to a topic ("status", "events", "monitor"), of `name` where it has one. `opening` makes
    * further members of the message, each time anew; `hear` gets what comes. Returns how to end it.
+   * The topic "error" is what the service complains of, which nobody has to ask for.
    */
   subscribe(topic, name, hear, opening = () => ({})) {
     const key = name ? `${topic} ${name}` : topic;
@@ -58,6 +59,7 @@ export class Live {
   #ask({ topic, name, opening }) { this.#send({ subscribe: topic, ...(name ? { name } : {}), ...opening() }); }
 
   #send(message) {
+    if (message.subscribe === "error" || message.unsubscribe === "error") return;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 

@@ -6,7 +6,9 @@ import { path } from "./row.js";
 
 const KEPT = 2000; // events; twice of what the service keeps
 
-const RANK = { info: 0, warning: 1, error: 2 };
+const RANK = { info: 0, notice: 1, warning: 2, error: 3 };
+
+const picker = (text, list) => el("div", { class: "picker" }, el("label", { for: list.id, text }), list);
 
 const kept = { level: "info", connection: "", text: "" };
 
@@ -15,10 +17,10 @@ export function page({ main, live, connections }) {
   let events = [];
   let last = 0;
   let follows = true;
-  const list = el("ol", { class: "events", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Events" });
+  const list = el("div", { class: "events", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Events" });
   const none = el("p", { class: "soft nothing", text: "Nothing has happened yet." });
   const level = el("select", { id: "level", on: { change: () => { kept.level = level.value; draw(); } } },
-    el("option", { value: "info", text: "Everything" }), el("option", { value: "warning", text: "Warnings and errors" }), el("option", { value: "error", text: "Errors" }));
+    el("option", { value: "info", text: "Everything" }), el("option", { value: "notice", text: "Notices and worse" }), el("option", { value: "warning", text: "Warnings and errors" }), el("option", { value: "error", text: "Errors" }));
   const which = el("select", { id: "which", on: { change: () => { kept.connection = which.value; draw(); } } });
   const search = el("input", { type: "search", "aria-label": "Find in the log", placeholder: "Find", value: kept.text, on: { input: () => { kept.text = search.value; draw(); } } });
   const count = el("span", { class: "soft count", role: "status" });
@@ -26,7 +28,7 @@ export function page({ main, live, connections }) {
 
   main.append(
     el("div", { class: "head" }, el("div", { class: "titles" }, el("h1", { text: "Log" }), el("p", { class: "sub", text: "What the service has told since it was started, as far as it keeps it" }))),
-    el("div", { class: "tools-row" }, el("label", { class: "picker" }, el("span", { text: "Level" }), level), el("label", { class: "picker" }, el("span", { text: "Connection" }), which),
+    el("div", { class: "tools-row" }, picker("Level", level), picker("Connection", which),
       el("div", { class: "find" }, icon("search"), search), count),
     el("div", { class: "screen" }, list, none));
 
@@ -34,7 +36,7 @@ export function page({ main, live, connections }) {
     && (!kept.text || `${event.connection} ${event.text}`.toLowerCase().includes(kept.text.toLowerCase()));
 
   function entry(event) {
-    return el("li", { class: `happening ${event.level}` },
+    return el("div", { class: `happening ${event.level}` },
       el("time", { class: "at", datetime: new Date(event.at * 1000).toISOString(), text: moment(event.at) }),
       el("span", { class: "level", text: event.level }),
       event.connection ? link(path("monitor", event.connection), event.connection, "whose", { title: `Monitor ${event.connection}` }) : el("span", { class: "whose" }),

@@ -112,11 +112,11 @@ export function page({ main }, name) {
         el("div", { class: "outputs" }, outputs.dtr.element, outputs.rts.element),
         el("label", { class: "picker" }, "Baudrate", rate), el("datalist", { id: "rates" }, ...RATES.map((value) => el("option", { value }))),
         el("label", { class: "picker" }, "Format", format), breaker,
-        el("label", { class: "picker" }, "Enter sends", el("select", { on: { change: (event) => { kept.end = event.target.value; } } },
+        el("details", { class: "more" }, el("summary", { text: "Typing" }), el("div", {}, el("label", { class: "picker" }, "Enter sends", el("select", { on: { change: (event) => { kept.end = event.target.value; } } },
           ...Object.keys(ENDS).map((end) => el("option", { value: end, text: end === "crlf" ? "CR LF" : end.toUpperCase(), selected: end === kept.end })))),
         toggle("Local echo", kept.echo, (on) => { kept.echo = on; }),
         toggle("LF begins a line", kept.newline, (on) => { kept.newline = on; terminal.options.convertEol = on; }),
-        toggle("Screen reader", kept.reader, (on) => { kept.reader = on; terminal.options.screenReaderMode = on; })),
+        toggle("Screen reader", kept.reader, (on) => { kept.reader = on; terminal.options.screenReaderMode = on; })))),
       box, state),
     el("p", { class: "soft" }, "Tab goes to the device; ", el("kbd", { text: "F6" }), " leaves the terminal."));
 
