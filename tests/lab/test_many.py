@@ -30,7 +30,7 @@ pytestmark = pytest.mark.lab
 
 NAME = "/dev/ttyMANY"
 
-OFTEN = int(os.environ.get("PORTLINE_OFTEN", "100"))
+OFTEN = int(os.environ.get("PORTLINE_OFTEN", "40"))
 """Openings by an application; a thousand take minutes."""
 
 SMALL = 3

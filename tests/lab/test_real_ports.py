@@ -283,12 +283,12 @@ def test_pulled_out_and_plugged_in_again(run: Run) -> None:
             await until(lambda: connection.hub.peers)
             connection.port.submit(SetLine.everything(wanted))
             connection.port.submit(SetModem(rts=False))
-            for count in range(10):
+            for count in range(6):
                 peer.socket.send(bytes(500))
                 await loop.run_in_executor(None, double.send, bytes(500))
                 await loop.run_in_executor(None, double.__exit__)
                 await until(lambda: connection.keeper.error is not None)
-                if count == 5:
+                if count == 3:
                     await plug(other)  # takes the number
                 double = await plug(UsbDouble(NAME, "ftdi"))
                 begun = time.monotonic()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.processes import socket_option
 from portline.cli.watching import Count, Measured, Watched, forget_output, source_option
 from portline.config.measures import Duration
@@ -54,7 +55,7 @@ def kinds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> fro
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.option(
     "--only",
     metavar="KINDS",

@@ -31,6 +31,8 @@ NUMBERS: Final[Mapping[str, str]] = {
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
     "recognised": "{count} reset sequences run here (reset-sequences)",
+    "watchers": "{count} watching",
+    "watch_skipped": "{bytes} skipped by who watches (monitor, record), too slow",
     "divided": "{count} packets sent as several datagrams",
     "returned": "{count} datagrams did not arrive (ICMP)",
     "strangers": "{count} datagrams of strangers not taken (accept)",

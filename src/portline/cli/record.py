@@ -13,6 +13,7 @@ import click
 
 from portline import __version__
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections
 from portline.cli.layout import age, clean, quantity
 from portline.cli.monitor import SECONDS, SOURCES
 from portline.cli.processes import socket_option
@@ -172,7 +173,7 @@ def _outputs(
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name")
+@click.argument("name", shell_complete=connections)
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @click.option(
     "--format",

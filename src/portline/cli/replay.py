@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 import click
 
 from portline.cli.app import verbose_option
+from portline.cli.completion import connections_devices_and_urls
 from portline.cli.layout import age, clean
 from portline.cli.watching import forget_output
 from portline.errors import PortlineError, SettingRefused
@@ -226,7 +227,7 @@ def _settings(
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
-@click.argument("target")
+@click.argument("target", shell_complete=connections_devices_and_urls)
 @click.option(
     "--from",
     "source",

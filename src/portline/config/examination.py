@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from portline.config.clashes import name_fault
 from portline.config.kinds import Switch
 from portline.config.models import MODELS, GatewayConfig, model_of
 from portline.config.options import exclusion, key_of
 from portline.config.refusal import faults_of
-from portline.config.rules import combinations, contradictions, folded, name_fault
+from portline.config.rules import combinations, contradictions, folded
 from portline.config.secrets import file_faults
 from portline.config.spelling import known_options, option_values, written_value
 

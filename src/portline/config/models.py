@@ -19,11 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from portline.config.clashes import clashes, name_fault
 from portline.config.client import ClientConnection
 from portline.config.connection import options
 from portline.config.datagram import UdpConnection
 from portline.config.refusal import collected, refusal
-from portline.config.rules import Fault, clashes, folded, name_fault, unknown
+from portline.config.rules import Fault, folded, unknown
 from portline.config.server import ServerConnection
 from portline.config.values import DEFAULT_LISTEN, Address, Place, Protocol
 from portline.config.web import WebConfig, page_clashes

@@ -1,4 +1,4 @@
-"""What has to hold between options, between connections, and for names.
+"""What has to hold between the options of a connection.
 
 The rules look at a table *as it was written*, because only there one can see what was set
 explicitly, and because a mistake in one option must not hide a mistake in another.  They are
@@ -7,17 +7,16 @@ therefore tolerant: a value that is wrong by itself (its own mistake tells) is p
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portline.config.kinds import Choice, Switch
+from portline.config.kinds import Choice
 from portline.config.measures import Duration
 from portline.config.networks import NetworkList
 from portline.config.options import Combination, exclusion, key_of
-from portline.config.places import Device, HostAddresses, ListenAddresses, VirtualName
-from portline.config.values import DEFAULT_LISTEN, Address, Protocol
-from portline.config.wording import nearest, quoted
+from portline.config.places import HostAddresses, ListenAddresses
+from portline.config.values import DEFAULT_LISTEN, Protocol
+from portline.config.wording import nearest
 from portline.hub.lines import Level
 from portline.hub.policy import WhenFull
 from portline.net.networks import Networks
@@ -32,11 +31,10 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Fault",
-    "clashes",
     "combinations",
     "contradictions",
     "folded",
-    "name_fault",
+    "read",
     "unknown",
 ]
 
@@ -59,11 +57,6 @@ _NO_DTLS: Final = (
 
 KINDS: Final = ("server", "client", "udp")
 """What a connection may be."""
-
-CONNECTION_NAME_LIMIT: Final = 64
-"""Characters in the name of a connection: it stands in every line of the log."""
-
-_TRANSPORTS: Final = {"server": "TCP", "udp": "UDP"}
 
 _ATTEMPTS: Final = Choice({"first": "first", "all": "all"})
 _PROMPT: Final = Choice({word: word for word in ("off", "tls", "forced")})
@@ -150,7 +143,7 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
         text = 'needs the path of a device as the virtual port, like virtual = "/dev/ttyS1"'
         faults.append(Fault(("overlap",), text))
     faults += _rs485_contradictions(table)
-    backend = _read(_BACKENDS, table.get("backend", Backend.AUTO))
+    backend = read(_BACKENDS, table.get("backend", Backend.AUTO))
     if "adapter" in table and backend in (Backend.PTY, Backend.CUSE):
         text = f"is about the backend usbip, and {backend.value} has none; leave one of them out"
         faults.append(Fault(("adapter",), text))
@@ -160,11 +153,11 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     if table.get("kind") == "udp":
         faults += _udp_contradictions(table)
     faults += _tls_contradictions(table)
-    when_full = _read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
+    when_full = read(_WHEN_FULL, table.get("when_full", WhenFull.REFUSE))
     if "idle_after" in table and when_full not in (WhenFull.REPLACE_IDLE, None):
         text = "says when a peer is idle, which only when-full = replace-idle asks; give that too"
         faults.append(Fault(("idle_after",), text))
-    if "keepalive_retry" in table and _read(_NO_TIME, table.get("keepalive")) == 0:
+    if "keepalive_retry" in table and read(_NO_TIME, table.get("keepalive")) == 0:
         text = "says when to probe again, but keepalive = off never probes; leave one of them out"
         faults.append(Fault(("keepalive_retry",), text))
     chosen = combinations(table)
@@ -189,14 +182,14 @@ def _tls_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
 
 
 def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
-    mode = _read(_RS485, table.get("rs485", Rs485Mode.OFF))
+    mode = read(_RS485, table.get("rs485", Rs485Mode.OFF))
     if mode is Rs485Mode.OFF:
         for field in table:
             if field.startswith("rs485_"):
                 text = 'is about RS-485, which is off; write rs485 = "on" too, or leave it out'
                 yield Fault((field,), text)
     elif mode is not None:
-        if _read(_FLOW, table.get("flow_control")) == "hardware":
+        if read(_FLOW, table.get("flow_control")) == "hardware":
             text = "hardware needs RTS, which RS-485 uses for the direction; leave one of them out"
             yield Fault(("flow_control",), text)
         if str(table.get("reset_sequences", "off")).strip().lower() != "off":
@@ -206,7 +199,7 @@ def _rs485_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
             text = "drives RTS, which RS-485 uses for the direction; leave one of them out"
             yield Fault(("cross_lines",), text)
         for field in ("rts_connected", "rts_disconnected"):
-            if _read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
+            if read(_LEVELS, table.get(field, Level.LEAVE)) in (Level.HIGH, Level.LOW):
                 text = "RTS is what switches the direction of RS-485; leave one of them out"
                 yield Fault((field,), text)
 
@@ -215,7 +208,7 @@ def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     asks = table.get("password") is True or "password_file" in table
     if table.get("password") is True and "password_file" in table:
         yield Fault(("password",), "password and password-file exclude each other; keep one")
-    prompt = _read(_PROMPT, table.get("password_prompt", "off"))
+    prompt = read(_PROMPT, table.get("password_prompt", "off"))
     if prompt in ("tls", "forced") and not asks:
         text = "asks for a password, and there is none; give password-file too"
         yield Fault(("password_prompt",), text)
@@ -223,7 +216,7 @@ def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
         text = "asks inside TLS only, which is off; write tls = true too, or leave it out"
         yield Fault(("password_prompt",), text)
     keeps = ["a password"] if asks else []
-    allow = _read(NetworkList(), table["allow"]) if "allow" in table else ()
+    allow = read(NetworkList(), table["allow"]) if "allow" in table else ()
     everybody = isinstance(allow, tuple) and Networks(allow).everybody
     keeps += [
         key_of(field)
@@ -240,12 +233,12 @@ def _security_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
 def _open_doors(table: Mapping[str, object], why: str) -> Iterable[Fault]:
     """Return the addresses at which everybody would be let in without anybody having said so."""
     default = () if table.get("kind") == "udp" else DEFAULT_LISTEN
-    doors = _read(ListenAddresses(), table.get("listen", default))
+    doors = read(ListenAddresses(), table.get("listen", default))
     kind = table.get("kind", "server")
     if kind == "client" or not isinstance(doors, tuple):
         return
-    if kind == "udp" and _read(_ACCEPT, table.get("accept", "known")) == "known":
-        hosts = _read(HostAddresses(), table.get("connect"))
+    if kind == "udp" and read(_ACCEPT, table.get("accept", "known")) == "known":
+        hosts = read(HostAddresses(), table.get("connect"))
         if not isinstance(hosts, tuple) or not any(host.means_many for host in hosts):
             return  # only the hosts that are named are heard
     for address in doors:
@@ -260,16 +253,16 @@ def _open_doors(table: Mapping[str, object], why: str) -> Iterable[Fault]:
 def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     if "connect" not in table:
         yield Fault((), 'needs a host to connect to: write connect = "HOST:PORT"')
-    hosts = _read(HostAddresses(), table.get("connect"))
-    to_all = _read(_ATTEMPTS, table.get("connect_to")) == "all"
+    hosts = read(HostAddresses(), table.get("connect"))
+    to_all = read(_ATTEMPTS, table.get("connect_to")) == "all"
     if to_all and isinstance(hosts, tuple) and Protocol.RFC2217 in _protocols(table):
         yield Fault(
             ("connect_to",),
             "all does not apply to protocol rfc2217, because one port has one set of settings; "
             "write first, or choose protocol raw",
         )
-    shortest = _read(_DELAYS, table.get("retry", 0.2))
-    longest = _read(_DELAYS, table.get("retry_max", 5.0))
+    shortest = read(_DELAYS, table.get("retry", 0.2))
+    longest = read(_DELAYS, table.get("retry_max", 5.0))
     if isinstance(shortest, float) and isinstance(longest, float) and shortest > longest:
         yield Fault(
             ("retry_max" if "retry_max" in table else "retry",),
@@ -278,9 +271,9 @@ def _client_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
 
 
 def _udp_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
-    accept = _read(_ACCEPT, table.get("accept", "known"))
-    hosts = _read(HostAddresses(), table.get("connect")) if "connect" in table else ()
-    doors = _read(ListenAddresses(), table.get("listen")) if "listen" in table else ()
+    accept = read(_ACCEPT, table.get("accept", "known"))
+    hosts = read(HostAddresses(), table.get("connect")) if "connect" in table else ()
+    doors = read(ListenAddresses(), table.get("listen")) if "listen" in table else ()
     if "connect" not in table and "listen" not in table:
         yield Fault((), 'needs a host to send to, like connect = "HOST:PORT", or listen = PORT')
     elif accept == "known" and "connect" not in table:
@@ -340,117 +333,17 @@ def _protocols(table: Mapping[str, object]) -> set[Protocol]:
     if table.get("kind") == "udp":
         return {Protocol.RAW}
     if table.get("kind") == "client":
-        addresses = _read(HostAddresses(), table.get("connect"))
+        addresses = read(HostAddresses(), table.get("connect"))
     else:
-        addresses = _read(ListenAddresses(), table.get("listen", DEFAULT_LISTEN))
+        addresses = read(ListenAddresses(), table.get("listen", DEFAULT_LISTEN))
     if not isinstance(addresses, tuple):
         return set(Protocol)
     return {address.resolved(common).protocol for address in addresses}
 
 
-def _read(kind: Kind, value: object) -> object:
+def read(kind: Kind, value: object) -> object:
     """Return what the kind reads, None for a value that is wrong (its own mistake tells)."""
     try:
         return kind.read(value)
     except ValueError:
         return None
-
-
-def name_fault(name: str) -> str | None:
-    """Return what is wrong with the name of a connection, None if nothing is."""
-    if not name.strip():
-        return "a connection needs a name, like [connections.meter]"
-    if len(name) > CONNECTION_NAME_LIMIT:
-        return f"a name has at most {CONNECTION_NAME_LIMIT} characters"
-    if name != name.strip() or not name.isprintable() or set(name) & set("/\\"):
-        return (
-            f"{quoted(name)} is no usable name: write it without slashes, control characters, "
-            "and spaces at its ends"
-        )
-    if name in {".", ".."}:
-        return f"{quoted(name)} is no usable name: it would mean a folder"
-    return None
-
-
-# --- between connections --------------------------------------------------------------------------
-
-
-def clashes(connections: Mapping[str, Mapping[str, object]]) -> list[Fault]:
-    """Return what two connections want at the same time: a port, a virtual name, an address."""
-    return [
-        *_shared(connections, "port", Device()),
-        *_shared(connections, "virtual", VirtualName()),
-        *_hidden(connections),
-        *_same_addresses(connections, "server", DEFAULT_LISTEN),
-        *_same_addresses(connections, "udp", None),
-    ]
-
-
-def _shares(table: Mapping[str, object]) -> bool:
-    """Tell whether an address is one that others may listen on too: that of a group."""
-    if table.get("kind") != "udp":
-        return False
-    found = (
-        _read(HostAddresses(), table.get("connect")),
-        _read(ListenAddresses(), table.get("listen")),
-    )
-    return any(each.is_group for some in found if isinstance(some, tuple) for each in some)
-
-
-def _shared(
-    connections: Mapping[str, Mapping[str, object]], field: str, kind: Kind
-) -> Iterable[Fault]:
-    owners: dict[object, str] = {}
-    for name, table in connections.items():
-        value = _read(kind, table.get(field))
-        if value is None:
-            continue
-        if value in owners:
-            what = "virtual port" if field == "virtual" else field
-            text = f"{value} is already the {what} of connections.{owners[value]}; give it to one"
-            yield Fault((name, field), text)
-        else:
-            owners[value] = name
-
-
-def _hidden(connections: Mapping[str, Mapping[str, object]]) -> Iterable[Fault]:
-    """Return the virtual ports that lie over the device of another connection."""
-    devices = {
-        os.path.realpath(device): name
-        for name, table in connections.items()
-        if isinstance(device := _read(Device(), table.get("port")), str) and device[0] == "/"
-    }
-    for name, table in connections.items():
-        virtual = _read(VirtualName(), table.get("virtual"))
-        if _read(Switch(), table.get("overlap")) is not True or not isinstance(virtual, str):
-            continue
-        if (owner := devices.get(os.path.realpath(virtual))) is not None:
-            text = (
-                f"{virtual} is the port of connections.{owner}, which could not reach it any more; "
-                "let the virtual port lie over another device, or give it a name of its own"
-            )
-            yield Fault((name, "overlap"), text)
-
-
-def _same_addresses(
-    connections: Mapping[str, Mapping[str, object]], kind: str, default_listen: Address | None
-) -> Iterable[Fault]:
-    """Return the addresses that two connections of a kind listen on."""
-    taken: list[tuple[Address, str]] = []
-    for name, table in connections.items():
-        if table.get("kind", "server") != kind or _shares(table):
-            continue
-        mine = _read(ListenAddresses(), table.get("listen", default_listen))
-        if not isinstance(mine, tuple):
-            continue
-        default = "" if "listen" in table else " (the default)"
-        for address in mine:
-            for other, owner in taken:
-                if address.overlaps(other):
-                    text = (
-                        f"{address}{default} is already listened on by connections.{owner}, "
-                        f"as {other}; choose another {_TRANSPORTS[kind]} port"
-                    )
-                    yield Fault((name, "listen"), text)
-                    break
-        taken += [(address, name) for address in mine]

@@ -27,6 +27,13 @@ ANSWER_MAX: Final = 64 * 1024**2
 PAUSE: Final = 0.02
 """Seconds between two attempts to be among those who wait to be accepted."""
 
+SLICE: Final = 0.5
+"""Seconds of one wait for a stream: a Ctrl-C in the moment before the kernel begins to wait is not
+noticed before the wait is over."""
+
+CHUNK: Final = 64 * 1024
+"""Bytes of a stream that are read at once."""
+
 _CREDENTIALS: Final = struct.Struct("3i")
 """``struct ucred`` of Linux: process, user, group."""
 
@@ -179,9 +186,11 @@ class Stream:
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError
-            self._socket.settimeout(left)
+            self._socket.settimeout(SLICE if left is None else min(left, SLICE))
             try:
-                chunk = self._socket.recv(1024 * 1024)
+                chunk = self._socket.recv(CHUNK)
+            except TimeoutError:
+                continue
             except ConnectionResetError:
                 chunk = b""
             if not chunk:

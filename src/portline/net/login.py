@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from portline.auth.exchange import ClientExchange
 from portline.errors import LoginError
 from portline.net.faults import seconds
-from portline.wire.login import ClientLogin, Stage
+from portline.wire.login.client import ClientLogin
+from portline.wire.login.lines import Stage
 
 if TYPE_CHECKING:
     from portline.auth.password import Keys, Password

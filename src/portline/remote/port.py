@@ -41,7 +41,7 @@ from portline.remote.cable import Cable
 from portline.remote.events import Events
 from portline.remote.knowledge import Knowledge
 from portline.remote.place import wanted
-from portline.wire.login import LINE_MAX, is_greeting
+from portline.wire.login.lines import LINE_MAX, is_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -117,6 +117,7 @@ class ConnectionStatus:
     (nobody was chosen to hear it), ``unspoken`` (the peer was not chosen to speak), ``dropped``
     (peers that stayed behind, or went before they had acknowledged what was on its way),
     ``turned_away`` (connections that were not let in).  ``replaced`` peers gave way to a newcomer.
+    ``watchers`` watch it now; ``watch_skipped`` bytes came faster than watchers took them.
     ``recognised`` reset sequences of peers were run here.  ``counts`` are what only this kind of
     connection counts.  ``security`` is how peers are encrypted; None where they are not.
     """
@@ -138,6 +139,8 @@ class ConnectionStatus:
     turned_away: int
     replaced: int
     recognised: int
+    watchers: int
+    watch_skipped: int
     access: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     security: SecurityStatus | None = None

@@ -42,6 +42,8 @@ def survey(connection: Connection, now: float) -> ConnectionStatus:
         turned_away=connection.network.turned_away,
         replaced=connection.network.replaced,
         recognised=connection.resets.recognised,
+        watchers=len(connection.tap.watchers),
+        watch_skipped=connection.tap.skipped,
         counts={**connection.network.counts, "operators_dropped": connection.operators.lost},
         security=connection.network.security,
     )

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from portline.control.http import method_of
 from portline.control.message import pieces
 from portline.control.operations.table import OPERATIONS
 from portline.errors import PortlineError, UsageError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from portline.control.operations.subject import Subject
     from portline.web.visitors import Visitor, Visitors
 
-__all__ = ["GATHER", "OFFERED", "STREAMS_MAX", "Api", "method_of"]
+__all__ = ["GATHER", "OFFERED", "STREAMS_MAX", "Api"]
 
 OFFERED: Final[Mapping[str, Operation]] = {
     name: operation for name, operation in OPERATIONS.items() if not operation.local
@@ -47,15 +48,6 @@ GATHER: Final = 32 * 1024
 """Bytes of a long answer that are sent at once."""
 
 _log: Final = logging.getLogger("portline.web")
-
-
-def method_of(operation: Operation) -> str:
-    """Return the method of HTTP by which an operation is asked for.
-
-    A table has no place in an address, so a question with one is a POST, too.
-    """
-    tables = any(each.schema.get("type") == "object" for each in operation.parameters)
-    return "POST" if operation.changes or tables else "GET"
 
 
 class _AnyMethod:

@@ -66,10 +66,10 @@ _HEADERS: Final = {
 }
 
 PAGES: Final = (
-    *("/", "/login", "/new", "/log"),
+    *("/", "/new", "/log"),
     *(f"/{view}/{{name}}" for view in ("edit", "monitor", "terminal")),
 )
-"""Addresses of the page; which view is meant is for the page to know."""
+"""Addresses of the page, beside /login; which view is meant is for the page to know."""
 
 _log: Final = logging.getLogger("portline.web")
 
@@ -89,7 +89,7 @@ class Application:
                 *(Route(path, self._page, methods=["GET"]) for path in PAGES),
                 Route("/static/{path:path}", self._file, methods=["GET"]),
                 Route("/session", self._session, methods=["GET"]),
-                Route("/login", self._login, methods=["POST"]),
+                Route("/login", self._login, methods=["GET", "POST"]),
                 Route("/logout", self._logout, methods=["POST"]),
                 Route("/enter", self._enter, methods=["GET"]),
                 *self._api.routes,
@@ -157,6 +157,8 @@ class Application:
         return response
 
     async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            return await self._page(request)
         match await body_of(request):
             case {"password": str(password), **rest} if not rest:
                 secret = await self.visitors.login(request, password)

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import portline
+from portline.control.http import method_of
 from portline.control.schema import parameters_schema, result_schema
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _BODY_ONLY: Final = frozenset({"413", "415", "422"})
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
-    from portline.web.api import OFFERED, method_of
+    from portline.web.api import OFFERED
 
     return {
         "openapi": "3.1.0",

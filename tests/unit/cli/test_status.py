@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from portline.cli import status as module
+from portline.cli import watch
 from portline.cli.app import main
 from portline.cli.processes import Answer
 from portline.errors import PortlineError
@@ -110,3 +113,74 @@ def test_an_answer_of_another_version(answers: list[Any]) -> None:
     assert result.exit_code == 1
     assert "does not understand; is it of another version?" in result.stderr
     assert status("--json").exit_code == 0
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited between looks; the third wait is ended by Ctrl-C."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+    return waits
+
+
+def test_watch_writes_whole_tables_into_a_pipe(answers: list[Any], looks: list[float]) -> None:
+    answers.append(process(METER))
+    once = status().output
+    result = status("--watch", "--interval", "2s")
+    assert result.exit_code == 0
+    assert result.output == f"{once}\n{once}\n{once}"
+    assert 0 < looks[0] <= 2
+
+
+def test_watch_as_json_is_one_line_each_time(answers: list[Any], looks: list[float]) -> None:
+    answers.append(process(METER))
+    lines = status("--watch", "--json").output.splitlines()
+    assert [json.loads(line) for line in lines] == [json.loads(status("--json").output)] * 3
+
+
+def test_watch_goes_on_while_nobody_is_there(answers: list[Any], looks: list[float]) -> None:
+    assert "no Portline of this user is running" in status("--watch").output
+    looks.clear()
+    answers.append(PortlineError("/x/1.sock: no answer within 15 s"))
+    assert status("--watch").output.count("no answer within 15 s") == 3
+    assert "--interval is for --watch" in status("--interval", "2").output
+
+
+def test_watch_ends_with_its_reader(
+    answers: list[Any], looks: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    forgotten: list[int] = []
+    monkeypatch.setattr(watch, "forget_output", lambda: forgotten.append(1))
+    monkeypatch.setattr(watch.sys, "stdout", Closed())
+    picture = watch.Picture()
+    assert watch.repeat(lambda: picture.draw(["x"]), 1.0) == 0
+    assert forgotten == [1]
+
+
+def test_a_picture_is_drawn_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(watch.sys, "stdout", terminal)
+    monkeypatch.setattr(watch.shutil, "get_terminal_size", lambda _: os.terminal_size((20, 5)))
+    picture = watch.Picture()
+    picture.draw(["one", "x" * 30])
+    assert terminal.getvalue() == "one\x1b[K\n" + "x" * 17 + "...\x1b[K\n\x1b[J"
+    terminal.truncate(0)
+    terminal.seek(0)
+    picture.draw([str(number) for number in range(9)])
+    assert terminal.getvalue() == (
+        "\x1b[2F0\x1b[K\n1\x1b[K\n2\x1b[K\n... 6 more lines;...\x1b[K\n\x1b[J"
+    )

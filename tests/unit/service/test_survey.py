@@ -58,6 +58,8 @@ def test_the_status_of_a_connection_nobody_uses(run: Run) -> None:
                 turned_away=0,
                 replaced=0,
                 recognised=0,
+                watchers=0,
+                watch_skipped=0,
                 access="everybody on this machine",
                 counts={"operators_dropped": 0},
             )

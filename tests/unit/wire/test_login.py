@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from portline.auth.exchange import ClientExchange, ServerExchange
 from portline.auth.password import Password
 from portline.errors import LoginError
-from portline.wire.login import (
+from portline.wire.login.client import ClientLogin
+from portline.wire.login.lines import (
     BYTES_MAX,
     LINE_MAX,
     PROMPT,
-    ClientLogin,
-    ServerLogin,
     Stage,
     is_greeting,
     may_become_greeting,
     refusal,
 )
+from portline.wire.login.server import ServerLogin
 
 PASSWORD = Password("pencil")
 VERIFIER = PASSWORD.verifier(4096)

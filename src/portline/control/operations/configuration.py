@@ -59,8 +59,8 @@ async def _edited(subject: Subject, edit: Callable[[str], str], name: str) -> Ch
 @contextmanager
 def _about(name: str) -> Iterator[None]:
     """Let the faults of an error be those of one connection: its options, or the whole of it."""
+    from portline.config.clashes import name_fault
     from portline.config.document import keys_of_connection
-    from portline.config.rules import name_fault
 
     try:
         yield

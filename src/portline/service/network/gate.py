@@ -16,9 +16,9 @@ Theory of operation
 
 Whoever logs in is nobody yet: it has no place among the peers, opens no port and replaces nobody.
 All of that is bounded: by :data:`UNDER_WAY` in all and :data:`PER_ORIGIN` from one address, by
-LOGIN_LIMIT in time, by :data:`portline.wire.login.BYTES_MAX` in memory.  When all places are taken,
-the oldest of those go that have the most of them from one address, so that a flood from one place
-cannot keep others out.
+LOGIN_LIMIT in time, by :data:`portline.wire.login.lines.BYTES_MAX` in memory.  When all places are
+taken, the oldest of those go that have the most of them from one address, so that a flood from one
+place cannot keep others out.
 
 What a login costs here is three HMACs.  Only a typed password costs the rounds of PBKDF2; they are
 done in a thread, one after the other.
@@ -40,7 +40,8 @@ from portline.net.address import host_of
 from portline.net.faults import seconds
 from portline.net.networks import EVERYBODY
 from portline.service.process.aside import aside
-from portline.wire.login import ServerLogin, Stage, refusal
+from portline.wire.login.lines import Stage, refusal
+from portline.wire.login.server import ServerLogin
 
 if TYPE_CHECKING:
     import asyncio

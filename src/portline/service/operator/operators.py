@@ -23,6 +23,7 @@ A virtual port has an application instead: :mod:`portline.service.operator.appli
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.errors import PortBusy, UsageError
@@ -33,6 +34,7 @@ from portline.port.inventory.holder import holders
 from portline.service.making import make_wire
 from portline.service.operator.application import Application
 from portline.service.peer.session import Session
+from portline.service.process.aside import aside
 
 if TYPE_CHECKING:
     import asyncio
@@ -97,6 +99,11 @@ class Operators:
     async def admit(self) -> Admission:
         """Let an operator in; raises UsageError or PortError where that cannot be now."""
         connection = self._connection
+        if connection.rests:
+            raise UsageError(
+                f"{connection.name}: does not run ({connection.rests}); "
+                f"`portline start {connection.name}`"
+            )
         if len(self) + len(self.applications) >= OPERATORS_MAX:
             raise UsageError(
                 f"{connection.name}: {OPERATORS_MAX} terminals are open at it; close one of them"
@@ -107,11 +114,12 @@ class Operators:
             raise connection.keeper.error
         if connection.port.path is None:
             raise UsageError(f"{connection.name}: its virtual port is not there yet; try again")
-        self._check_free()
+        await self._check_free()
         application = Application(connection.port.path, connection.settings)
         self.applications.add(application)
         application.gone = lambda: self.applications.discard(application)
         await application.begin()
+        connection.log.info("an operator has opened the port as an application")
         self.served += 1
         return application
 
@@ -127,16 +135,18 @@ class Operators:
             raise error
         return place
 
-    def _check_free(self) -> None:
+    async def _check_free(self) -> None:
         """Raise PortBusy where an application has the virtual port open."""
         connection = self._connection
         application, path = connection.port.application, connection.port.path
         if application is None or not application.there or path is None:
             return
-        found = ", ".join(map(str, holders([path])[path]))
+        who = "an operator" if self.applications else "an application"
+        # In a thread: it looks at what each process has open, and data does not wait.
+        found = ", ".join(map(str, (await aside(partial(holders, [path])))[path]))
         raise PortBusy(
             connection.port.name,
-            f"an application has this virtual port open{f': {found}' if found else ''}; end it, or "
+            f"{who} has this virtual port open{f': {found}' if found else ''}; end it, or "
             f"watch with `portline monitor {connection.name}`",
             found or None,
         )

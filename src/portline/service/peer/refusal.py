@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from portline.wire.login import is_greeting
+from portline.wire.login.lines import is_greeting
 
 __all__ = [
     "DOUBT",

@@ -82,7 +82,9 @@ def test_it_is_refused_while_an_application_is_there(run: Run, tmp_path: Path) -
             await until(lambda: not application.there)
             terminal = await open_terminal(connection)
             await until(lambda: application.there)
-            with pytest.raises(PortBusy, match=r"open: pid \d+ \(python"):
+            with pytest.raises(
+                PortBusy, match=r"an operator has this virtual port open: pid \d+ \("
+            ):
                 await open_terminal(connection)
             await terminal.close()
 

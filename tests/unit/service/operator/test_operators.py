@@ -261,6 +261,17 @@ def test_a_device_that_is_opened_for_the_operator_and_is_not_there(run: Run, sta
     run(scenario())
 
 
+def test_a_connection_that_does_not_run_has_no_terminal(run: Run, stage: Play) -> None:
+    async def scenario() -> None:
+        meter = stage()
+        meter.connection.rests = "stopped by hand"
+        with pytest.raises(UsageError, match=r"meter: does not run \(stopped by hand\); `portline"):
+            await at(meter)
+        assert not meter.port.opened
+
+    run(scenario())
+
+
 def test_there_is_a_limit_to_terminals(
     run: Run, stage: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portline.control.http import Client
+from portline.control.operations.table import OPERATIONS
+from portline.errors import ConfigError, PortlineError, UsageError
+from portline.web import api
+from tests.conftest import Run
+from tests.unit.web.conftest import Host, hosting
+from tests.unit.web.test_live import text_with, virtual
+from tests.waiting import until
+
+
+async def aside(call: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+def client(host: Host) -> Client:
+    return Client(host.page.addresses[0], host.credentials.add_token("client"))
+
+
+def test_every_operation_but_those_of_this_machine_is_described(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            answer = await host.ask("GET", "/api/openapi.json", host.basic)
+            paths = answer.json["paths"]
+            offered = {each.name: each for each in OPERATIONS.values() if not each.local}
+            assert paths.keys() == {f"/api/{name}" for name in offered}
+            for name, operation in offered.items():
+                (method,) = paths[f"/api/{name}"]
+                assert method == "post" or not operation.changes
+            assert (await host.ask("GET", "/api/terminal?name=a", host.basic)).status == 404
+
+    run(scenario())
+
+
+def test_the_other_method_is_told_of(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            answer = await host.ask("POST", "/api/status", host.basic, {})
+            assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+            for method in ("GET", "PUT", "DELETE", "OPTIONS"):
+                answer = await host.ask(method, "/api/reload", host.basic)
+                assert (answer.status, answer.headers["allow"]) == (405, "POST")
+            answer = await host.ask("PUT", "/login")
+            assert answer.status == 405
+            assert {*answer.headers["allow"].split(", ")} == {"GET", "HEAD", "POST"}
+            assert answer.headers["content-type"] == "application/problem+json"
+
+    run(scenario())
+
+
+def test_parameters_stand_in_the_address(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a", "b", "c")) as host:
+            answer = await host.ask("GET", "/api/status?names=a&names=c", host.basic)
+            assert [each["name"] for each in answer.json["connections"]] == ["a", "c"]
+            answer = await host.ask("GET", "/api/status?name=a", host.basic)
+            assert (answer.status, "no parameter 'name'" in answer.json["detail"]) == (400, True)
+            answer = await host.ask("GET", "/api/events?since=x", host.basic)
+            assert answer.status == 400
+            answer = await host.ask("GET", "/api/events?since=1&since=2", host.basic)
+            assert answer.status == 400
+
+    run(scenario())
+
+
+def test_mistakes_come_by_option(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            body = {"name": "a", "options": {"virtual": "x", "parity": "odd?", "lisen": 1}}
+            answer = await host.ask("POST", "/api/add", host.basic, body)
+            assert answer.status == 422
+            mistakes = {each["option"]: each["text"] for each in answer.json["mistakes"]}
+            assert mistakes.keys() == {"parity", "lisen"}
+            assert len(answer.json["errors"]) == len(answer.json["mistakes"])
+
+    run(scenario())
+
+
+def test_a_connection_that_is_not_there_is_404(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            answer = await host.ask("POST", "/api/remove", host.basic, {"name": "b"})
+            assert (answer.status, "no connection 'b'" in answer.json["detail"]) == (404, True)
+            options = {"port": "/dev/ttyNONE", "listen": "127.0.0.1:0"}
+            body = {"name": "a", "options": options}
+            answer = await host.ask("POST", "/api/add", host.basic, body)
+            assert (answer.status, answer.json["mistakes"][0]["option"]) == (422, "name")
+
+    run(scenario())
+
+
+def test_the_client_asks_and_is_told_of_mistakes(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a", "b")) as host:
+            gateway = client(host)
+
+            def script() -> None:
+                names = [each["name"] for each in gateway.ask("status")["connections"]]
+                assert names == ["a", "b"]
+                found = gateway.ask("status", {"names": ["b"]})["connections"]
+                assert [each["name"] for each in found] == ["b"]
+                assert gateway.ask("remove", {"name": "b"})["changes"] == ["b: removed"]
+                with pytest.raises(UsageError, match="no connection 'b'"):
+                    gateway.ask("remove", {"name": "b"})
+                with pytest.raises(ConfigError) as caught:
+                    gateway.ask("update", {"name": "a", "options": {"parity": "x"}})
+                assert caught.value.faults[0][0] == "parity"
+                with pytest.raises(UsageError, match="no operation 'terminal' over HTTP"):
+                    gateway.ask("terminal", {"name": "a"})
+                with pytest.raises(PortlineError, match="no such token"):
+                    Client(gateway.url, "wrong").ask("status")
+
+            await aside(script)
+        with pytest.raises(PortlineError, match="refused"):
+            await aside(lambda: gateway.ask("status"))
+
+    run(scenario())
+
+
+def test_the_client_follows_a_stream(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, virtual(folder)) as host:
+            gateway = client(host)
+
+            def script() -> list[dict[str, Any]]:
+                with gateway.stream("monitor", {"name": "a"}) as stream:
+                    assert stream.result["name"] == "a"
+                    with open(folder / "ttyA", "wb", buffering=0) as port:
+                        port.write(b"hello")
+                        found = []
+                        for record in stream:
+                            found.append(record)
+                            if record["kind"] == "data":
+                                return found
+                    raise AssertionError(found)
+
+            assert (await aside(script))[-1]["data"] == "aGVsbG8="
+            connection = host.served.gateway.connections["a"]
+            await until(lambda: not connection.tap.watchers, 30)
+
+    run(scenario())
+
+
+def test_streams_are_bounded_and_end_with_the_session(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "CHECK", 0.05)
+    monkeypatch.setattr(api, "STREAMS_MAX", 1)
+
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            browser = await host.browser()
+            stranger = await host.connect()
+            headers = {"Host": "localhost", "Cookie": browser.cookie}
+            stranger.asks("GET", "/api/monitor?name=a", headers)
+            head = await stranger.reader.readuntil(b"\r\n\r\n")
+            assert b"text/event-stream" in head
+            await stranger.reader.readuntil(b"event: result")
+            assert (await browser.get("/api/events")).status == 429
+            await browser.post("/logout", {})
+            assert b"0\r\n\r\n" in await stranger.reader.readuntil(b"0\r\n\r\n")
+            await stranger.goes()
+
+    run(scenario())
+
+
+def test_a_stream_shows_that_it_lives(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "CHECK", 0.01)
+    monkeypatch.setattr(api, "SIGN_OF_LIFE", 0.05)
+
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            stranger = await host.connect()
+            stranger.asks("GET", "/api/monitor?name=a", {"Host": "localhost", **host.basic})
+            await stranger.reader.readuntil(b": still here\n\n")
+            await stranger.goes()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "fault"),
+    [
+        ("ftp://x", {}, "no address of a page"),
+        ("gateway", {}, "no address of a page"),
+        ("http://x", {"fingerprint": "sha256:" + "0" * 64}, "about TLS"),
+        ("https://x", {"fingerprint": "sha256:0"}, "64 hexadecimal digits"),
+        ("https://x", {"ca": "/nowhere"}, "No such file"),
+    ],
+)
+def test_what_a_client_cannot_use(url: str, more: dict[str, str], fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        Client(url, "token", **more)  # type: ignore[arg-type]
+
+
+def test_the_client_says_nothing_secret_to_another_certificate(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+
+    async def scenario() -> None:
+        text = '[web]\nlisten = "127.0.0.1:0"\ntls = true\n'
+        async with hosting(folder, text) as host:
+            await until(lambda: len(host.told) == 2)
+            shown = host.told[1].split()[-1]
+            token = host.credentials.add_token("x")
+            url = host.page.addresses[0]
+            right = Client(url, token, fingerprint=shown)
+            assert (await aside(lambda: right.ask("status")))["connections"] == []
+            wrong = Client(url, token, fingerprint="sha256:" + "0" * 64)
+            with pytest.raises(PortlineError, match="somebody may be in the middle"):
+                await aside(lambda: wrong.ask("status"))
+            unknown = Client(url, token)
+            with pytest.raises(PortlineError, match="certificate verify failed"):
+                await aside(lambda: unknown.ask("status"))
+            assert host.page.counts["logins_failed"] == 0
+
+    run(scenario())
