@@ -62,6 +62,14 @@ def save(window: Window, home: Home) -> None:
         raise AssertionError(window.page.locator(".summary").inner_text())
 
 
+def test_a_home_without_connections_invites_to_make_one(window: Window, home: Home) -> None:
+    assert home.connections == {}
+    window.page.get_by_role("heading", name="No connections yet").wait_for()
+    window.picture("home-empty")
+    window.page.get_by_role("link", name="Make the first connection").click()
+    window.page.wait_for_url("**/new")
+
+
 def test_the_forms_set_every_option_of_every_kind(forms: list[Filled]) -> None:
     for kind in ("server", "client", "udp"):
         filled = {key for form in forms if form.kind == kind for key in form.options}

@@ -50,7 +50,8 @@ export class PortChoice {
     try {
       const answer = await ask("ports");
       const ports = Array.isArray(answer) ? answer : answer.ports ?? [];
-      this.#list.replaceChildren(...ports.map((port) => this.#entry(port)));
+      const mine = answer.connections ?? {};
+      this.#list.replaceChildren(...ports.map((port) => this.#entry(port, mine[port.path])));
       say(this.#told, ports.length ? "" : "No serial port was found. A port that is not there yet can be named all the same; the connection waits for it.");
       this.#press();
     } catch (problem) {
@@ -59,11 +60,12 @@ export class PortChoice {
     show(this.#told, Boolean(this.#told.textContent));
   }
 
-  #entry(port) {
+  /** `connection` is the name of the one here that has it open, if one has. */
+  #entry(port, connection) {
     // The identity survives another number and another socket, so it is what is offered.
     const name = port.identity ?? port.place ?? port.name;
     const holders = (port.holders ?? []).map((holder) => (typeof holder === "string" ? holder : `${holder.program ?? holder.command ?? holder.name ?? "a program"}${holder.pid ? ` (pid ${holder.pid})` : ""}`));
-    const remarks = [port.console ? "in use by this machine itself" : "", port.hidden ? "a virtual port lies over it" : "", holders.length ? `open in ${holders.join(", ")}` : ""].filter(Boolean);
+    const remarks = [port.console ? "in use by this machine itself" : "", port.hidden ? "a virtual port lies over it" : "", connection ? `used by the connection ${connection}` : holders.length ? `open in ${holders.join(", ")}` : ""].filter(Boolean);
     const choose = () => {
       this.port.set(name);
       this.port.touched = true;

@@ -34,9 +34,9 @@ export function page({ main }, name) {
   const badge = el("span", { class: "soft" });
   const box = el("div", { class: "terminal-box" });
   const outputs = { dtr: output("dtr"), rts: output("rts") };
-  const rate = el("input", { type: "text", inputmode: "numeric", size: "8", list: "rates", autocomplete: "off", "aria-label": "Baudrate", on: { change: () => link_.ask({ settings: { baudrate: Number(rate.value) || rate.value } }) } });
+  const rate = el("input", { type: "text", inputmode: "numeric", size: "8", list: "rates", autocomplete: "off", "aria-label": "Baudrate", on: { change: () => ask({ settings: { baudrate: Number(rate.value) || rate.value } }) } });
   const format = el("select", { "aria-label": "Data bits, parity and stop bits", on: { change: setFormat } });
-  const breaker = button("Break", "small", () => link_.ask({ break: BREAK }), { title: "Send a break of a quarter of a second" });
+  const breaker = button("Break", "small", () => ask({ break: BREAK }), { title: "Send a break of a quarter of a second" });
   const again = button("Connect again", "small first", () => connect());
   const terminal = new Terminal({
     fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"), fontSize: 14, lineHeight: 1.15,
@@ -46,13 +46,13 @@ export function page({ main }, name) {
   const link_ = new SessionLink(name, { bytes: (data) => terminal.write(data), state: told, error: failed, ended });
 
   function output(line) {
-    const box = el("input", { type: "checkbox", role: "switch", disabled: true, on: { change: () => link_.ask({ lines: { [line]: box.checked } }) } });
+    const box = el("input", { type: "checkbox", role: "switch", disabled: true, on: { change: () => ask({ lines: { [line]: box.checked } }) } });
     return { box, element: el("label", { class: "switch small" }, box, line.toUpperCase()) };
   }
 
   function setFormat() {
     const [bits, parity, ...stop] = format.value;
-    link_.ask({ settings: { "data-bits": Number(bits), parity: PARITY[parity], "stop-bits": stop.join("") } });
+    ask({ settings: { "data-bits": Number(bits), parity: PARITY[parity], "stop-bits": stop.join("") } });
   }
 
   /** Show what the service tells of the port. */
@@ -72,6 +72,12 @@ export function page({ main }, name) {
     mark(rate, "title", can.settings ? null : "The settings of this port are not ours to change");
     breaker.disabled = can.break === false;
     if (state.dataset.fault !== "yes") say(state, "");
+  }
+
+  /** Ask for something; what was wrong before is over. */
+  function ask(message) {
+    if (state.dataset.fault === "yes") { state.dataset.fault = ""; mark(state, "class", "terminal-state"); say(state, ""); }
+    link_.ask(message);
   }
 
   function failed(text) {
