@@ -22,6 +22,13 @@ const KINDS = {
   udp: ["UDP", "It exchanges datagrams; nothing is connected."],
 };
 
+/** What is said of these when nothing has been filled in. */
+const MISSING = {
+  name: "a connection needs a name",
+  port: "which port? Choose one that was found, or write its path",
+  virtual: "the virtual port needs a name, like ttyV0",
+};
+
 export async function page(context, name) {
   const { main, go } = context;
   main.classList.add("narrow");
@@ -209,8 +216,10 @@ class Form {
     this.#table?.applies(there);
   }
 
-  #tell(mistakes) {
+  #tell(found) {
     const all = new Map([["name", this.#name], ...this.#fields]);
+    const order = ["", ...all.keys()];
+    const mistakes = found.map((mistake) => this.#worded(mistake)).sort((one, other) => order.indexOf(one.option) - order.indexOf(other.option));
     const counts = new Map();
     for (const [key, field] of all) {
       const texts = mistakes.filter(({ option }) => option === key).map(({ text }) => text);
@@ -221,6 +230,12 @@ class Form {
     }
     for (const item of this.#contents.querySelectorAll("a")) say(item.lastElementChild, String(counts.get(item.hash.slice(1)) ?? ""));
     this.#sum(this.#tried ? mistakes : []);
+  }
+
+  /** What is missing is told in the words of a form, not in those of a file. */
+  #worded({ option, text }) {
+    const isEmpty = option in MISSING && (option === "name" ? this.#name : this.#fields.get(option))?.value === null;
+    return { option, text: isEmpty ? MISSING[option] : text };
   }
 
   #sum(mistakes) {

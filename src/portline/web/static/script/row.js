@@ -14,6 +14,11 @@ const KINDS = { server: "server", client: "client", udp: "UDP" };
 /** What a port's name need not say in a narrow column. */
 const FOLDER = /^\/dev\/(serial\/by-(id|path)\/)?(?=.)/;
 
+/** What is spoken at a place stands behind it: "127.0.0.1:4001 (raw)". */
+const PROTOCOL = / \((\w+)\)$/;
+
+const spoken = (places) => [...new Set(places.map((place) => PROTOCOL.exec(place)?.[1]).filter(Boolean))];
+
 /** Which group of Home's filter a state belongs to. */
 export function group(connection) {
   if (connection.state === "error" || connection.state === "port absent") return "trouble";
@@ -78,7 +83,8 @@ export class Row {
     this.#connection = connection;
     const { name, state, port, options, peers } = connection;
     say(p.name, name);
-    say(p.kind, [KINDS[options.kind] ?? options.kind, options.kind === "udp" ? "" : options.protocol, isDisabled(connection) ? "disabled" : ""].filter(Boolean).join(" · "));
+    const protocols = spoken(connection.places);
+    say(p.kind, [KINDS[options.kind] ?? options.kind, options.kind === "udp" ? "" : protocols.join(", ") || options.protocol, isDisabled(connection) ? "disabled" : ""].filter(Boolean).join(" · "));
     mark(p.badge, "class", `badge ${LOOKS[state] ?? "idle"}`);
     say(p.badge, state);
     say(p.peers, peers.length ? plural(peers.length, "peer") : "");
@@ -86,7 +92,7 @@ export class Row {
     mark(p.port, "title", port.path && port.path !== port.name ? `${port.name} (${port.path})` : port.name);
     const use = port.in_use === null || port.in_use === undefined ? "" : port.in_use ? "in use" : "not in use";
     say(p.settings, [use ? "virtual" : "", settings(port.settings), use].filter(Boolean).join(" · "));
-    const [first, ...more] = connection.places.map((place) => place.replace(` (${options.protocol ?? "udp"})`, ""));
+    const [first, ...more] = protocols.length > 1 ? connection.places : connection.places.map((place) => place.replace(PROTOCOL, ""));
     say(p.places, first ? first + (more.length ? ` +${more.length}` : "") : "nowhere");
     mark(p.places, "title", connection.places.join("\n") || null);
     say(p.access, connection.security ? `TLS · ${connection.access || "encrypted"}` : connection.access ?? "");
