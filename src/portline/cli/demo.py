@@ -223,7 +223,7 @@ def _portline() -> str:
     return f"{_python()[0]} -m portline"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option(
     "--raw-port",
     type=click.IntRange(1, PORT_MAX),

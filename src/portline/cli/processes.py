@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Answer", "ask_all", "ask_holder", "holder", "json_option", "nobody", "socket_option"]
+__all__ = [
+    "Answer",
+    "ask_all",
+    "ask_holder",
+    "holder",
+    "holder_of",
+    "json_option",
+    "nobody",
+    "socket_option",
+]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -61,25 +70,33 @@ def ask_holder(operation: str, name: str, socket: Path | None, **parameters: obj
 
     Raises PortlineError: what the process says, or that there is none, or no such connection.
     """
-    answers = list(ask_all("status", socket))
-    for answer in answers:
-        if answer.error is not None and socket is not None:
-            raise answer.error
-    found = [answer for answer in answers if answer.error is None]
-    if not found:
-        raise nobody("Portline")
-    known: dict[str, list[Path]] = {}
-    for answer in found:
-        for connection in answer.result["connections"]:
-            known.setdefault(connection["name"], []).append(answer.path)
-    if name not in known:
-        raise NameUnknown(name, sorted(known))
-    path = holder(name, known[name])
+    path = holder_of(name, socket)
     for answer in ask_all(operation, path, name=name, **parameters):
         if answer.error is not None:
             raise answer.error
         return answer.result
     raise nobody("Portline")
+
+
+def holder_of(name: str, socket: Path | None) -> Path:
+    """Return the socket of the process that has the connection ``name``.
+
+    Raises NameUnknown, UsageError where several have one of that name, PortlineError where nobody
+    has answered.
+    """
+    known: dict[str, list[Path]] = {}
+    errors: list[PortlineError] = []
+    for answer in ask_all("status", socket):
+        if answer.error is not None:
+            errors.append(answer.error)
+            continue
+        for connection in answer.result["connections"]:
+            known.setdefault(connection["name"], []).append(answer.path)
+    if name in known:
+        return holder(name, known[name])
+    if errors and (socket is not None or not known):
+        raise errors[0]
+    raise NameUnknown(name, sorted(known)) if known else nobody("Portline")
 
 
 def holder(name: str, paths: list[Path]) -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["reload"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @json_option
 @socket_option
 @verbose_option

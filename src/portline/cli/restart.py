@@ -27,7 +27,7 @@ LOOK: Final = 0.1
 """Seconds between two questions whether it does."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @json_option
 @socket_option
 @verbose_option

@@ -28,7 +28,6 @@ _file: Final = partial(click.option, metavar="FILE", shell_complete=files)
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nKeys behind the escape key:\n{_KEYS}",
 )
 @click.argument("name", shell_complete=connections_devices_and_urls)

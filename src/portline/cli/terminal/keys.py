@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from portline.cli.terminal.keyboard import ALSO, COMMANDS, ENTER, Prompt, key_shown
 from portline.cli.terminal.screen import LINE_ENDS
 from portline.errors import PortlineError
-from portline.line import Item, LineSettings, Query, SetLine
+from portline.line import BREAK_PULSE, Item, LineSettings, Query, SetLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from portline.cli.terminal.session import Terminal
 
 __all__ = ["Keys"]
-
-BREAK: Final = 0.25
-"""Seconds of a break, as ``tcsendbreak`` makes it."""
 
 CHUNK: Final = 4096
 """Bytes of a file that are on their way at once, so that it can be stopped."""
@@ -148,7 +145,7 @@ class Keys:
     async def _break(self) -> None:
         port = self._terminal.there()
         await port.set_break(True)
-        await asyncio.sleep(BREAK)
+        await asyncio.sleep(BREAK_PULSE)
         await port.set_break(False)
         self._terminal.notice("a break was sent")
 
