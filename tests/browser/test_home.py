@@ -15,7 +15,7 @@ from tests.interop.server import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, WebSocketRoute
 
     from tests.browser.conftest import Window
 
@@ -152,13 +152,27 @@ def test_connections_are_found_by_what_is_known_of_them(window: Window) -> None:
     eventually(lambda: len(shown.all_inner_texts()) == 2)
 
 
-def test_a_service_that_goes_is_told_of(windows: Callable[..., Window]) -> None:
+def test_news_that_stop_are_told_of_and_come_again(
+    windows: Callable[..., Window], home: Home
+) -> None:
     window = windows()
-    line(window, "meter").wait_for()
-    window.context.set_offline(True)
-    window.page.evaluate("() => new Promise((done) => setTimeout(done, 10))")
-    window.context.set_offline(False)
-    line(window, "meter").wait_for()
+    sockets: list[WebSocketRoute] = []
+
+    def between(link: WebSocketRoute) -> None:
+        sockets.append(link)
+        link.connect_to_server()
+
+    window.page.route_web_socket(re.compile("/live$"), between)
+    window.page.goto(home.url)
+    line(window, "meter").get_by_text("listening").wait_for()
+    told = window.page.get_by_text("The service does not answer; what you see may be old.")
+    assert told.count() == 0
+    sockets[0].close()
+    told.wait_for()
+    told.wait_for(state="detached")
+    assert len(sockets) == 2
+    with socket.create_connection(("127.0.0.1", PORT), PATIENCE):
+        line(window, "meter").get_by_text("connected", exact=True).wait_for()
 
 
 def test_the_log_follows_and_is_sifted(window: Window, home: Home) -> None:

@@ -115,7 +115,12 @@ def filled_forms(folder: Path, device: Path) -> list[Filled]:
     }
 
     def form(
-        name: str, kind: str, protocol: str = "raw", without: set[str] = frozenset(), **given: Any
+        name: str,
+        kind: str,
+        protocol: str = "raw",
+        without: set[str] = frozenset(),
+        only: set[str] | None = None,
+        **given: Any,
     ) -> Filled:
         options = {key.replace("_", "-"): value for key, value in given.items()}
         combination = Combination.of(virtual="virtual" in options, protocol=Protocol(protocol))
@@ -127,6 +132,7 @@ def filled_forms(folder: Path, device: Path) -> list[Filled]:
             if (
                 key in options
                 or key in without
+                or (only is not None and key not in only)
                 or not applies
                 or key in ("port", "virtual", "protocol")
             ):
@@ -189,13 +195,20 @@ def filled_forms(folder: Path, device: Path) -> list[Filled]:
             connect="127.0.0.1:9",
             without={"password-file", "fingerprint", "connect-to", "backend"},
         ),
+        # What the forms above leave out, because it does not go with something else there.
         form(
             "client-real-rfc2217",
             "client",
             "rfc2217",
             port=f"{device}-third",
             connect="127.0.0.1:9",
-            without=RS485 | TLS | TRUST | {"connect-to"},
+            only={
+                "reset-sequences",
+                "cross-lines",
+                "allow-settings",
+                "rts-connected",
+                "rts-disconnected",
+            },
         ),
         form(
             "client-virtual-raw",
@@ -203,7 +216,7 @@ def filled_forms(folder: Path, device: Path) -> list[Filled]:
             virtual=str(folder / "ttyFAR2"),
             connect="127.0.0.1:9",
             backend="pty",
-            without=TLS | TRUST | {"adapter", "overlap"},
+            only=set(),
         ),
         form(
             "udp-real",
@@ -238,37 +251,13 @@ def filled_forms(folder: Path, device: Path) -> list[Filled]:
             "udp",
             port=f"{device}-fifth",
             connect="127.0.0.1:9",
-            without=RS485
-            | {
-                "password-file",
-                "open",
-                "accept",
-                "multicast-ttl",
-                "multicast-loop",
-                "max-learned",
-                "forget-after",
-                "interface",
-                "listen",
-                "allow",
-                "deny",
-            },
+            only={"password", "rts-connected", "rts-disconnected"},
         ),
         form(
             "udp-adapter",
             "udp",
             virtual=str(folder / "ttyUDP2"),
             connect="127.0.0.1:9",
-            without=TRUST
-            | {
-                "backend",
-                "open",
-                "accept",
-                "multicast-ttl",
-                "multicast-loop",
-                "max-learned",
-                "forget-after",
-                "interface",
-                "listen",
-            },
+            only={"adapter", "overlap"},
         ),
     ]

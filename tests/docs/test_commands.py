@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from portline.recording.pcapng import PcapngWriter
+from portline.recording.record import Kind, Record, Source
 from tests.docs.pages import ROOT, Command, blocks, commands
-from tests.docs.program import PATIENCE, Place, environment, with_passwords, write_password
+from tests.docs.program import PATIENCE, Place, Running, environment, with_passwords, write_password
 from tests.filtered import unavailable
 from tests.interop.conftest import lacking
 from tests.namespace import Namespace, Network, Unavailable
@@ -321,8 +324,99 @@ def operated(operation: str) -> Callable[[Place, Command, list[str]], None]:
 
 
 def status(place: Place, command: Command, words: list[str]) -> None:
-    """Ask the service."""
+    """Ask the service; with --watch until there is something."""
+    if "--watch" in words:
+        with place.start("serve", str(configured(place, command))) as running:
+            running.listens()
+            watching = subprocess.Popen(
+                [sys.executable, "-m", "portline", "status", *words],
+                cwd=place.folder,
+                env=environment(),
+                stdout=subprocess.PIPE,
+            )
+            try:
+                assert watching.stdout is not None
+                assert watching.stdout.readline().startswith(b"portline serve")
+                watching.send_signal(signal.SIGINT)
+                watching.communicate(timeout=PATIENCE)
+            finally:
+                watching.kill()
+        assert watching.returncode == 0
+        return
     beside(place, command, ["status", *words])
+
+
+def shared(place: Place) -> AbstractContextManager[Running]:
+    """Share a pseudo terminal as "meter"."""
+    here = f"127.0.0.1:{place.port(4001)}"
+    device = place.device("/dev/ttyUSB0")
+    return place.start("share", device, "--name", "meter", "--listen", here)
+
+
+def monitor(place: Place, command: Command, words: list[str]) -> None:
+    """Watch a pseudo terminal for a moment, in which it says something."""
+    with shared(place) as running:
+        running.listens()
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "portline", "monitor", *words, "--seconds", "1"],
+            cwd=place.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            while watching.poll() is None:
+                os.write(place.masters["/dev/ttyUSB0"], b"ERROR 5\n")
+                time.sleep(0.05)
+            out, err = watching.communicate(timeout=PATIENCE)
+        finally:
+            watching.kill()
+    assert watching.returncode == 0, err
+    assert b"ERROR" in out or b"RVJST1Ig" in out or b"45 52 52" in out
+
+
+def record(place: Place, command: Command, words: list[str]) -> None:
+    """Record a pseudo terminal for a moment; what another program gets through a pipe is enough."""
+    if "|" in words:
+        words = words[: words.index("|")]
+    with shared(place) as running:
+        running.listens()
+        ended = subprocess.run(
+            [sys.executable, "-m", "portline", "record", *words, "--seconds", "0.5"],
+            cwd=place.folder,
+            env=environment(),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stderr
+    assert (
+        ended.stdout.startswith(b"\n\r\r\n") if "-" in words else (place.folder / words[1]).exists()
+    )
+
+
+def replay(place: Place, command: Command, words: list[str]) -> None:
+    """Play a recording of both directions to a pseudo terminal, by itself or shared."""
+    recorded = PcapngWriter("meter")
+    data = (
+        Record(1.0, Source.PORT, Kind.DATA, data=b"answer\n"),
+        Record(1.1, Source.PEER, Kind.DATA, data=b"*IDN?\n"),
+    )
+    written = recorded.begin() + b"".join(map(recorded.encode, data))
+    (place.folder / words[0]).write_bytes(written)
+    arguments = [place.with_ports(word) for word in words]
+    if words[1].startswith("/dev/"):
+        arguments[1] = place.device(words[1])
+        assert "played 7 bytes" in place.run("replay", *arguments)
+    elif "://" in words[1]:
+        with shared(place) as running:
+            running.listens()
+            assert "played 6 bytes" in place.run("replay", *arguments)
+    else:
+        ended = place._ended(("replay", *arguments))
+        assert (ended.returncode, ended.stdout) == (0, "answer\n")
+        return
+    assert os.read(place.masters["/dev/ttyUSB0"], 7) in (b"answer\n", b"*IDN?\n")
 
 
 def reload(place: Place, command: Command, words: list[str]) -> None:
@@ -408,6 +502,9 @@ SUBCOMMANDS: Final = {
     "token": token,
     "doctor": doctor,
     "status": status,
+    "monitor": monitor,
+    "record": record,
+    "replay": replay,
     "reload": reload,
     "add": changing("add"),
     "edit": changing("edit"),

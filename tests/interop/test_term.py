@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -40,13 +40,13 @@ TERM = [sys.executable, "-X", "dev", "-m", "portline", "term"]
 class Sitting:
     """Somebody at a terminal in which ``portline term`` runs."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, stdout: IO[bytes] | None = None) -> None:
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(
             [*TERM, *words],
             stdin=self.slave,
-            stdout=self.slave,
+            stdout=self.slave if stdout is None else stdout,
             stderr=self.slave,
             start_new_session=True,
         )
@@ -101,8 +101,8 @@ def _there(master: int) -> bytes:
 
 
 @contextmanager
-def sitting(*words: str) -> Iterator[Sitting]:
-    made = Sitting(*words)
+def sitting(*words: str, stdout: IO[bytes] | None = None) -> Iterator[Sitting]:
+    made = Sitting(*words, stdout=stdout)
     try:
         yield made
     finally:
@@ -274,6 +274,38 @@ def test_a_remote_port(device: Device, share: Callable[..., Server]) -> None:
         person.sees("a break was sent")
         person.types(ESCAPE + b"q")
         assert person.ends() == 0
+
+
+@pytest.mark.slow
+def test_a_remote_port_inside_tls_with_a_password(
+    device: Device, share: Callable[..., Server], tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct horse battery staple\n")
+    password.chmod(0o600)
+    known = ("--password-file", str(password))
+    server = share("rfc2217", "--tls", *known)
+    url = f"rfc2217s://127.0.0.1:{server.port}"
+    with device.echoing():
+        ended = piped(b"hello", url, *known)
+        assert (ended.stderr, ended.stdout, ended.returncode) == (b"", b"hello", 0)
+    refused = piped(b"hello", url)
+    assert refused.returncode == 1
+    assert b"asks for a password" in refused.stderr
+
+
+@pytest.mark.slow
+def test_what_comes_may_go_into_a_file(device: Device, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as out, sitting(str(device.path), stdout=out) as person:
+        person.sees("q quits\r\n")
+        device.write(b"hello")
+        deadline = time.monotonic() + PATIENCE
+        while (tmp_path / "out").read_bytes() != b"hello":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        person.types(ESCAPE + b"q")
+        assert person.ends() == 0
+        assert person.is_as_before
 
 
 def piped(data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:

@@ -268,7 +268,8 @@ class Connection:
         if not self.hub.peers:
             # Who has connected is connected, also before the loop has come to it.
             self.network.accept()
-        self.operators.hear(data)
+        if self.operators.sessions:
+            self.operators.hear(data)
         if self.packets.rules is not None and self.peers.there:
             self.packets.feed(data)
         else:

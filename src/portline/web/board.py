@@ -63,8 +63,8 @@ class Board:
         self._loop = asyncio.get_running_loop()
         self._viewers: set[Callable[[], object]] = set()
         self._entries: dict[str, _Entry] = {}
-        self._order: tuple[str, ...] = ()
-        self._ordered = 0
+        self._order: tuple[str, ...] | None = None
+        """The names at the last look; None before the first, which is news in any case."""
         self._number = 0
         self._frames: dict[int, str] = {}
         self._task: asyncio.Task[None] | None = None
@@ -90,7 +90,7 @@ class Board:
             self._task = None
             self._entries.clear()
             self._frames.clear()
-            self._number, self._order = 0, ()
+            self._number, self._order = 0, None
 
     def since(self, number: int) -> str:
         """Return a message with what is newer than ``number``."""
@@ -98,11 +98,11 @@ class Board:
         if frame is None:
             newer = [
                 entry.text
-                for name in self._order
+                for name in self._order or ()
                 if (entry := self._entries.get(name)) is not None and entry.number > number
             ]
             process = to_json(plain(self._subject.process))
-            order = to_json(self._order)
+            order = to_json(self._order or ())
             text = b'{"status":{"process":%b,"order":%b,"connections":[%b]}}'
             frame = (text % (process, order, b",".join(newer))).decode()
             self._frames[number] = frame

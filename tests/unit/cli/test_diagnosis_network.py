@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from portline.cli.diagnosis.drivers import drivers, takers
+from portline.cli.diagnosis.finding import Weight
 from portline.cli.diagnosis.machine import Listening, Machine
 from portline.cli.diagnosis.network import addresses
 from tests.unit.port.machine import Machine as Files
@@ -46,7 +47,9 @@ def test_an_address_that_is_free_is_nothing_wrong(machine: Machine) -> None:
     assert told(machine, "127.0.0.1", port) == []
 
 
-def test_another_program_that_listens_there_is_named(machine: Machine) -> None:
+def test_another_program_that_listens_there_is_named(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = (
         "import socket, sys; s = socket.create_server(('127.0.0.1', 0));"
         "print(s.getsockname()[1], flush=True); sys.stdin.read()"
@@ -62,6 +65,12 @@ def test_another_program_that_listens_there_is_named(machine: Machine) -> None:
             assert f"(pid {program.pid}) listens there; end that program" in line
         unseen = replace(machine, proc=Path("/none"))
         assert "which this user cannot see; `sudo ss -ltnp" in told(unseen, "127.0.0.1", port)[0]
+        monkeypatch.setattr(
+            "portline.cli.diagnosis.network.Places.others", lambda self: True, raising=True
+        )
+        (finding,) = addresses(replace(unseen, listening=(Listening("m", "127.0.0.1", port),)))
+        assert finding.weight is Weight.NOTE  # a service of another user is meant to
+        assert "another user's program" in finding.text
         program.communicate("")
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from portline.control.client import NobodyThere, take_over
+from portline.errors import PortlineError
 from portline.remote.opening import over
 from tests.conftest import Run
 from tests.ports import DeviceBench
@@ -122,6 +126,38 @@ def test_nothing_may_come_before_the_answer(run: Run, tmp_path: Path) -> None:
             assert stage.operators == 0
 
     run(scenario())
+
+
+def test_a_program_takes_the_socket_over(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Stage(tmp_path) as stage:
+            loop = asyncio.get_running_loop()
+            path = stage.host.path
+
+            async def taken(name: str, **more: float) -> tuple[dict[str, object], socket.socket]:
+                call = partial(take_over, path, "terminal", {"name": name}, **more)
+                return await loop.run_in_executor(None, call)
+
+            result, sock = await taken("meter")
+            assert result["name"] == "meter"
+            terminal = await over(loop, sock, "meter")
+            await stage.bench.far.write(b"hello")
+            assert await terminal.read_exactly(5) == b"hello"
+            await terminal.close()
+            with pytest.raises(PortlineError, match="no connection 'other'"):
+                await taken("other")
+            with pytest.raises(NobodyThere):
+                await loop.run_in_executor(None, take_over, tmp_path / "x", "terminal", {})
+
+    run(scenario())
+
+
+def test_a_program_does_not_wait_for_ever(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(folder / "silent"))
+        silent.listen()
+        with pytest.raises(PortlineError, match=r"silent: no answer within 0\.05 s"):
+            take_over(folder / "silent", "terminal", {}, limit=0.05)
 
 
 def test_the_end_of_the_service_ends_it(run: Run, tmp_path: Path) -> None:

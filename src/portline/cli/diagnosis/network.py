@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.cli.diagnosis.finding import Finding, Weight
 from portline.cli.diagnosis.machine import amount
+from portline.control.place import Places
 from portline.net.address import tcp_holder
 from portline.port.inventory.holder import Holder
 
@@ -23,15 +24,24 @@ __all__ = ["addresses"]
 UNPRIVILEGED: Final = 1024
 """The first TCP port that everybody may listen on, where the kernel says nothing else (tcp(7))."""
 
+UNSEEN: Final = "another program listens there, which this user cannot see"
+
 
 def addresses(machine: Machine) -> Iterator[Finding]:
     """Find addresses that are taken by another program, are not this machine's, or not allowed."""
     for listening in machine.listening:
         fault, remedy = _fault(machine, listening)
-        if fault:
-            yield Finding(
-                Weight.WRONG, f"{listening.owner}: listen {listening.address}", fault, remedy
-            )
+        subject = f"{listening.owner}: listen {listening.address}"
+        if fault == UNSEEN and _others(machine):
+            text = "another user's program listens there; the Portline that runs for one, perhaps"
+            yield Finding(Weight.NOTE, subject, text, "`sudo portline status` shows what it does")
+        elif fault:
+            yield Finding(Weight.WRONG, subject, fault, remedy)
+
+
+def _others(machine: Machine) -> bool:
+    places = Places(run=machine.run, temporary=machine.temporary, user=machine.user)
+    return bool(places.others())
 
 
 def _fault(machine: Machine, listening: Listening) -> tuple[str, str]:
@@ -49,7 +59,7 @@ def _fault(machine: Machine, listening: Listening) -> tuple[str, str]:
     holder = tcp_holder(listening.port, machine.proc)
     if holder is None:
         return (
-            "another program listens there, which this user cannot see",
+            UNSEEN,
             f"`sudo ss -ltnp sport = :{listening.port}` names it; end it, or choose another port",
         )
     pid = holder.rpartition("(pid ")[2].rstrip(")")

@@ -92,6 +92,10 @@ class Console:
         if self._before is not None:
             with suppress(termios.error):
                 tty.setraw(self._source, termios.TCSANOW)
+                if not self.shows_notices:  # what comes goes elsewhere, and errors in lines here
+                    attributes = termios.tcgetattr(self._source)
+                    attributes[1] |= termios.OPOST
+                    termios.tcsetattr(self._source, termios.TCSANOW, attributes)
 
     # --- what is shown --------------------------------------------------------------------------
 

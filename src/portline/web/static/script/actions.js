@@ -7,7 +7,8 @@ import { act } from "./server.js";
 export const isStopped = (connection) => connection.state === "stopped";
 export const isDisabled = (connection) => connection.options.enabled === false;
 
-const peersOf = (connection) => (connection.peers.length ? ` ${plural(connection.peers.length, "peer is", "peers are")} disconnected.` : "");
+const peersOf = (connection) =>
+  connection.peers.length ? ` ${plural(connection.peers.length, "peer is", "peers are")} disconnected.` : "";
 
 /** Start a connection that was stopped. */
 export function start({ name }) {
@@ -17,10 +18,14 @@ export function start({ name }) {
 /** Stop a connection until it is started, or the service ends; asks where peers would notice. */
 export async function stop(connection) {
   const { name, peers } = connection;
-  const agreed = !peers.length || await confirmed({
-    title: `Stop ${name}?`, action: "Stop", danger: true,
-    text: `Its port is closed until it is started again.${peersOf(connection)}`,
-  });
+  const agreed =
+    !peers.length ||
+    (await confirmed({
+      title: `Stop ${name}?`,
+      action: "Stop",
+      danger: true,
+      text: `Its port is closed until it is started again.${peersOf(connection)}`,
+    }));
   return agreed && attempted(() => act("stop", { name }), `${name} is stopped.`);
 }
 
@@ -29,7 +34,8 @@ export async function toggle(connection) {
   const { name } = connection;
   if (isDisabled(connection)) return attempted(() => act("enable", { name }), `${name} is enabled.`);
   const agreed = await confirmed({
-    title: `Disable ${name}?`, action: "Disable",
+    title: `Disable ${name}?`,
+    action: "Disable",
     text: `It stays in the configuration and does nothing until it is enabled again, also after a restart.${peersOf(connection)}`,
   });
   return agreed && attempted(() => act("disable", { name }), `${name} is disabled.`);
@@ -39,7 +45,9 @@ export async function toggle(connection) {
 export async function remove(connection) {
   const { name } = connection;
   const agreed = await confirmed({
-    title: `Remove ${name}?`, action: "Remove", danger: true,
+    title: `Remove ${name}?`,
+    action: "Remove",
+    danger: true,
     text: `It is taken out of the configuration file with all its options, and its port is closed.${peersOf(connection)}`,
   });
   return agreed && attempted(() => act("remove", { name }), `${name} is removed.`);
@@ -48,8 +56,16 @@ export async function remove(connection) {
 /** Send a peer away. */
 export async function disconnect(connection, peer) {
   const agreed = await confirmed({
-    title: `Disconnect ${peer.address}?`, action: "Disconnect", danger: true,
+    title: `Disconnect ${peer.address}?`,
+    action: "Disconnect",
+    danger: true,
     text: `It may connect to ${connection.name} again at once; allow and deny, among the options, keep an address out.`,
   });
-  return agreed && attempted(() => act("disconnect", { name: connection.name, peer: peer.number }), `${peer.address} is disconnected.`);
+  return (
+    agreed &&
+    attempted(
+      () => act("disconnect", { name: connection.name, peer: peer.number }),
+      `${peer.address} is disconnected.`,
+    )
+  );
 }

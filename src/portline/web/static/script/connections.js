@@ -11,7 +11,9 @@ export class Connections {
   /** Whether a status has ever arrived. */
   known = false;
 
-  constructor() { setInterval(() => this.#sample(), 1000); }
+  constructor() {
+    setInterval(() => this.#sample(), 1000);
+  }
 
   /** Take a status message: `connections` holds only those that changed. */
   take({ process, order, connections }) {
@@ -24,25 +26,43 @@ export class Connections {
     this.#order = order ?? [...this.#map.keys()];
     const there = new Set(this.#order);
     for (const name of [...this.#map.keys()]) {
-      if (!there.has(name)) { this.#map.delete(name); this.#rates.delete(name); }
+      if (!there.has(name)) {
+        this.#map.delete(name);
+        this.#rates.delete(name);
+      }
     }
     this.known = true;
     for (const listener of this.#listeners) listener(changed);
   }
 
   /** Forget everything, as after a logout. */
-  clear() { this.#map.clear(); this.#rates.clear(); this.#order = []; this.known = false; this.process = null; }
+  clear() {
+    this.#map.clear();
+    this.#rates.clear();
+    this.#order = [];
+    this.known = false;
+    this.process = null;
+  }
 
-  get(name) { return this.#map.get(name) ?? null; }
+  get(name) {
+    return this.#map.get(name) ?? null;
+  }
 
   /** All of them, in the order of the file. */
-  get all() { return this.#order.map((name) => this.#map.get(name)).filter(Boolean); }
+  get all() {
+    return this.#order.map((name) => this.#map.get(name)).filter(Boolean);
+  }
 
   /** Call `listener` with {name: the status before, or null} after each message; returns the end of it. */
-  listen(listener) { this.#listeners.add(listener); return () => this.#listeners.delete(listener); }
+  listen(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
 
   /** The last rates of a connection: {at, heard, spoken}, three lists of equal length, the newest last. */
-  ratesOf(name) { return this.#rates.get(name) ?? { at: [], heard: [], spoken: [] }; }
+  ratesOf(name) {
+    return this.#rates.get(name) ?? { at: [], heard: [], spoken: [] };
+  }
 
   #sample() {
     if (!this.known) return;

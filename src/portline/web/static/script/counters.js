@@ -45,7 +45,12 @@ const WORDS = {
   refused: "{count} requests that the driver refused",
 };
 
-const DRIVER = { framing: "framing errors", overrun: "overruns of the UART", parity: "parity errors", buffer_overrun: "overruns of the driver" };
+const DRIVER = {
+  framing: "framing errors",
+  overrun: "overruns of the UART",
+  parity: "parity errors",
+  buffer_overrun: "overruns of the driver",
+};
 
 const TRAFFIC = new Set(["heard", "spoken"]);
 
@@ -53,7 +58,8 @@ const TRAFFIC = new Set(["heard", "spoken"]);
 export function told(connection) {
   const lines = [];
   const numbers = { ...connection.counters };
-  for (const [key, value] of Object.entries(connection.port)) if (typeof value === "number") numbers[key] = value;
+  for (const [key, value] of Object.entries(connection.port))
+    if (typeof value === "number") numbers[key] = value;
   for (const [key, value] of Object.entries(numbers)) {
     if (!value || TRAFFIC.has(key)) continue;
     const words = WORDS[key] ?? `{count} ${key.replaceAll("_", " ")}`;

@@ -7,14 +7,18 @@ let asked = null;
 
 /** {kinds: {server: {groups: [...]}, ...}}. Raises Problem. */
 export function description() {
-  asked ??= ask("options").catch((problem) => { asked = null; throw problem; });
+  asked ??= ask("options").catch((problem) => {
+    asked = null;
+    throw problem;
+  });
   return asked;
 }
 
 /** The options of a kind by key, in order. */
 export function optionsOf(described, kind) {
   const found = new Map();
-  for (const group of described.kinds[kind]?.groups ?? []) for (const option of group.options) found.set(option.key, option);
+  for (const group of described.kinds[kind]?.groups ?? [])
+    for (const option of group.options) found.set(option.key, option);
   return found;
 }
 
@@ -23,7 +27,8 @@ export function written(option, value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map((item) => written(option, item)).join(", ");
   // Two levels may be told as true and false, of which the first choice is true.
-  if (option.value === "choice" && typeof value === "boolean") return option.choices[value ? 0 : 1] ?? String(value);
+  if (option.value === "choice" && typeof value === "boolean")
+    return option.choices[value ? 0 : 1] ?? String(value);
   if (option.value === "duration" && typeof value === "number") return value === 0 ? "off" : duration(value);
   if (option.value === "number" && value === 0) return "off";
   if (option.value === "size" && typeof value === "number") return size(value);
@@ -32,7 +37,8 @@ export function written(option, value) {
 
 /** Whether two values of an option mean the same. */
 export function same(option, one, other) {
-  const none = (value) => value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length);
+  const none = (value) =>
+    value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length);
   if (none(one) || none(other)) return none(one) && none(other);
   const list = (value) => (Array.isArray(value) ? value : [value]).map((item) => written(option, item));
   return JSON.stringify(list(one)) === JSON.stringify(list(other));
@@ -46,7 +52,8 @@ export async function differences(connection) {
   const lines = [];
   for (const [key, option] of known) {
     const value = connection.options[key];
-    if (TOLD.has(key) || value === null || value === undefined || same(option, value, option.default)) continue;
+    if (TOLD.has(key) || value === null || value === undefined || same(option, value, option.default))
+      continue;
     lines.push(`${key} = ${written(option, value)}`);
   }
   return lines;

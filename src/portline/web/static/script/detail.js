@@ -52,7 +52,8 @@ export class Detail {
     };
     box.append(
       el("div", { class: "doings" }, ...Object.values(this.#buttons)),
-      el("div", { class: "columns" }, el("div", { class: "side" }, chart, this.#peers), this.#facts.element));
+      el("div", { class: "columns" }, el("div", { class: "side" }, chart, this.#peers), this.#facts.element),
+    );
     this.#plot = plot(chart);
   }
 
@@ -63,7 +64,12 @@ export class Detail {
     say(b.run, isStopped(connection) ? "Start" : "Stop");
     say(b.able, isDisabled(connection) ? "Enable" : "Disable");
     for (const word of ["edit", "monitor", "terminal"]) mark(b[word], "href", path(word, name));
-    for (const [word, made] of Object.entries(b)) mark(made, "aria-label", `${made.textContent} ${word === "monitor" || word === "terminal" ? "of " : ""}${name}`);
+    for (const [word, made] of Object.entries(b))
+      mark(
+        made,
+        "aria-label",
+        `${made.textContent} ${word === "monitor" || word === "terminal" ? "of " : ""}${name}`,
+      );
     mark(this.chart, "aria-label", `Rates of ${name} in the last three minutes`);
     this.#tell(connection, port, options);
     this.#showPeers(connection);
@@ -73,31 +79,71 @@ export class Detail {
     const facts = this.#facts;
     const virtual = port.in_use !== null && port.in_use !== undefined;
     facts.set("State", [connection.state, connection.reason].filter(Boolean));
-    facts.set("Port", [port.path && port.path !== port.name ? `${port.name} (${port.path})` : port.name,
-      virtual ? (port.in_use ? "virtual; an application has it open" : "virtual; no application has it open") : port.open ? "open" : "not open"]);
+    facts.set("Port", [
+      port.path && port.path !== port.name ? `${port.name} (${port.path})` : port.name,
+      virtual
+        ? port.in_use
+          ? "virtual; an application has it open"
+          : "virtual; no application has it open"
+        : port.open
+          ? "open"
+          : "not open",
+    ]);
     facts.set("Settings in force", settings(port.settings));
-    facts.set("Made as", port.backend ? [`${port.backend}${port.adapter ? ` (${port.adapter})` : ""}`, port.abilities.join(", ")] : "");
-    facts.set("Driver", port.hardware ? [port.hardware.driver, ...(port.hardware.features ?? [])].filter(Boolean).join(", ") : "");
+    facts.set(
+      "Made as",
+      port.backend
+        ? [`${port.backend}${port.adapter ? ` (${port.adapter})` : ""}`, port.abilities.join(", ")]
+        : "",
+    );
+    facts.set(
+      "Driver",
+      port.hardware
+        ? [port.hardware.driver, ...(port.hardware.features ?? [])].filter(Boolean).join(", ")
+        : "",
+    );
     facts.set(WHERE[options.kind] ?? "Network", connection.places.length ? connection.places : ["nowhere"]);
     facts.set("Access", connection.access);
-    facts.set("Encryption", connection.security ? [`TLS ${connection.security.minimum} or newer`, connection.security.certificate ? `certificate ${connection.security.certificate}` : ""].filter(Boolean) : "none");
-    facts.set("Traffic", [`${bytes(connection.counters.heard)} from the port`, `${bytes(connection.counters.spoken)} to the port`]);
+    facts.set(
+      "Encryption",
+      connection.security
+        ? [
+            `TLS ${connection.security.minimum} or newer`,
+            connection.security.certificate ? `certificate ${connection.security.certificate}` : "",
+          ].filter(Boolean)
+        : "none",
+    );
+    facts.set("Traffic", [
+      `${bytes(connection.counters.heard)} from the port`,
+      `${bytes(connection.counters.spoken)} to the port`,
+    ]);
     facts.set("Counted", told(connection));
     if (!told(connection).length) facts.set("Counted", ["nothing was dropped or refused"]);
-    differences(connection).then((lines) => facts.set("Options not at their defaults", lines.length ? lines : ""), () => {});
+    differences(connection).then(
+      (lines) => facts.set("Options not at their defaults", lines.length ? lines : ""),
+      () => {},
+    );
   }
 
   #showPeers(connection) {
     const { peers } = connection;
     if (!peers.length) {
       this.#rows.clear();
-      if (!this.#peers.querySelector(".none")) this.#peers.replaceChildren(el("h3", { text: "Peers" }), el("p", { class: "soft none", text: "Nobody is connected." }));
+      if (!this.#peers.querySelector(".none"))
+        this.#peers.replaceChildren(
+          el("h3", { text: "Peers" }),
+          el("p", { class: "soft none", text: "Nobody is connected." }),
+        );
       return;
     }
     if (!this.#rows.size) this.#peers.replaceChildren(el("h3", { text: "Peers" }), el("ul"));
     const list = this.#peers.querySelector("ul");
     const there = new Set(peers.map((peer) => peer.number));
-    for (const [number, row] of this.#rows) if (!there.has(number)) { row.element.remove(); this.#rows.delete(number); }
+    for (const [number, row] of this.#rows)
+      if (!there.has(number)) {
+        row.element.remove();
+        this.#rows.delete(number);
+      }
     for (const peer of peers) {
       if (!this.#rows.has(peer.number)) {
         const row = new PeerRow(() => disconnect(this.#connection, this.#rows.get(peer.number).peer));
@@ -108,9 +154,13 @@ export class Detail {
     }
   }
 
-  tick(rates) { this.#plot.update(rates); }
+  tick(rates) {
+    this.#plot.update(rates);
+  }
 
-  end() { this.#plot.end(); }
+  end() {
+    this.#plot.end();
+  }
 }
 
 class PeerRow {
@@ -127,13 +177,27 @@ class PeerRow {
     this.peer = peer;
     const { security } = peer;
     say(this.address, peer.address);
-    say(this.about, [
-      peer.protocol, `for ${span(peer.connected_for)}`, `sent us ${bytes(peer.received)}`, `got ${bytes(peer.sent)}`,
-      peer.waiting ? `${bytes(peer.waiting)} wait` : "", peer.dropped ? `${bytes(peer.dropped)} dropped` : "",
-      peer.malformed ? `${peer.malformed} not understood` : "", peer.signature ? `calls itself ${peer.signature}` : "",
-      security ? [security.version, security.subject || security.fingerprint?.slice(0, 23)].filter(Boolean).join(" ") : "not encrypted",
-      peer.login ? `logged in (${peer.login})` : "",
-    ].filter(Boolean).join(" · "));
+    say(
+      this.about,
+      [
+        peer.protocol,
+        `for ${span(peer.connected_for)}`,
+        `sent us ${bytes(peer.received)}`,
+        `got ${bytes(peer.sent)}`,
+        peer.waiting ? `${bytes(peer.waiting)} wait` : "",
+        peer.dropped ? `${bytes(peer.dropped)} dropped` : "",
+        peer.malformed ? `${peer.malformed} not understood` : "",
+        peer.signature ? `calls itself ${peer.signature}` : "",
+        security
+          ? [security.version, security.subject || security.fingerprint?.slice(0, 23)]
+              .filter(Boolean)
+              .join(" ")
+          : "not encrypted",
+        peer.login ? `logged in (${peer.login})` : "",
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     mark(this.button, "aria-label", `Disconnect ${peer.address}`);
   }
 }

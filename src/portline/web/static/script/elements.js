@@ -14,7 +14,8 @@ export function el(tag, props = {}, ...children) {
     if (value === null || value === undefined || value === false) continue;
     if (key === "class") node.className = value;
     else if (key === "text") node.textContent = value;
-    else if (key === "on") for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
+    else if (key === "on")
+      for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
     else if (key === "data") Object.assign(node.dataset, value);
     else node.setAttribute(key, value === true ? "" : String(value));
   }
@@ -34,8 +35,9 @@ export function say(node, text) {
 
 /** Set an attribute where it is another one; null takes it away. */
 export function mark(node, name, value) {
-  if (value === null || value === false) { if (node.hasAttribute(name)) node.removeAttribute(name); }
-  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+  if (value === null || value === false) {
+    if (node.hasAttribute(name)) node.removeAttribute(name);
+  } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
 /** Show or hide. */
@@ -67,7 +69,15 @@ export function icon(name) {
 
 function line(d) {
   const path = document.createElementNS(SVG, "path");
-  for (const [key, value] of Object.entries({ d, fill: "none", stroke: "currentColor", "stroke-width": "1.6", "stroke-linecap": "round", "stroke-linejoin": "round" })) path.setAttribute(key, value);
+  for (const [key, value] of Object.entries({
+    d,
+    fill: "none",
+    stroke: "currentColor",
+    "stroke-width": "1.6",
+    "stroke-linecap": "round",
+    "stroke-linejoin": "round",
+  }))
+    path.setAttribute(key, value);
   return path;
 }
 

@@ -22,13 +22,22 @@ const KINDS = {
   udp: ["UDP", "It exchanges datagrams; nothing is connected."],
 };
 
+/** What is said of these when nothing has been filled in. */
+const MISSING = {
+  name: "a connection needs a name",
+  port: "which port? Choose one that was found, or write its path",
+  virtual: "the virtual port needs a name, like ttyV0",
+};
+
 export async function page(context, name) {
   const { main, go } = context;
   main.classList.add("narrow");
   const before = location.pathname.startsWith("/edit/") ? name : "";
   try {
     const described = await description();
-    const connection = before ? (await ask("status", { names: before })).connections.find((each) => each.name === before) : null;
+    const connection = before
+      ? (await ask("status", { names: before })).connections.find((each) => each.name === before)
+      : null;
     if (before && !connection) throw new Error(`There is no connection ${before}.`);
     const form = new Form(described, connection, go);
     main.append(form.element);
@@ -37,7 +46,15 @@ export async function page(context, name) {
     end.stays = (path) => form.stays(path);
     return end;
   } catch (problem) {
-    main.append(el("div", { class: "empty" }, el("h2", { text: before ? `${before} cannot be edited` : "The form cannot be shown" }), el("p", { text: problem.message }), link("/", "Back to the connections", "button")));
+    main.append(
+      el(
+        "div",
+        { class: "empty" },
+        el("h2", { text: before ? `${before} cannot be edited` : "The form cannot be shown" }),
+        el("p", { text: problem.message }),
+        link("/", "Back to the connections", "button"),
+      ),
+    );
     return null;
   }
 }
@@ -60,23 +77,60 @@ class Form {
   #dirty = false;
   #timer = null;
   #turn = 0;
-  #unload = (event) => { if (this.#dirty) event.preventDefault(); };
+  #unload = (event) => {
+    if (this.#dirty) event.preventDefault();
+  };
 
   constructor(described, connection, go) {
     this.#described = described;
     this.#connection = connection;
     this.#go = go;
     this.#kind = connection?.options.kind ?? "server";
-    this.#name = new Field({ key: "name", text: "What it is called, here and everywhere", why: "", value: "text", choices: [], default: null, many: false, allowed: "" }, () => this.#changed());
-    this.#save = el("button", { type: "submit", class: "button first", text: connection ? "Save" : "Create" });
+    this.#name = new Field(
+      {
+        key: "name",
+        text: "What it is called, here and everywhere",
+        why: "",
+        value: "text",
+        choices: [],
+        default: null,
+        many: false,
+        allowed: "",
+      },
+      () => this.#changed(),
+    );
+    this.#save = el("button", {
+      type: "submit",
+      class: "button first",
+      text: connection ? "Save" : "Create",
+    });
     const title = connection ? `Edit ${connection.name}` : "New connection";
-    this.element = el("form", { class: "form", novalidate: true, on: { submit: (event) => { event.preventDefault(); this.#submit(); } } },
-      el("div", { class: "head" }, el("div", { class: "titles" }, link("/", "← Connections", "back"), el("h1", { text: title }))),
+    this.element = el(
+      "form",
+      {
+        class: "form",
+        novalidate: true,
+        on: {
+          submit: (event) => {
+            event.preventDefault();
+            this.#submit();
+          },
+        },
+      },
+      el(
+        "div",
+        { class: "head" },
+        el("div", { class: "titles" }, link("/", "← Connections", "back"), el("h1", { text: title })),
+      ),
       this.#summary,
-      el("div", { class: "form-body" },
+      el(
+        "div",
+        { class: "form-body" },
         el("nav", { class: "contents", "aria-label": "Groups of options" }, this.#contents),
-        this.#sections),
-      el("div", { class: "form-end" }, link("/", "Cancel", "button"), this.#save));
+        this.#sections,
+      ),
+      el("div", { class: "form-end" }, link("/", "Cancel", "button"), this.#save),
+    );
   }
 
   begin() {
@@ -88,13 +142,26 @@ class Form {
     this.#check();
   }
 
-  end() { clearTimeout(this.#timer); this.#turn += 1; window.removeEventListener("beforeunload", this.#unload); }
+  end() {
+    clearTimeout(this.#timer);
+    this.#turn += 1;
+    window.removeEventListener("beforeunload", this.#unload);
+  }
 
   /** Keep somebody from losing what was filled in; goes on to `path` when that is meant. */
   stays(path) {
     if (!this.#dirty) return false;
-    confirmed({ title: "Leave without saving?", text: "What you have filled in is lost.", action: "Leave", danger: true })
-      .then((agreed) => { if (agreed) { this.#dirty = false; this.#go(path); } });
+    confirmed({
+      title: "Leave without saving?",
+      text: "What you have filled in is lost.",
+      action: "Leave",
+      danger: true,
+    }).then((agreed) => {
+      if (agreed) {
+        this.#dirty = false;
+        this.#go(path);
+      }
+    });
     return true;
   }
 
@@ -115,10 +182,19 @@ class Form {
     for (const group of this.#described.kinds[this.#kind].groups) {
       const options = group.options.filter((option) => known.has(option.key));
       const ofTable = options.filter(isOfTable);
-      const rest = options.filter((option) => !isOfTable(option) && option.key !== "port" && option.key !== "virtual" && option.key !== "enabled");
-      const box = el("section", { class: "group", id: slug(group.name), "aria-labelledby": `${slug(group.name)}-title` }, el("h2", { id: `${slug(group.name)}-title`, text: group.name }));
+      const rest = options.filter(
+        (option) =>
+          !isOfTable(option) && option.key !== "port" && option.key !== "virtual" && option.key !== "enabled",
+      );
+      const box = el(
+        "section",
+        { class: "group", id: slug(group.name), "aria-labelledby": `${slug(group.name)}-title` },
+        el("h2", { id: `${slug(group.name)}-title`, text: group.name }),
+      );
       if (options.some((option) => option.key === "port")) {
-        this.#port = new PortChoice(field(known.get("port")), field(known.get("virtual")), () => this.#changed());
+        this.#port = new PortChoice(field(known.get("port")), field(known.get("virtual")), () =>
+          this.#changed(),
+        );
         box.append(this.#name.element, this.#kindChoice(), this.#port.element);
       }
       for (const option of rest) box.append(field(option).element);
@@ -130,10 +206,31 @@ class Form {
       sections.push(box);
     }
     this.#sections.replaceChildren(...sections);
-    this.#contents.replaceChildren(...sections.map((box) => el("li", {}, el("a", { href: `#${box.id}`, on: { click: (event) => { event.preventDefault(); box.scrollIntoView({ behavior: "smooth" }); } } }, box.firstElementChild.textContent, el("span", { class: "count" })))));
+    this.#contents.replaceChildren(
+      ...sections.map((box) =>
+        el(
+          "li",
+          {},
+          el(
+            "a",
+            {
+              href: `#${box.id}`,
+              on: {
+                click: (event) => {
+                  event.preventDefault();
+                  box.scrollIntoView({ behavior: "smooth" });
+                },
+              },
+            },
+            box.firstElementChild.textContent,
+            el("span", { class: "count" }),
+          ),
+        ),
+      ),
+    );
     const wasVirtual = kept.size ? this.#wasVirtual : Boolean(present.virtual);
     for (const [key, made] of this.#fields) {
-      made.set(kept.has(key) ? kept.get(key).value : present[key] ?? null);
+      made.set(kept.has(key) ? kept.get(key).value : (present[key] ?? null));
       made.touched = kept.get(key)?.touched ?? false;
     }
     this.#port.isVirtual = wasVirtual;
@@ -144,11 +241,29 @@ class Form {
   #kindChoice() {
     const hint = el("p", { class: "help" });
     const tell = () => say(hint, KINDS[this.#kind]?.[1] ?? "");
-    const radios = Object.keys(this.#described.kinds).map((kind) => el("label", {},
-      el("input", { type: "radio", name: "kind", value: kind, checked: kind === this.#kind, disabled: this.#connection !== null && kind !== this.#kind, on: { change: () => this.#turnInto(kind) } }),
-      el("span", { text: KINDS[kind]?.[0] ?? kind })));
+    const radios = Object.keys(this.#described.kinds).map((kind) =>
+      el(
+        "label",
+        {},
+        el("input", {
+          type: "radio",
+          name: "kind",
+          value: kind,
+          checked: kind === this.#kind,
+          disabled: this.#connection !== null && kind !== this.#kind,
+          on: { change: () => this.#turnInto(kind) },
+        }),
+        el("span", { text: KINDS[kind]?.[0] ?? kind }),
+      ),
+    );
     tell();
-    return el("fieldset", { class: "kind" }, el("legend", { class: "label", text: "Kind of connection" }), el("div", { class: "segments" }, ...radios), hint);
+    return el(
+      "fieldset",
+      { class: "kind" },
+      el("legend", { class: "label", text: "Kind of connection" }),
+      el("div", { class: "segments" }, ...radios),
+      hint,
+    );
   }
 
   #turnInto(kind) {
@@ -160,13 +275,17 @@ class Form {
     this.#changed();
   }
 
-  get #title() { return this.#name.value === null ? "" : String(this.#name.value); }
+  get #title() {
+    return this.#name.value === null ? "" : String(this.#name.value);
+  }
 
   /** What would be sent: for a new connection all that is written, for an old one what changes. */
   #options() {
     const off = new Set([...this.#off, this.#port.isVirtual ? "port" : "virtual"]);
     const chosen = this.#port.isVirtual ? "virtual" : "port";
-    const options = this.#connection ? changes(this.#connection.options, this.#fields, off) : newOptions(this.#kind, this.#fields, off);
+    const options = this.#connection
+      ? changes(this.#connection.options, this.#fields, off)
+      : newOptions(this.#kind, this.#fields, off);
     // A port that is missing is told beside its field, and decides what applies all the same.
     if (this.#fields.get(chosen).value === null) options[chosen] = "";
     return options;
@@ -182,7 +301,8 @@ class Form {
   async #check() {
     clearTimeout(this.#timer);
     const mine = ++this.#turn;
-    const request = () => act("check", { name: this.#title, options: this.#options(), before: this.#connection?.name ?? "" });
+    const request = () =>
+      act("check", { name: this.#title, options: this.#options(), before: this.#connection?.name ?? "" });
     try {
       let answer = await request();
       if (mine !== this.#turn) return null;
@@ -203,14 +323,21 @@ class Form {
   }
 
   #grey(reasons) {
-    const there = Object.fromEntries(Object.entries(reasons).filter(([key]) => this.#fields.has(key) && key !== "port" && key !== "virtual"));
+    const there = Object.fromEntries(
+      Object.entries(reasons).filter(([key]) => this.#fields.has(key) && key !== "port" && key !== "virtual"),
+    );
     this.#off = new Set(Object.keys(reasons).filter((key) => key !== "port" && key !== "virtual"));
-    for (const [key, field] of this.#fields) if (!this.#table?.fields.includes(field)) field.applies(there[key] ?? "");
+    for (const [key, field] of this.#fields)
+      if (!this.#table?.fields.includes(field)) field.applies(there[key] ?? "");
     this.#table?.applies(there);
   }
 
-  #tell(mistakes) {
+  #tell(found) {
     const all = new Map([["name", this.#name], ...this.#fields]);
+    const order = ["", ...all.keys()];
+    const mistakes = found
+      .map((mistake) => this.#worded(mistake))
+      .sort((one, other) => order.indexOf(one.option) - order.indexOf(other.option));
     const counts = new Map();
     for (const [key, field] of all) {
       const texts = mistakes.filter(({ option }) => option === key).map(({ text }) => text);
@@ -219,8 +346,16 @@ class Form {
       const group = field.element.closest("section");
       if (shown && group) counts.set(group.id, (counts.get(group.id) ?? 0) + 1);
     }
-    for (const item of this.#contents.querySelectorAll("a")) say(item.lastElementChild, String(counts.get(item.hash.slice(1)) ?? ""));
+    for (const item of this.#contents.querySelectorAll("a"))
+      say(item.lastElementChild, String(counts.get(item.hash.slice(1)) ?? ""));
     this.#sum(this.#tried ? mistakes : []);
+  }
+
+  /** What is missing is told in the words of a form, not in those of a file. */
+  #worded({ option, text }) {
+    const isEmpty =
+      option in MISSING && (option === "name" ? this.#name : this.#fields.get(option))?.value === null;
+    return { option, text: isEmpty ? MISSING[option] : text };
   }
 
   #sum(mistakes) {
@@ -228,10 +363,36 @@ class Form {
     const entries = mistakes.map(({ option, text }) => {
       const field = option === "name" ? this.#name : this.#fields.get(option);
       if (!field) return el("li", { text: sentence(option ? `${option}: ${text}` : text) });
-      const there = () => { if (option === "port") this.#port.isVirtual = false; if (option === "virtual") this.#port.isVirtual = true; field.focus(); };
-      return el("li", {}, el("a", { href: `#option-${option}`, on: { click: (event) => { event.preventDefault(); there(); } } }, label(option)), `: ${text}`);
+      const there = () => {
+        if (option === "port") this.#port.isVirtual = false;
+        if (option === "virtual") this.#port.isVirtual = true;
+        field.focus();
+      };
+      return el(
+        "li",
+        {},
+        el(
+          "a",
+          {
+            href: `#option-${option}`,
+            on: {
+              click: (event) => {
+                event.preventDefault();
+                there();
+              },
+            },
+          },
+          label(option),
+        ),
+        `: ${text}`,
+      );
     });
-    this.#summary.replaceChildren(el("h2", { text: mistakes.length === 1 ? "One thing is not right" : `${mistakes.length} things are not right` }), el("ul", {}, ...entries));
+    this.#summary.replaceChildren(
+      el("h2", {
+        text: mistakes.length === 1 ? "One thing is not right" : `${mistakes.length} things are not right`,
+      }),
+      el("ul", {}, ...entries),
+    );
   }
 
   async #submit() {
@@ -239,7 +400,10 @@ class Form {
     this.#save.disabled = true;
     try {
       const mistakes = await this.#check();
-      if (mistakes === null || mistakes.length) { this.#refuse(); return; }
+      if (mistakes === null || mistakes.length) {
+        this.#refuse();
+        return;
+      }
       const options = this.#options();
       const old = this.#connection?.name;
       const title = this.#title;
@@ -249,7 +413,9 @@ class Form {
       notice(old ? `${title} is saved.` : `${title} is made.`);
       this.#go("/");
     } catch (problem) {
-      const mistakes = problem.mistakes?.length ? problem.mistakes : (problem.lines?.length ? problem.lines : [problem.message]).map((text) => ({ option: "", text }));
+      const mistakes = problem.mistakes?.length
+        ? problem.mistakes
+        : (problem.lines?.length ? problem.lines : [problem.message]).map((text) => ({ option: "", text }));
       this.#tell(mistakes);
       this.#refuse();
     } finally {

@@ -7,7 +7,8 @@ const NAMES = ["dtr", "rts", "cts", "dsr", "dcd", "ri"];
 /** The levels of a port as its status tells them; null where there are no lines, or none are known. */
 export function levels(port) {
   if (!port.open || port.has_lines === false) return null;
-  if (port.in_use === null || port.in_use === undefined) return { dtr: port.dtr, rts: port.rts, ...port.lines };
+  if (port.in_use === null || port.in_use === undefined)
+    return { dtr: port.dtr, rts: port.rts, ...port.lines };
   // What a virtual port itself reads are the outputs of its application: DTR as DSR, RTS as CTS.
   return { dtr: port.lines.dsr, rts: port.lines.cts, ...(port.inputs ?? {}) };
 }
@@ -28,7 +29,9 @@ export class Lamps {
 
   /** Show levels by name; null shows that there are none. */
   update(values) {
-    const told = values ? NAMES.map((name) => `${name.toUpperCase()} ${values[name] ? "on" : "off"}`).join(", ") : "no signal lines";
+    const told = values
+      ? NAMES.map((name) => `${name.toUpperCase()} ${values[name] ? "on" : "off"}`).join(", ")
+      : "no signal lines";
     if (told === this.#told) return;
     this.#told = told;
     mark(this.element, "aria-label", told);

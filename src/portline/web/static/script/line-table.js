@@ -23,8 +23,16 @@ export class LineTable {
   constructor(options, onChange) {
     const known = new Map(options.map((option) => [option.key, option]));
     const columns = COLUMNS.filter(([, , key]) => LINES.some((line) => known.has(key(line))));
-    this.element = el("div", { class: "line-table", role: "group", "aria-label": "Signal lines" },
-      el("div", { class: "line-row heads", "aria-hidden": "true" }, el("span"), ...columns.map(([, text]) => el("span", { text }))));
+    this.element = el(
+      "div",
+      { class: "line-table", role: "group", "aria-label": "Signal lines" },
+      el(
+        "div",
+        { class: "line-row heads", "aria-hidden": "true" },
+        el("span"),
+        ...columns.map(([, text]) => el("span", { text })),
+      ),
+    );
     for (const line of LINES.filter((each) => columns.some(([, , key]) => known.has(key(each))))) {
       const cells = columns.map(([, text, key]) => {
         const option = known.get(key(line));
@@ -32,9 +40,16 @@ export class LineTable {
         const field = new Field(option, onChange, { compact: true, name: `${line.toUpperCase()}: ${text}` });
         this.fields.push(field);
         this.#cells.push({ field, line: line.toUpperCase(), text });
-        return el("div", { class: "of-line" }, el("span", { class: "cell-head", "aria-hidden": "true", text }), field.element);
+        return el(
+          "div",
+          { class: "of-line" },
+          el("span", { class: "cell-head", "aria-hidden": "true", text }),
+          field.element,
+        );
       });
-      this.element.append(el("div", { class: "line-row" }, el("span", { class: "label", text: label(line) }), ...cells));
+      this.element.append(
+        el("div", { class: "line-row" }, el("span", { class: "label", text: label(line) }), ...cells),
+      );
     }
     this.element.append(this.#reasons);
   }
@@ -50,8 +65,11 @@ export class LineTable {
       said.get(reason).lines.add(line);
       said.get(reason).texts.add(text[0].toLowerCase() + text.slice(1));
     }
-    this.#reasons.replaceChildren(...[...said].map(([reason, { lines, texts }]) =>
-      el("li", {}, el("b", { text: [...lines].join(", ") }), ` ${[...texts].join(", ")}: ${reason}`)));
+    this.#reasons.replaceChildren(
+      ...[...said].map(([reason, { lines, texts }]) =>
+        el("li", {}, el("b", { text: [...lines].join(", ") }), ` ${[...texts].join(", ")}: ${reason}`),
+      ),
+    );
     show(this.#reasons, said.size > 0);
   }
 }

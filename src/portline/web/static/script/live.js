@@ -20,11 +20,16 @@ export class Live {
   /** `onState` hears "open" and "lost". */
   constructor(onState) {
     this.#onState = onState;
-    document.addEventListener("visibilitychange", () => { if (!document.hidden && this.#timer) this.#open(); });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && this.#timer) this.#open();
+    });
   }
 
   /** Connect, and stay so. */
-  start() { this.#wanted = true; if (!this.#socket) this.#open(); }
+  start() {
+    this.#wanted = true;
+    if (!this.#socket) this.#open();
+  }
 
   /** Disconnect, and stay so. */
   stop() {
@@ -50,13 +55,18 @@ export class Live {
     else if (topic === "events") this.#ask(entry);
     return () => {
       const left = (this.#subscriptions.get(key) ?? []).filter((other) => other !== entry);
-      if (left.length) { this.#subscriptions.set(key, left); return; }
+      if (left.length) {
+        this.#subscriptions.set(key, left);
+        return;
+      }
       this.#subscriptions.delete(key);
       this.#send({ unsubscribe: topic, ...(name ? { name } : {}) });
     };
   }
 
-  #ask({ topic, name, opening }) { this.#send({ subscribe: topic, ...(name ? { name } : {}), ...opening() }); }
+  #ask({ topic, name, opening }) {
+    this.#send({ subscribe: topic, ...(name ? { name } : {}), ...opening() });
+  }
 
   #send(message) {
     if (message.subscribe === "error" || message.unsubscribe === "error") return;
@@ -73,7 +83,9 @@ export class Live {
       this.#onState("open");
       for (const [first] of this.#subscriptions.values()) this.#ask(first);
     };
-    socket.onmessage = (event) => { if (this.#socket === socket) this.#heard(JSON.parse(event.data)); };
+    socket.onmessage = (event) => {
+      if (this.#socket === socket) this.#heard(JSON.parse(event.data));
+    };
     socket.onclose = () => {
       if (this.#socket !== socket) return;
       this.#socket = null;

@@ -10,9 +10,19 @@ function target() {
 }
 
 export function page({ main, go }) {
-  if (currentSession()) { go(target(), true); return; }
+  if (currentSession()) {
+    go(target(), true);
+    return;
+  }
   const mistake = el("p", { class: "mistake", id: "login-mistake", role: "alert" });
-  const input = el("input", { type: "password", id: "password", name: "password", autocomplete: "current-password", required: true, "aria-describedby": "login-mistake" });
+  const input = el("input", {
+    type: "password",
+    id: "password",
+    name: "password",
+    autocomplete: "current-password",
+    required: true,
+    "aria-describedby": "login-mistake",
+  });
   const submit = el("button", { type: "submit", class: "button first", text: "Log in" });
 
   async function send(event) {
@@ -34,12 +44,40 @@ export function page({ main, go }) {
     }
   }
 
-  main.append(el("div", { class: "gate" },
-    el("div", { class: "brand" }, el("img", { src: "/static/favicon.svg", alt: "" }), el("h1", { text: "Portline" })),
-    el("form", { on: { submit: send }, novalidate: true },
-      // For password managers, which look for who logs in.
-      el("input", { type: "text", name: "username", value: "portline", autocomplete: "username", hidden: true }),
-      el("label", { for: "password", text: "Password" }), input, mistake, submit),
-    el("p", {}, "It was printed when the page was first started; ", el("code", { text: "portline password --web" }), " sets another one.")));
+  main.append(
+    el(
+      "div",
+      { class: "gate" },
+      el(
+        "div",
+        { class: "brand" },
+        el("img", { src: "/static/favicon.svg", alt: "" }),
+        el("h1", { text: "Portline" }),
+      ),
+      el(
+        "form",
+        { on: { submit: send }, novalidate: true },
+        // For password managers, which look for who logs in.
+        el("input", {
+          type: "text",
+          name: "username",
+          value: "portline",
+          autocomplete: "username",
+          hidden: true,
+        }),
+        el("label", { for: "password", text: "Password" }),
+        input,
+        mistake,
+        submit,
+      ),
+      el(
+        "p",
+        {},
+        "It was printed when the page was first started; ",
+        el("code", { text: "portline password --web" }),
+        " sets another one.",
+      ),
+    ),
+  );
   input.focus();
 }

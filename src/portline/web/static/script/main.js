@@ -29,8 +29,17 @@ let leave = null;
 let turn = 0;
 
 function linkState(state) {
-  say(document.getElementById("link-state"), state === "lost" ? "The service does not answer; what you see may be old. Trying again …" : "");
-  if (state === "lost") findSession().then((session) => { if (!session) go("/login"); }, () => {});
+  say(
+    document.getElementById("link-state"),
+    state === "lost" ? "The service does not answer; what you see may be old. Trying again …" : "",
+  );
+  if (state === "lost")
+    findSession().then(
+      (session) => {
+        if (!session) go("/login");
+      },
+      () => {},
+    );
 }
 
 /** Go to a path of this page; `replace` leaves no trace in the history. */
@@ -44,9 +53,16 @@ async function route() {
   const [, word = "", rest = ""] = location.pathname.split("/");
   const name = decodeURIComponent(rest);
   const session = currentSession();
-  if (!session && word !== "login") { go(`/login?to=${encodeURIComponent(location.pathname)}`, true); return; }
+  if (!session && word !== "login") {
+    go(`/login?to=${encodeURIComponent(location.pathname)}`, true);
+    return;
+  }
   const chosen = PAGES[word] ?? PAGES[""];
-  if (session) live.start(); else { live.stop(); connections.clear(); }
+  if (session) live.start();
+  else {
+    live.stop();
+    connections.clear();
+  }
   const mine = ++turn;
   const { page } = await import(chosen.module);
   if (mine !== turn) return; // somebody was quicker
@@ -59,25 +75,61 @@ async function route() {
   window.scrollTo(0, 0);
   leave = (await page(context, name)) ?? null;
   if (mine === 1) return;
-  if (!main.contains(document.activeElement) || document.activeElement === main) main.focus({ preventScroll: true });
+  if (!main.contains(document.activeElement) || document.activeElement === main)
+    main.focus({ preventScroll: true });
   announce(chosen.title(name));
 }
 
 function frame(word) {
-  if (!currentSession()) { bar.replaceChildren(); return; }
+  if (!currentSession()) {
+    bar.replaceChildren();
+    return;
+  }
   const tab = (path, text, own) => link(path, text, "", { "aria-current": own ? "page" : null });
   bar.replaceChildren(
-    link("/", [el("img", { src: "/static/favicon.svg", alt: "" }), el("span", { text: "Portline" })], "brand", { "aria-label": "Portline, to the connections" }),
-    el("nav", { "aria-label": "Pages" }, tab("/", "Connections", word === ""), tab("/new", "New", word === "new"), tab("/log", "Log", word === "log")),
-    el("span", { class: "host", text: currentSession().name ?? "", title: `Portline ${currentSession().version ?? ""}` }),
-    el("div", { class: "tools" }, shadeButton(),
-      button([icon("leave"), el("span", { class: "unseen", text: "Log out" })], "bare icon", end, { title: "Log out" })));
+    link(
+      "/",
+      [el("img", { src: "/static/favicon.svg", alt: "" }), el("span", { text: "Portline" })],
+      "brand",
+      { "aria-label": "Portline, to the connections" },
+    ),
+    el(
+      "nav",
+      { "aria-label": "Pages" },
+      tab("/", "Connections", word === ""),
+      tab("/new", "New", word === "new"),
+      tab("/log", "Log", word === "log"),
+    ),
+    el("span", {
+      class: "host",
+      text: currentSession().name ?? "",
+      title: `Portline ${currentSession().version ?? ""}`,
+    }),
+    el(
+      "div",
+      { class: "tools" },
+      shadeButton(),
+      button([icon("leave"), el("span", { class: "unseen", text: "Log out" })], "bare icon", end, {
+        title: "Log out",
+      }),
+    ),
+  );
 }
 
 function shadeButton() {
   const words = () => (window.shade.now() === "dark" ? "Light colours" : "Dark colours");
-  const press = () => { window.shade.turn(); const next = shadeButton(); made.replaceWith(next); next.focus(); };
-  const made = button([icon(window.shade.now() === "dark" ? "sun" : "moon"), el("span", { class: "unseen", text: words() })], "bare icon", press, { title: words() });
+  const press = () => {
+    window.shade.turn();
+    const next = shadeButton();
+    made.replaceWith(next);
+    next.focus();
+  };
+  const made = button(
+    [icon(window.shade.now() === "dark" ? "sun" : "moon"), el("span", { class: "unseen", text: words() })],
+    "bare icon",
+    press,
+    { title: words() },
+  );
   return made;
 }
 
@@ -100,7 +152,8 @@ whenSessionEnds(() => go(`/login?to=${encodeURIComponent(location.pathname)}`, t
 connections.listen((changed) => {
   for (const [name, before] of changed) {
     const now = connections.get(name);
-    if (before && now && before.state !== now.state) announce(`${name}: ${now.state}${now.reason ? `, ${now.reason}` : ""}`);
+    if (before && now && before.state !== now.state)
+      announce(`${name}: ${now.state}${now.reason ? `, ${now.reason}` : ""}`);
   }
 });
 
@@ -109,8 +162,15 @@ async function start() {
     await findSession();
     await route();
   } catch (problem) {
-    main.replaceChildren(el("div", { class: "empty" }, el("h2", { text: "Portline does not answer" }), el("p", { text: problem.message }),
-      button("Try again", "first", () => location.reload())));
+    main.replaceChildren(
+      el(
+        "div",
+        { class: "empty" },
+        el("h2", { text: "Portline does not answer" }),
+        el("p", { text: problem.message }),
+        button("Try again", "first", () => location.reload()),
+      ),
+    );
   }
 }
 start();

@@ -14,8 +14,24 @@ const BYTES_DRAWN = 1024; // of one record; all of them are in the file
 const kept = { view: "both", side: "all", events: true };
 
 function segments(name, label, entries, chosen, change) {
-  return el("fieldset", { class: "segments", "aria-label": label }, ...Object.entries(entries).map(([value, words]) =>
-    el("label", {}, el("input", { type: "radio", name, value, checked: value === chosen, on: { change: () => change(value) } }), el("span", { text: words }))));
+  return el(
+    "fieldset",
+    { class: "segments", "aria-label": label },
+    ...Object.entries(entries).map(([value, words]) =>
+      el(
+        "label",
+        {},
+        el("input", {
+          type: "radio",
+          name,
+          value,
+          checked: value === chosen,
+          on: { change: () => change(value) },
+        }),
+        el("span", { text: words }),
+      ),
+    ),
+  );
 }
 
 export function page({ main, live, connections }, name) {
@@ -28,36 +44,121 @@ export function page({ main, live, connections }, name) {
 
   const badge = el("span", { class: "soft" });
   const totals = el("p", { class: "sub" });
-  const list = el("div", { class: "records", tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Traffic of ${name}` });
+  const list = el("div", {
+    class: "records",
+    tabindex: "0",
+    role: "log",
+    "aria-live": "off",
+    "aria-label": `Traffic of ${name}`,
+  });
   const nothing = el("p", { class: "soft nothing", text: "Waiting for something to pass …" });
-  const latest = button([icon("down"), "Latest"], "small latest", () => { follows = true; down(); });
+  const latest = button([icon("down"), "Latest"], "small latest", () => {
+    follows = true;
+    down();
+  });
   latest.hidden = true;
   const words = el("span", { text: "Pause" });
   const pause = button([icon("pause"), words], "small", toggle, { "aria-pressed": "false" });
-  const search = el("input", { type: "search", placeholder: "Text, or bytes: 0d 0a", "aria-label": "Show only what has this text, or these bytes in hexadecimal", autocomplete: "off", spellcheck: "false", on: { input: () => { wanted = needle(search.value); draw(); } } });
+  const search = el("input", {
+    type: "search",
+    placeholder: "Text, or bytes: 0d 0a",
+    "aria-label": "Show only what has this text, or these bytes in hexadecimal",
+    autocomplete: "off",
+    spellcheck: "false",
+    on: {
+      input: () => {
+        wanted = needle(search.value);
+        draw();
+      },
+    },
+  });
   const count = el("span", { class: "soft count", role: "status" });
-  const events = el("label", { class: "switch small" }, el("input", { type: "checkbox", role: "switch", checked: kept.events, on: { change: (event) => { kept.events = event.target.checked; draw(); } } }), "Events");
+  const events = el(
+    "label",
+    { class: "switch small" },
+    el("input", {
+      type: "checkbox",
+      role: "switch",
+      checked: kept.events,
+      on: {
+        change: (event) => {
+          kept.events = event.target.checked;
+          draw();
+        },
+      },
+    }),
+    "Events",
+  );
 
   main.append(
-    el("div", { class: "head" },
-      el("div", { class: "titles" }, link("/", "← Connections", "back"), el("h1", {}, `Monitor ${name} `, badge), totals),
-      el("div", { class: "actions" }, pause, button([icon("close"), "Clear"], "small", clear), button([icon("save"), "Save pcapng"], "small", save))),
-    el("div", { class: "tools-row" },
-      segments("view", "How bytes are shown", { both: "Hex and text", hex: "Hex", text: "Text" }, kept.view, (value) => { kept.view = value; draw(); }),
-      segments("side", "Which direction", { all: "Both ways", port: "From port", peer: "To port" }, kept.side, (value) => { kept.side = value; draw(); }),
-      events, el("div", { class: "find" }, icon("search"), search), count),
-    el("div", { class: "screen" }, list, latest));
+    el(
+      "div",
+      { class: "head" },
+      el(
+        "div",
+        { class: "titles" },
+        link("/", "← Connections", "back"),
+        el("h1", {}, `Monitor ${name} `, badge),
+        totals,
+      ),
+      el(
+        "div",
+        { class: "actions" },
+        pause,
+        button([icon("close"), "Clear"], "small", clear),
+        button([icon("save"), "Save pcapng"], "small", save),
+      ),
+    ),
+    el(
+      "div",
+      { class: "tools-row" },
+      segments(
+        "view",
+        "How bytes are shown",
+        { both: "Hex and text", hex: "Hex", text: "Text" },
+        kept.view,
+        (value) => {
+          kept.view = value;
+          draw();
+        },
+      ),
+      segments(
+        "side",
+        "Which direction",
+        { all: "Both ways", port: "From port", peer: "To port" },
+        kept.side,
+        (value) => {
+          kept.side = value;
+          draw();
+        },
+      ),
+      events,
+      el("div", { class: "find" }, icon("search"), search),
+      count,
+    ),
+    el("div", { class: "screen" }, list, latest),
+  );
   list.append(nothing);
 
   const width = () => (list.clientWidth < 560 ? 8 : 16);
-  const suits = (record) => (kept.side === "all" || kept.side === record.source || record.kind === "skipped")
-    && (kept.events || record.kind === "data" || record.kind === "skipped") && found(record, wanted);
+  const suits = (record) =>
+    (kept.side === "all" || kept.side === record.source || record.kind === "skipped") &&
+    (kept.events || record.kind === "data" || record.kind === "skipped") &&
+    found(record, wanted);
 
   function entry(record) {
     const from = record.source === "port";
-    const row = el("div", { class: `record ${record.kind === "data" ? (from ? "heard" : "spoken") : `event ${record.kind}`}` },
+    const row = el(
+      "div",
+      { class: `record ${record.kind === "data" ? (from ? "heard" : "spoken") : `event ${record.kind}`}` },
       el("span", { class: "at", text: clock(record.at) }),
-      el("span", { class: "from" }, record.kind === "data" ? (from ? "from port" : "to port") : record.kind, record.peer ? el("span", { class: "peer", text: record.peer }) : null));
+      el(
+        "span",
+        { class: "from" },
+        record.kind === "data" ? (from ? "from port" : "to port") : record.kind,
+        record.peer ? el("span", { class: "peer", text: record.peer }) : null,
+      ),
+    );
     row.append(record.data ? content(record.data) : el("div", { class: "told", text: told(record) }));
     return row;
   }
@@ -70,9 +171,18 @@ export function page({ main, live, connections }, name) {
       box.append(el("pre", { class: "hex", text: lines.hex }));
       if (kept.view === "both") box.append(el("pre", { class: "text", text: lines.text }));
     } else {
-      box.append(el("pre", { class: "text" }, ...text(part).map(([word, control]) => (control ? el("span", { class: "control", text: word }) : word))));
+      box.append(
+        el(
+          "pre",
+          { class: "text" },
+          ...text(part).map(([word, control]) =>
+            control ? el("span", { class: "control", text: word }) : word,
+          ),
+        ),
+      );
     }
-    if (part.length < data.length) box.append(el("p", { class: "soft", text: `and ${bytes(data.length - part.length)} more` }));
+    if (part.length < data.length)
+      box.append(el("p", { class: "soft", text: `and ${bytes(data.length - part.length)} more` }));
     return box;
   }
 
@@ -82,33 +192,50 @@ export function page({ main, live, connections }, name) {
     return `This page could not keep up: ${bytes(lost)} in ${many} records were skipped.`;
   }
 
-  function down() { list.scrollTop = list.scrollHeight; show(latest, false); }
+  function down() {
+    list.scrollTop = list.scrollHeight;
+    show(latest, false);
+  }
 
   /** Show everything anew, as when the filter has changed. */
   function draw() {
     const matching = records.all.filter(suits);
     const rows = matching.slice(-DRAWN_MAX).map(entry);
     list.replaceChildren(...(rows.length ? rows : [nothing]));
-    say(nothing, records.length ? "Nothing of what has passed is like that." : "Waiting for something to pass …");
+    say(
+      nothing,
+      records.length ? "Nothing of what has passed is like that." : "Waiting for something to pass …",
+    );
     tell();
     if (follows) down();
   }
 
   function tell() {
     const { port, peer } = records.totals;
-    say(totals, `${bytes(port)} from the port, ${bytes(peer)} to the port since this page was opened${records.forgotten ? `; the oldest ${records.forgotten} records were forgotten` : ""}`);
-    say(count, paused ? `Paused; ${missed} more` : wanted ? `${list.querySelectorAll(".record").length} found` : "");
+    say(
+      totals,
+      `${bytes(port)} from the port, ${bytes(peer)} to the port since this page was opened${records.forgotten ? `; the oldest ${records.forgotten} records were forgotten` : ""}`,
+    );
+    say(
+      count,
+      paused ? `Paused; ${missed} more` : wanted ? `${list.querySelectorAll(".record").length} found` : "",
+    );
   }
 
   function hear({ records: news }) {
     const fresh = records.take(news);
-    if (paused) { missed += fresh.length; tell(); return; }
+    if (paused) {
+      missed += fresh.length;
+      tell();
+      return;
+    }
     const rows = fresh.filter(suits).slice(-DRAWN_MAX).map(entry);
     if (rows.length) {
       nothing.remove();
       list.append(...rows);
       while (list.children.length > DRAWN_MAX) list.firstElementChild.remove();
-      if (follows) down(); else show(latest, true);
+      if (follows) down();
+      else show(latest, true);
     }
     tell();
   }
@@ -118,15 +245,25 @@ export function page({ main, live, connections }, name) {
     mark(pause, "aria-pressed", String(paused));
     pause.firstElementChild.replaceWith(icon(paused ? "play" : "pause"));
     say(words, paused ? "Resume" : "Pause");
-    if (!paused) { missed = 0; draw(); } else tell();
+    if (!paused) {
+      missed = 0;
+      draw();
+    } else tell();
   }
 
-  function clear() { records.clear(); missed = 0; draw(); }
+  function clear() {
+    records.clear();
+    missed = 0;
+    draw();
+  }
 
   /** Save what is shown, or would be if there were room. */
   function save() {
     const chosen = records.all.filter(suits);
-    if (!chosen.length) { notice("There is nothing to save yet."); return; }
+    if (!chosen.length) {
+      notice("There is nothing to save yet.");
+      return;
+    }
     const url = URL.createObjectURL(pcapng(name, chosen));
     const stamp = new Date(chosen[0].at * 1000).toISOString().slice(0, 19).replaceAll(":", "");
     el("a", { href: url, download: `${name.replace(/[^\w.-]+/g, "_")}-${stamp}.pcapng` }).click();
@@ -137,10 +274,20 @@ export function page({ main, live, connections }, name) {
     follows = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     if (follows) show(latest, false);
   });
-  const state = () => { const now = connections.get(name); say(badge, now ? now.state : connections.known ? "there is no such connection" : ""); };
+  const state = () => {
+    const now = connections.get(name);
+    say(badge, now ? now.state : connections.known ? "there is no such connection" : "");
+  };
   state();
   tell();
-  const ends = [live.subscribe("monitor", name, hear), connections.listen(state),
-    live.subscribe("error", "", (error) => { if (typeof error === "string" && error.includes(name)) notice(error, true); })];
-  return () => { for (const end of ends) end(); };
+  const ends = [
+    live.subscribe("monitor", name, hear),
+    connections.listen(state),
+    live.subscribe("error", "", (error) => {
+      if (typeof error === "string" && error.includes(name)) notice(error, true);
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
 }

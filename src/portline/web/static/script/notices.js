@@ -10,9 +10,19 @@ const GATHERED = 1500; // ms; news within it become one announcement
 /** Tell that something was done, or (`bad`) was not. Faults stay until they are dismissed. */
 export function notice(text, bad = false) {
   const box = document.getElementById("toasts");
-  const toast = el("div", { class: bad ? "toast bad" : "toast", role: bad ? "alert" : "status" }, el("p", { text }));
+  const toast = el(
+    "div",
+    { class: bad ? "toast bad" : "toast", role: bad ? "alert" : "status" },
+    el("p", { text }),
+  );
   const end = () => toast.remove();
-  toast.append(el("button", { type: "button", class: "button bare icon small", "aria-label": "Dismiss", on: { click: end } }, icon("close")));
+  toast.append(
+    el(
+      "button",
+      { type: "button", class: "button bare icon small", "aria-label": "Dismiss", on: { click: end } },
+      icon("close"),
+    ),
+  );
   box.append(toast);
   while (box.children.length > ROOM) box.firstElementChild.remove();
   if (!bad) setTimeout(end, SHOWN);
@@ -27,7 +37,10 @@ export function announce(text) {
   timer ??= setTimeout(() => {
     timer = null;
     const texts = waiting.splice(0);
-    const said = texts.length > 3 ? `${texts.slice(0, 2).join(". ")}, and ${texts.length - 2} more changes` : texts.join(". ");
+    const said =
+      texts.length > 3
+        ? `${texts.slice(0, 2).join(". ")}, and ${texts.length - 2} more changes`
+        : texts.join(". ");
     say(document.getElementById("announcer"), said);
   }, GATHERED);
 }
@@ -39,14 +52,36 @@ export function announce(text) {
 export function confirmed({ title, text, action, danger = false }) {
   return new Promise((resolve) => {
     const dialog = el("dialog", { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text" });
-    const close = (answer) => { dialog.returnValue = answer; dialog.close(); };
-    dialog.append(el("form", { method: "dialog", on: { submit: (event) => { event.preventDefault(); close("yes"); } } },
-      el("h2", { id: "dialog-title", text: title }),
-      el("p", { id: "dialog-text", text }),
-      el("div", { class: "actions" },
-        button("Cancel", "", () => close(""), { autofocus: true }),
-        el("button", { type: "submit", class: `button first ${danger ? "danger" : ""}`, text: action }))));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(dialog.returnValue === "yes"); });
+    const close = (answer) => {
+      dialog.returnValue = answer;
+      dialog.close();
+    };
+    dialog.append(
+      el(
+        "form",
+        {
+          method: "dialog",
+          on: {
+            submit: (event) => {
+              event.preventDefault();
+              close("yes");
+            },
+          },
+        },
+        el("h2", { id: "dialog-title", text: title }),
+        el("p", { id: "dialog-text", text }),
+        el(
+          "div",
+          { class: "actions" },
+          button("Cancel", "", () => close(""), { autofocus: true }),
+          el("button", { type: "submit", class: `button first ${danger ? "danger" : ""}`, text: action }),
+        ),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
     document.body.append(dialog);
     dialog.showModal();
   });

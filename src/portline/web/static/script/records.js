@@ -42,13 +42,26 @@ export class Records {
       this.#first += 1;
       this.forgotten += 1;
     }
-    if (this.#first > RECORDS_MAX) { this.#kept = this.#kept.slice(this.#first); this.#first = 0; }
+    if (this.#first > RECORDS_MAX) {
+      this.#kept = this.#kept.slice(this.#first);
+      this.#first = 0;
+    }
   }
 
-  get length() { return this.#kept.length - this.#first; }
+  get length() {
+    return this.#kept.length - this.#first;
+  }
 
   /** All of them, the oldest first. */
-  get all() { return this.#kept.slice(this.#first); }
+  get all() {
+    return this.#kept.slice(this.#first);
+  }
 
-  clear() { this.#kept = []; this.#first = 0; this.#bytes = 0; this.totals = { port: 0, peer: 0 }; this.forgotten = 0; }
+  clear() {
+    this.#kept = [];
+    this.#first = 0;
+    this.#bytes = 0;
+    this.totals = { port: 0, peer: 0 };
+    this.forgotten = 0;
+  }
 }

@@ -7,12 +7,26 @@ import { Lamps, levels } from "./lamps.js";
 import { Sparkline } from "./sparkline.js";
 
 /** State -> how its badge looks. */
-const LOOKS = { error: "bad", "port absent": "warn", full: "warn", connected: "good", connecting: "calm", listening: "calm", waiting: "calm", stopped: "idle" };
+const LOOKS = {
+  error: "bad",
+  "port absent": "warn",
+  full: "warn",
+  connected: "good",
+  connecting: "calm",
+  listening: "calm",
+  waiting: "calm",
+  stopped: "idle",
+};
 
 const KINDS = { server: "server", client: "client", udp: "UDP" };
 
 /** What a port's name need not say in a narrow column. */
 const FOLDER = /^\/dev\/(serial\/by-(id|path)\/)?(?=.)/;
+
+/** What is spoken at a place stands behind it: "127.0.0.1:4001 (raw)". */
+const PROTOCOL = / \((\w+)\)$/;
+
+const spoken = (places) => [...new Set(places.map((place) => PROTOCOL.exec(place)?.[1]).filter(Boolean))];
 
 /** Which group of Home's filter a state belongs to. */
 export function group(connection) {
@@ -38,7 +52,23 @@ export class Row {
     this.#connections = connections;
     const id = `connection-${++number}`;
     const p = this.#parts;
-    p.toggle = el("button", { type: "button", class: "opener", "aria-expanded": "false", "aria-controls": id, on: { click: () => { this.toggle(); onOpen(this.name, this.isOpen); } } }, icon("down"), p.name = el("span", { class: "name" }));
+    p.toggle = el(
+      "button",
+      {
+        type: "button",
+        class: "opener",
+        "aria-expanded": "false",
+        "aria-controls": id,
+        on: {
+          click: () => {
+            this.toggle();
+            onOpen(this.name, this.isOpen);
+          },
+        },
+      },
+      icon("down"),
+      (p.name = el("span", { class: "name" })),
+    );
     p.kind = el("span", {});
     p.badge = el("span", { class: "badge" });
     p.peers = el("span", { class: "soft" });
@@ -53,24 +83,43 @@ export class Row {
     p.monitor = link("", "Monitor", "button bare small");
     p.terminal = link("", "Terminal", "button bare small");
     p.detail = el("div", { class: "detail", id, hidden: true });
-    this.element = el("li", { class: "connection" },
-      el("div", { class: "row" },
+    this.element = el(
+      "li",
+      { class: "connection" },
+      el(
+        "div",
+        { class: "row" },
         el("div", { class: "cell who" }, el("h2", {}, p.toggle), el("span", { class: "soft" }, p.kind)),
         el("div", { class: "cell state" }, p.badge, p.peers),
         el("div", { class: "cell port" }, p.port, p.settings),
         el("div", { class: "cell net" }, p.places, p.access),
         el("div", { class: "cell lines" }, this.#lamps.element),
-        el("div", { class: "cell traffic" }, this.#spark.element, el("div", { class: "numbers" },
-          el("span", { class: "heard" }, el("span", { class: "unseen", text: "from the port " }), p.heard),
-          el("span", { class: "spoken" }, el("span", { class: "unseen", text: "to the port " }), p.spoken))),
-        el("div", { class: "cell do" }, p.monitor, p.terminal, p.run)),
-      p.reason, p.detail);
+        el(
+          "div",
+          { class: "cell traffic" },
+          this.#spark.element,
+          el(
+            "div",
+            { class: "numbers" },
+            el("span", { class: "heard" }, el("span", { class: "unseen", text: "from the port " }), p.heard),
+            el("span", { class: "spoken" }, el("span", { class: "unseen", text: "to the port " }), p.spoken),
+          ),
+        ),
+        el("div", { class: "cell do" }, p.monitor, p.terminal, p.run),
+      ),
+      p.reason,
+      p.detail,
+    );
     this.update(connection);
     if (isOpen) this.toggle();
   }
 
-  get name() { return this.#connection.name; }
-  get isOpen() { return !this.#parts.detail.hidden; }
+  get name() {
+    return this.#connection.name;
+  }
+  get isOpen() {
+    return !this.#parts.detail.hidden;
+  }
 
   /** Show the newest status. */
   update(connection) {
@@ -78,18 +127,35 @@ export class Row {
     this.#connection = connection;
     const { name, state, port, options, peers } = connection;
     say(p.name, name);
-    say(p.kind, [KINDS[options.kind] ?? options.kind, options.kind === "udp" ? "" : options.protocol, isDisabled(connection) ? "disabled" : ""].filter(Boolean).join(" · "));
+    const protocols = spoken(connection.places);
+    say(
+      p.kind,
+      [
+        KINDS[options.kind] ?? options.kind,
+        options.kind === "udp" ? "" : protocols.join(", ") || options.protocol,
+        isDisabled(connection) ? "disabled" : "",
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     mark(p.badge, "class", `badge ${LOOKS[state] ?? "idle"}`);
     say(p.badge, state);
     say(p.peers, peers.length ? plural(peers.length, "peer") : "");
     say(p.port, port.name.replace(FOLDER, ""));
     mark(p.port, "title", port.path && port.path !== port.name ? `${port.name} (${port.path})` : port.name);
-    const use = port.in_use === null || port.in_use === undefined ? "" : port.in_use ? "in use" : "not in use";
+    const use =
+      port.in_use === null || port.in_use === undefined ? "" : port.in_use ? "in use" : "not in use";
     say(p.settings, [use ? "virtual" : "", settings(port.settings), use].filter(Boolean).join(" · "));
-    const [first, ...more] = connection.places.map((place) => place.replace(` (${options.protocol ?? "udp"})`, ""));
+    const [first, ...more] =
+      protocols.length > 1
+        ? connection.places
+        : connection.places.map((place) => place.replace(PROTOCOL, ""));
     say(p.places, first ? first + (more.length ? ` +${more.length}` : "") : "nowhere");
     mark(p.places, "title", connection.places.join("\n") || null);
-    say(p.access, connection.security ? `TLS · ${connection.access || "encrypted"}` : connection.access ?? "");
+    say(
+      p.access,
+      connection.security ? `TLS · ${connection.access || "encrypted"}` : (connection.access ?? ""),
+    );
     say(p.heard, rate(connection.rates.heard));
     say(p.spoken, rate(connection.rates.spoken));
     mark(p.reason, "class", `reason ${LOOKS[state] ?? ""}`);
@@ -118,7 +184,12 @@ export class Row {
     const open = !this.isOpen;
     show(p.detail, open);
     mark(p.toggle, "aria-expanded", String(open));
-    if (!open) { this.#detail?.end(); this.#detail = null; p.detail.replaceChildren(); return; }
+    if (!open) {
+      this.#detail?.end();
+      this.#detail = null;
+      p.detail.replaceChildren();
+      return;
+    }
     const { Detail } = await import("./detail.js");
     if (!this.isOpen || this.#detail) return;
     this.#detail = new Detail(p.detail);
@@ -127,5 +198,7 @@ export class Row {
   }
 
   /** Free what it holds. */
-  end() { this.#detail?.end(); }
+  end() {
+    this.#detail?.end();
+  }
 }

@@ -18,7 +18,9 @@ const onEnd = new Set();
 export const currentSession = () => session;
 
 /** Call `listener` when the service no longer knows who we are. */
-export function whenSessionEnds(listener) { onEnd.add(listener); }
+export function whenSessionEnds(listener) {
+  onEnd.add(listener);
+}
 
 async function request(path, init = {}) {
   let answer;
@@ -43,7 +45,10 @@ async function guarded(made) {
   try {
     return await made;
   } catch (problem) {
-    if (problem.status === 401 && session) { session = null; for (const listener of onEnd) listener(); }
+    if (problem.status === 401 && session) {
+      session = null;
+      for (const listener of onEnd) listener();
+    }
     throw problem;
   }
 }

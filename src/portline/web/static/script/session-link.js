@@ -13,16 +13,24 @@ export class SessionLink {
   open() {
     this.close();
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/terminal/${encodeURIComponent(this.name)}/socket`);
+    const socket = new WebSocket(
+      `${scheme}://${location.host}/terminal/${encodeURIComponent(this.name)}/socket`,
+    );
     let fault = "";
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => {
       if (this.#socket !== socket) return;
-      if (typeof data !== "string") { this.#hear.bytes(new Uint8Array(data)); return; }
+      if (typeof data !== "string") {
+        this.#hear.bytes(new Uint8Array(data));
+        return;
+      }
       const message = JSON.parse(data);
       if (message.state) this.#hear.state(message.state);
-      if (message.error) { fault = message.error; this.#hear.error(fault); }
+      if (message.error) {
+        fault = message.error;
+        this.#hear.error(fault);
+      }
     };
     socket.onclose = ({ reason }) => {
       if (this.#socket !== socket) return;
@@ -31,13 +39,19 @@ export class SessionLink {
     };
   }
 
-  get isOpen() { return this.#socket?.readyState === WebSocket.OPEN; }
+  get isOpen() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
 
   /** Send bytes; they are lost when nobody is connected. */
-  send(bytes) { if (this.isOpen) this.#socket.send(bytes); }
+  send(bytes) {
+    if (this.isOpen) this.#socket.send(bytes);
+  }
 
   /** Ask for something: {lines}, {break} or {settings}. */
-  ask(message) { if (this.isOpen) this.#socket.send(JSON.stringify(message)); }
+  ask(message) {
+    if (this.isOpen) this.#socket.send(JSON.stringify(message));
+  }
 
   close() {
     const socket = this.#socket;

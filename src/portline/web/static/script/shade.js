@@ -4,7 +4,11 @@
 (() => {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => {
-    try { return localStorage.getItem("portline-shade"); } catch { return null; } // storage may be refused
+    try {
+      return localStorage.getItem("portline-shade");
+    } catch {
+      return null;
+    } // storage may be refused
   };
   const now = () => chosen() ?? (system.matches ? "dark" : "light");
   const apply = () => {
@@ -21,7 +25,9 @@
       try {
         if (next === (system.matches ? "dark" : "light")) localStorage.removeItem("portline-shade");
         else localStorage.setItem("portline-shade", next);
-      } catch { /* then it lasts as long as the page */ }
+      } catch {
+        /* then it lasts as long as the page */
+      }
       document.documentElement.dataset.theme = next;
       window.dispatchEvent(new Event("shade"));
     },

@@ -33,10 +33,16 @@ export class Sparkline {
   }
 
   #draw(made, values, top) {
-    if (values.length < 2 || values.every((value) => value === 0)) { made.removeAttribute("d"); return; }
+    if (values.length < 2 || values.every((value) => value === 0)) {
+      made.removeAttribute("d");
+      return;
+    }
     const step = WIDTH / (SHOWN - 1);
     const from = WIDTH - (values.length - 1) * step;
-    const points = values.map((value, at) => `${(from + at * step).toFixed(1)} ${(HEIGHT - 1 - (value / top) * (HEIGHT - 3)).toFixed(1)}`);
+    const points = values.map(
+      (value, at) =>
+        `${(from + at * step).toFixed(1)} ${(HEIGHT - 1 - (value / top) * (HEIGHT - 3)).toFixed(1)}`,
+    );
     made.setAttribute("d", `M${points.join("L")}`);
   }
 }

@@ -17,7 +17,10 @@ function style() {
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
   Object.defineProperty(element, "textContent", {
     get: () => text,
-    set(value) { text = value; sheet.replaceSync(value); },
+    set(value) {
+      text = value;
+      sheet.replaceSync(value);
+    },
   });
   element.remove = () => {
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter((other) => other !== sheet);
@@ -43,5 +46,7 @@ function createElement(tag, options) {
 /** Begin with it; returns how to end it. */
 export function strictStyles() {
   document.createElement = createElement;
-  return () => { delete document.createElement; };
+  return () => {
+    delete document.createElement;
+  };
 }

@@ -13,7 +13,13 @@ const RATES = [300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400,
 const FORMATS = ["8N1", "8E1", "8O1", "7E1", "7O1", "7N1", "8N2", "7E2"];
 const PARITY = { N: "none", O: "odd", E: "even", M: "mark", S: "space" };
 const ENDS = { cr: "\r", lf: "\n", crlf: "\r\n" };
-const COLOURS = { background: "#10161a", foreground: "#dfe5e8", cursor: "#5cc7ba", cursorAccent: "#10161a", selectionBackground: "#37505c" };
+const COLOURS = {
+  background: "#10161a",
+  foreground: "#dfe5e8",
+  cursor: "#5cc7ba",
+  cursorAccent: "#10161a",
+  selectionBackground: "#37505c",
+};
 
 /** What was chosen for the last terminal. */
 const kept = { echo: false, end: "cr", newline: false, reader: false };
@@ -23,7 +29,17 @@ const encoder = new TextEncoder();
 const bytesOf = (text) => Uint8Array.from(text, (char) => char.charCodeAt(0) & 0xff);
 
 function toggle(text, checked, change) {
-  return el("label", { class: "switch small" }, el("input", { type: "checkbox", role: "switch", checked, on: { change: (event) => change(event.target.checked) } }), text);
+  return el(
+    "label",
+    { class: "switch small" },
+    el("input", {
+      type: "checkbox",
+      role: "switch",
+      checked,
+      on: { change: (event) => change(event.target.checked) },
+    }),
+    text,
+  );
 }
 
 export function page({ main }, name) {
@@ -34,25 +50,52 @@ export function page({ main }, name) {
   const badge = el("span", { class: "soft" });
   const box = el("div", { class: "terminal-box" });
   const outputs = { dtr: output("dtr"), rts: output("rts") };
-  const rate = el("input", { type: "text", inputmode: "numeric", size: "8", list: "rates", autocomplete: "off", "aria-label": "Baudrate", on: { change: () => link_.ask({ settings: { baudrate: Number(rate.value) || rate.value } }) } });
+  const rate = el("input", {
+    type: "text",
+    inputmode: "numeric",
+    size: "8",
+    list: "rates",
+    autocomplete: "off",
+    "aria-label": "Baudrate",
+    on: { change: () => ask({ settings: { baudrate: Number(rate.value) || rate.value } }) },
+  });
   const format = el("select", { "aria-label": "Data bits, parity and stop bits", on: { change: setFormat } });
-  const breaker = button("Break", "small", () => link_.ask({ break: BREAK }), { title: "Send a break of a quarter of a second" });
+  const breaker = button("Break", "small", () => ask({ break: BREAK }), {
+    title: "Send a break of a quarter of a second",
+  });
   const again = button("Connect again", "small first", () => connect());
   const terminal = new Terminal({
-    fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"), fontSize: 14, lineHeight: 1.15,
-    theme: COLOURS, cursorBlink: false, scrollback: SCROLLBACK, convertEol: kept.newline, screenReaderMode: kept.reader, minimumContrastRatio: 4.5,
+    fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
+    fontSize: 14,
+    lineHeight: 1.15,
+    theme: COLOURS,
+    cursorBlink: false,
+    scrollback: SCROLLBACK,
+    convertEol: kept.newline,
+    screenReaderMode: kept.reader,
+    minimumContrastRatio: 4.5,
   });
   const fit = new FitAddon();
-  const link_ = new SessionLink(name, { bytes: (data) => terminal.write(data), state: told, error: failed, ended });
+  const link_ = new SessionLink(name, {
+    bytes: (data) => terminal.write(data),
+    state: told,
+    error: failed,
+    ended,
+  });
 
   function output(line) {
-    const box = el("input", { type: "checkbox", role: "switch", disabled: true, on: { change: () => link_.ask({ lines: { [line]: box.checked } }) } });
+    const box = el("input", {
+      type: "checkbox",
+      role: "switch",
+      disabled: true,
+      on: { change: () => ask({ lines: { [line]: box.checked } }) },
+    });
     return { box, element: el("label", { class: "switch small" }, box, line.toUpperCase()) };
   }
 
   function setFormat() {
     const [bits, parity, ...stop] = format.value;
-    link_.ask({ settings: { "data-bits": Number(bits), parity: PARITY[parity], "stop-bits": stop.join("") } });
+    ask({ settings: { "data-bits": Number(bits), parity: PARITY[parity], "stop-bits": stop.join("") } });
   }
 
   /** Show what the service tells of the port. */
@@ -66,12 +109,23 @@ export function page({ main }, name) {
     const [bauds, rest = ""] = settings.split("-");
     const letters = rest.split(" ")[0];
     if (document.activeElement !== rate) rate.value = bauds;
-    if (letters && ![...format.options].some((each) => each.value === letters)) format.append(el("option", { value: letters, text: letters }));
+    if (letters && ![...format.options].some((each) => each.value === letters))
+      format.append(el("option", { value: letters, text: letters }));
     format.value = letters;
     for (const each of [rate, format, breaker]) each.disabled = !can.settings && each !== breaker;
     mark(rate, "title", can.settings ? null : "The settings of this port are not ours to change");
     breaker.disabled = can.break === false;
     if (state.dataset.fault !== "yes") say(state, "");
+  }
+
+  /** Ask for something; what was wrong before is over. */
+  function ask(message) {
+    if (state.dataset.fault === "yes") {
+      state.dataset.fault = "";
+      mark(state, "class", "terminal-state");
+      say(state, "");
+    }
+    link_.ask(message);
   }
 
   function failed(text) {
@@ -104,21 +158,91 @@ export function page({ main }, name) {
   }
 
   main.append(
-    el("div", { class: "head" },
-      el("div", { class: "titles" }, link("/", "← Connections", "back"), el("h1", {}, `Terminal ${name} `, badge)),
-      el("div", { class: "actions" }, button("Clear", "small", () => { terminal.clear(); terminal.focus(); }), link(`/monitor/${encodeURIComponent(name)}`, "Monitor", "button small"))),
-    el("div", { class: "screen" },
-      el("div", { class: "console", role: "group", "aria-label": "Signal lines and settings" }, lamps.element,
+    el(
+      "div",
+      { class: "head" },
+      el(
+        "div",
+        { class: "titles" },
+        link("/", "← Connections", "back"),
+        el("h1", {}, `Terminal ${name} `, badge),
+      ),
+      el(
+        "div",
+        { class: "actions" },
+        button("Clear", "small", () => {
+          terminal.clear();
+          terminal.focus();
+        }),
+        link(`/monitor/${encodeURIComponent(name)}`, "Monitor", "button small"),
+      ),
+    ),
+    el(
+      "div",
+      { class: "screen" },
+      el(
+        "div",
+        { class: "console", role: "group", "aria-label": "Signal lines and settings" },
+        lamps.element,
         el("div", { class: "outputs" }, outputs.dtr.element, outputs.rts.element),
-        el("label", { class: "picker" }, "Baudrate", rate), el("datalist", { id: "rates" }, ...RATES.map((value) => el("option", { value }))),
-        el("label", { class: "picker" }, "Format", format), breaker,
-        el("details", { class: "more" }, el("summary", { text: "Typing" }), el("div", {}, el("label", { class: "picker" }, "Enter sends", el("select", { on: { change: (event) => { kept.end = event.target.value; } } },
-          ...Object.keys(ENDS).map((end) => el("option", { value: end, text: end === "crlf" ? "CR LF" : end.toUpperCase(), selected: end === kept.end })))),
-        toggle("Local echo", kept.echo, (on) => { kept.echo = on; }),
-        toggle("LF begins a line", kept.newline, (on) => { kept.newline = on; terminal.options.convertEol = on; }),
-        toggle("Screen reader", kept.reader, (on) => { kept.reader = on; terminal.options.screenReaderMode = on; })))),
-      box, state),
-    el("p", { class: "soft" }, "Tab goes to the device; ", el("kbd", { text: "F6" }), " leaves the terminal."));
+        el("label", { class: "picker" }, "Baudrate", rate),
+        el("datalist", { id: "rates" }, ...RATES.map((value) => el("option", { value }))),
+        el("label", { class: "picker" }, "Format", format),
+        breaker,
+        el(
+          "details",
+          { class: "more" },
+          el("summary", { text: "Typing" }),
+          el(
+            "div",
+            {},
+            el(
+              "label",
+              { class: "picker" },
+              "Enter sends",
+              el(
+                "select",
+                {
+                  on: {
+                    change: (event) => {
+                      kept.end = event.target.value;
+                    },
+                  },
+                },
+                ...Object.keys(ENDS).map((end) =>
+                  el("option", {
+                    value: end,
+                    text: end === "crlf" ? "CR LF" : end.toUpperCase(),
+                    selected: end === kept.end,
+                  }),
+                ),
+              ),
+            ),
+            toggle("Local echo", kept.echo, (on) => {
+              kept.echo = on;
+            }),
+            toggle("LF begins a line", kept.newline, (on) => {
+              kept.newline = on;
+              terminal.options.convertEol = on;
+            }),
+            toggle("Screen reader", kept.reader, (on) => {
+              kept.reader = on;
+              terminal.options.screenReaderMode = on;
+            }),
+          ),
+        ),
+      ),
+      box,
+      state,
+    ),
+    el(
+      "p",
+      { class: "soft" },
+      "Tab goes to the device; ",
+      el("kbd", { text: "F6" }),
+      " leaves the terminal.",
+    ),
+  );
 
   format.append(...FORMATS.map((each) => el("option", { value: each, text: each })));
   terminal.loadAddon(fit);
@@ -127,13 +251,21 @@ export function page({ main }, name) {
   terminal.onBinary((text) => link_.send(bytesOf(text)));
   terminal.attachCustomKeyEventHandler((event) => {
     if (event.key !== "F6") return true;
-    if (event.type === "keydown") main.querySelector(".console input:not(:disabled), .console select:not(:disabled)")?.focus();
+    if (event.type === "keydown")
+      main.querySelector(".console input:not(:disabled), .console select:not(:disabled)")?.focus();
     event.preventDefault();
     return false;
   });
-  const resized = new ResizeObserver(() => { if (box.clientHeight > 20) fit.fit(); });
+  const resized = new ResizeObserver(() => {
+    if (box.clientHeight > 20) fit.fit();
+  });
   resized.observe(box);
   document.fonts?.ready.then(() => fit.fit());
   connect();
-  return () => { resized.disconnect(); link_.close(); terminal.dispose(); relax(); };
+  return () => {
+    resized.disconnect();
+    link_.close();
+    terminal.dispose();
+    relax();
+  };
 }
