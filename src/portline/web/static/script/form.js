@@ -8,25 +8,20 @@
 
 import { description, optionsOf } from "./description.js";
 import { changes, newOptions } from "./draft.js";
-import { el, link, mark, say, show } from "./elements.js";
-import { Field, label } from "./fields.js";
+import { el, link, say } from "./elements.js";
+import { Field } from "./fields.js";
 import { LineTable, isOfTable } from "./line-table.js";
 import { confirmed, notice } from "./notices.js";
 import { PortChoice } from "./port-choice.js";
 import { act, ask } from "./server.js";
+import { Summary, sentence, worded } from "./summary.js";
 
 const CHECKED = 250; // ms after the last key
+const TRIES = 3; // answers that may be overtaken by more typing before a save is given up
 const KINDS = {
   server: ["Server", "It waits for peers to connect."],
   client: ["Client", "It connects to a host, again and again if need be."],
   udp: ["UDP", "It exchanges datagrams; nothing is connected."],
-};
-
-/** What is said of these when nothing has been filled in. */
-const MISSING = {
-  name: "a connection needs a name",
-  port: "which port? Choose one that was found, or write its path",
-  virtual: "the virtual port needs a name, like ttyV0",
 };
 
 export async function page(context, name) {
@@ -67,7 +62,7 @@ class Form {
   #kind;
   #sections = el("div", { class: "sections" });
   #contents = el("ol", {});
-  #summary = el("div", { class: "note bad summary", tabindex: "-1", hidden: true });
+  #summary = new Summary((option) => this.#goTo(option));
   #name;
   #save;
   #port = null;
@@ -122,7 +117,7 @@ class Form {
         { class: "head" },
         el("div", { class: "titles" }, link("/", "← Connections", "back"), el("h1", { text: title })),
       ),
-      this.#summary,
+      this.#summary.element,
       el(
         "div",
         { class: "form-body" },
@@ -317,7 +312,8 @@ class Form {
       this.#tell(answer.mistakes);
       return answer.mistakes;
     } catch (problem) {
-      if (mine === this.#turn && this.#tried) this.#sum([{ option: "", text: problem.message }]);
+      if (mine === this.#turn && this.#tried)
+        this.#summary.tell([{ option: "", text: problem.message }], this.#all);
       return null;
     }
   }
@@ -332,12 +328,14 @@ class Form {
     this.#table?.applies(there);
   }
 
+  /** Every field by its key, that of the name first. */
+  get #all() {
+    return new Map([["name", this.#name], ...this.#fields]);
+  }
+
   #tell(found) {
-    const all = new Map([["name", this.#name], ...this.#fields]);
-    const order = ["", ...all.keys()];
-    const mistakes = found
-      .map((mistake) => this.#worded(mistake))
-      .sort((one, other) => order.indexOf(one.option) - order.indexOf(other.option));
+    const all = this.#all;
+    const mistakes = worded(found, all);
     const counts = new Map();
     for (const [key, field] of all) {
       const texts = mistakes.filter(({ option }) => option === key).map(({ text }) => text);
@@ -348,60 +346,23 @@ class Form {
     }
     for (const item of this.#contents.querySelectorAll("a"))
       say(item.lastElementChild, String(counts.get(item.hash.slice(1)) ?? ""));
-    this.#sum(this.#tried ? mistakes : []);
+    this.#summary.tell(this.#tried ? mistakes : [], all);
   }
 
-  /** What is missing is told in the words of a form, not in those of a file. */
-  #worded({ option, text }) {
-    const isEmpty =
-      option in MISSING && (option === "name" ? this.#name : this.#fields.get(option))?.value === null;
-    return { option, text: isEmpty ? MISSING[option] : text };
-  }
-
-  #sum(mistakes) {
-    show(this.#summary, mistakes.length > 0);
-    const entries = mistakes.map(({ option, text }) => {
-      const field = option === "name" ? this.#name : this.#fields.get(option);
-      if (!field) return el("li", { text: sentence(option ? `${option}: ${text}` : text) });
-      const there = () => {
-        if (option === "port") this.#port.isVirtual = false;
-        if (option === "virtual") this.#port.isVirtual = true;
-        field.focus();
-      };
-      return el(
-        "li",
-        {},
-        el(
-          "a",
-          {
-            href: `#option-${option}`,
-            on: {
-              click: (event) => {
-                event.preventDefault();
-                there();
-              },
-            },
-          },
-          label(option),
-        ),
-        `: ${text}`,
-      );
-    });
-    this.#summary.replaceChildren(
-      el("h2", {
-        text: mistakes.length === 1 ? "One thing is not right" : `${mistakes.length} things are not right`,
-      }),
-      el("ul", {}, ...entries),
-    );
+  #goTo(option) {
+    if (option === "port" || option === "virtual") this.#port.isVirtual = option === "virtual";
+    this.#all.get(option).focus();
   }
 
   async #submit() {
     this.#tried = true;
     this.#save.disabled = true;
     try {
-      const mistakes = await this.#check();
+      let mistakes = null;
+      // Somebody who goes on typing has the next answer count.
+      for (let tries = 0; mistakes === null && tries < TRIES; tries += 1) mistakes = await this.#check();
       if (mistakes === null || mistakes.length) {
-        this.#refuse();
+        if (this.#summary.isShown) this.#summary.focus();
         return;
       }
       const options = this.#options();
@@ -417,20 +378,11 @@ class Form {
         ? problem.mistakes
         : (problem.lines?.length ? problem.lines : [problem.message]).map((text) => ({ option: "", text }));
       this.#tell(mistakes);
-      this.#refuse();
+      this.#summary.focus();
     } finally {
       this.#save.disabled = false;
     }
   }
-
-  #refuse() {
-    if (this.#summary.hidden) return;
-    mark(this.#summary, "role", "alert");
-    this.#summary.focus();
-    this.#summary.scrollIntoView({ block: "center" });
-  }
 }
 
 const slug = (text) => `group-${text.toLowerCase().replace(/[^a-z]+/g, "-")}`;
-
-const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
