@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from portline.cli.complaint import complain
 from portline.control.client import NobodyThere, ask
 from portline.control.place import Places, remove_stale
-from portline.errors import NameUnknown, PortlineError, UsageError, clean
+from portline.errors import ConfigError, NameUnknown, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 __all__ = [
     "Answer",
     "ask_all",
     "ask_holder",
+    "each_service",
+    "failed",
     "holder",
     "holder_of",
     "json_option",
@@ -107,6 +111,42 @@ def holder(name: str, paths: list[Path]) -> Path:
             f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
         )
     return paths[0]
+
+
+def each_service(
+    answers: Iterable[Answer],
+    act: Callable[[Path, dict[str, Any], list[Any] | None], int],
+    *,
+    named: bool,
+    as_json: bool,
+) -> int:
+    """Act on each `portline serve` among those that answer; return the highest exit code.
+
+    ``act`` gets the socket, what the process says of itself, and a list for its result where JSON
+    is wanted, which is printed at the end.  ``named`` takes a process without a file, too.  Raises
+    PortlineError where there is none.
+    """
+    codes: list[int] = []
+    results: list[Any] = []
+    for answer in answers:
+        if answer.error is not None:
+            codes.append(failed("", answer.error, as_json=as_json))
+        elif answer.result["process"]["file"] is not None or named:
+            process = answer.result["process"]
+            codes.append(act(answer.path, process, results if as_json else None))
+    if not codes:
+        raise nobody("`portline serve`")
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    return max(codes)
+
+
+def failed(who: str, error: PortlineError, *, as_json: bool) -> int:
+    """Say what is wrong; return the exit code."""
+    is_config = isinstance(error, ConfigError)
+    further = [f"{who}: nothing was changed"] if is_config else []
+    complain(error, further, as_json=as_json)
+    return 2 if is_config else 1
 
 
 def json_option(command: _Command) -> _Command:

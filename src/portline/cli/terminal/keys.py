@@ -129,6 +129,9 @@ class Keys:
             )
             if wanted
         ]
+        console = self._terminal.console
+        if console is not None and console.unshown:
+            on.append(f"{console.unshown} notices were left out while the screen stood still")
         self._terminal.notice(
             f"{self._terminal.place.name}: {self._terminal.state(port)}",
             ", ".join([f"Enter sends {enter}", f"lines end {screen.ends}", *on]),
