@@ -16,6 +16,7 @@ from portline.cli.demo import HOST, TRIES, Demo, free_port, things_to_try
 from portline.config.models import GatewayConfig
 from portline.config.saving import ConfigFile
 from portline.errors import NetworkError, PortError
+from portline.service.process import announcement as told
 from portline.service.process import log, run
 
 
@@ -151,7 +152,7 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
             started(None)
 
     monkeypatch.setattr(run, "Service", Service)
-    monkeypatch.setattr(run, "announcement", lambda gateway: ["demo: shared"])
+    monkeypatch.setattr(told, "announcement", lambda gateway: ["demo: shared"])
     monkeypatch.setattr(run, "new_event_loop", asyncio.new_event_loop)
     monkeypatch.setattr(log, "start_logging", levels.append)
     free = free_port(20000)
