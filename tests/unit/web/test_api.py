@@ -226,3 +226,19 @@ def test_the_client_says_nothing_secret_to_another_certificate(
             assert host.page.counts["logins_failed"] == 0
 
     run(scenario())
+
+
+def test_a_stream_whose_asker_has_gone_before_it_began_is_closed(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            tap = host.served.gateway.connections["a"].tap
+            begun: list[bool] = []
+            tap.changed = lambda: begun.append(bool(tap.watchers))
+            stranger = await host.connect()
+            # The password is judged first, which takes longer than going away.
+            stranger.asks("GET", "/api/monitor?name=a", {"Host": "localhost", **host.basic})
+            await stranger.goes()
+            await until(lambda: begun)
+            await until(lambda: not tap.watchers)
+
+    run(scenario())
