@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portline.cli.processes import ask_all, nobody
-from portline.errors import PortBusy, PortError, PortlineError, UsageError, clean
+from portline.errors import NameUnknown, PortBusy, PortError, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,12 +83,16 @@ class Served:
 
     def _process(self) -> Path:
         """Return the socket of the process that has the connection."""
-        found = []
-        for answer in ask_all("status", self.socket, names=[self.name]):
+        found: list[Path] = []
+        known: set[str] = set()
+        for answer in ask_all("status", self.socket):
             if answer.error is not None:
                 if self.socket is not None:
                     raise answer.error
-            elif answer.result["connections"]:
+                continue
+            names = {connection["name"] for connection in answer.result["connections"]}
+            known |= names
+            if self.name in names:
                 found.append(answer.path)
         if len(found) > 1:
             sockets = ", ".join(clean(str(path)) for path in found)
@@ -96,6 +100,8 @@ class Served:
                 f"{self.name!r} is a connection of several processes; choose one with --socket: "
                 f"{sockets}"
             )
+        if not found and known:
+            raise NameUnknown(self.name, sorted(known))
         if not found:
             raise nobody(f"connection {self.name!r}")
         return found[0]
