@@ -51,7 +51,7 @@ def lines(name: str, levels: tuple[str, ...], as_json: bool, socket: Path | None
         click.echo(json.dumps(answer, indent=2))
         return 0
     shown = [f"{clean(line).upper()} {_ON[level]}" for line, level in answer["lines"].items()]
-    click.echo(f"{clean(name)}: {', '.join(shown)}")
+    click.echo(f"{clean(name)}: {', '.join(shown) or 'none'}")
     if answer["note"]:
         click.echo(clean(answer["note"]), err=True)
     return 0

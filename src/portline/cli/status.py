@@ -152,7 +152,11 @@ def _page(page: dict[str, Any], width: int) -> list[str]:
     parts = [f"page {', '.join(map(clean, page['addresses'])) or '-'}"]
     if page["error"]:
         parts.append(clean(page["error"]))
-    parts += [f"{counters[key]} {key}" for key in ("connections", "sessions") if key in counters]
+    parts += [
+        f"{count} {what}" if (count := counters[key]) == 1 else f"{count} {what}s"
+        for key, what in (("connections", "browser connection"), ("sessions", "session"))
+        if key in counters
+    ]
     parts += [
         f"{count} {clean(key).replace('_', ' ')}"
         for key, count in counters.items()

@@ -147,8 +147,18 @@ def _examined(text: str, source: str, web: Web) -> tuple[GatewayConfig | None, l
         return GatewayConfig.model_validate(tree), []
     except ValidationError as error:
         found = positions(text)
-        mistakes = [_placed(fault, tree, found, source) for fault in faults_of(error)]
+        mistakes = [
+            # What the command line says of the page stands on no line of the file.
+            Mistake("--web", None, "", fault.text)
+            if fault.location[:1] == ("web",) and fault.location[1:2] in _keys(web)
+            else _placed(fault, tree, found, source)
+            for fault in faults_of(error)
+        ]
         return None, sorted(mistakes, key=lambda mistake: mistake.line or 0)
+
+
+def _keys(web: Web) -> set[tuple[str, ...]]:
+    return {(key,) for key in web or ()}
 
 
 # --- finding the place ----------------------------------------------------------------------------

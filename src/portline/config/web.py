@@ -179,8 +179,8 @@ def _contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
         for address in _addresses(table):
             if not address.is_loopback:
                 text = (
-                    f"{address}: whoever is on the way would read the password; write tls = true, "
-                    "or open = true if the network is trusted"
+                    f"{address}: whoever is on the way would read the password; write tls = true "
+                    "to [web] in the file, or open = true if the network is trusted"
                 )
                 yield Fault(("listen",), text)
 

@@ -172,7 +172,10 @@ class Credentials:
             )
         known = self.tokens()
         if name in known:
-            raise UsageError(f"there is a token {name} already; remove it first")
+            raise UsageError(
+                f"there is a token {name} already; take another name, or first "
+                f"`portline token --remove {name}`"
+            )
         if len(known) >= TOKENS_MAX:
             raise UsageError(f"there are {TOKENS_MAX} tokens already; remove one first")
         token = f"portline_{secrets.token_urlsafe(TOKEN)}"

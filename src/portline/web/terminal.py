@@ -206,8 +206,10 @@ class _Terminal:
 
     async def _tell_state(self) -> None:
         port, virtual = self._port, self._connection.config.is_virtual
-        lines = {name: getattr(port, name) for name in ("cts", "dsr", "dcd", "ri", "dtr", "rts")}
-        can = {"lines": virtual or self._connection.port.has_lines, "settings": True}
+        has_lines = virtual or self._connection.port.has_lines
+        names = ("cts", "dsr", "dcd", "ri", "dtr", "rts") if has_lines else ()
+        lines = {name: getattr(port, name) for name in names} or None
+        can = {"lines": has_lines, "settings": True}
         state = {"settings": str(port.settings), "lines": lines, "can": can}
         await self._send({"state": state})
 

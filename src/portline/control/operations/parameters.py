@@ -22,7 +22,7 @@ def text(value: object) -> str:
     """Take a text that is not empty, without the spaces around it."""
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise ValueError("name must be a text")
+    raise ValueError("name must be a text that is not empty, like meter")
 
 
 def optional_text(name: str) -> Callable[[object], str]:

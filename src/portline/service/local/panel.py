@@ -108,15 +108,22 @@ class Panel:
     @property
     def unseen(self) -> str:
         """Who cannot see these lines, for people; "" where everybody can who has the port open."""
+        if not self._port.has_lines:
+            return _NO_LINES
         if not self._config().is_virtual or Ability.LINES in self._port.capabilities.abilities:
             return ""
         return "only programs that `portline run` starts can read the lines of a pseudo terminal"
 
     async def levels(self) -> dict[str, bool]:
-        """Return the lines as they are: all of a real port, what is read from a virtual one."""
+        """Return the lines as they are: all of a real port, what is read from a virtual one.
+
+        There are none of a real port that has no lines.
+        """
         if self._config().is_virtual:
             return {line: getattr(self._inputs.lines, line) for line in INPUTS}
         state = await self._done(_LINES) if self._keeper.open else self._port.state
+        if not self._port.has_lines:
+            return {}
         read = {line: getattr(state.lines, line) for line in INPUTS}
         return {"dtr": state.dtr, "rts": state.rts, **read}
 

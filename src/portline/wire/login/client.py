@@ -92,7 +92,8 @@ class ClientLogin:
         """Note that the server has closed the connection."""
         if self.stage not in (Stage.IN, Stage.REFUSED):
             why = {
-                Stage.FIRST: "it closed the connection without asking for the password",
+                Stage.FIRST: "it closed the connection without asking for the password; it may "
+                "want TLS, or let nobody in from here",
                 Stage.PROVED: "it closed the connection without proving that it knows the password",
             }.get(self.stage, "it closed the connection during the login")
             self.stage, self.error = Stage.REFUSED, LoginError("closed", why)

@@ -126,6 +126,8 @@ def test_a_port_that_cannot_now_says_why(
             port.has_lines = False
             with pytest.raises(PortError, match="the device has no signal lines; use an adapter"):
                 await panel.drive({"dtr": True})
+            assert await panel.levels() == {}
+            assert "has no signal lines" in panel.unseen
             port.has_lines = port.hold = True
             for call in (
                 lambda: panel.drive({"dtr": False}),
