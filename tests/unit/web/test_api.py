@@ -30,6 +30,8 @@ def test_every_operation_but_those_of_this_machine_is_described(folder: Path, ru
         async with hosting(folder) as host:
             answer = await host.ask("GET", "/api/openapi.json", host.basic)
             paths = answer.json["paths"]
+            session = answer.json["components"]["securitySchemes"]["session"]
+            assert (await host.browser()).cookie.startswith(f"{session['name']}=")
             offered = {each.name: each for each in OPERATIONS.values() if not each.local}
             assert paths.keys() == {f"/api/{name}" for name in offered}
             for name, operation in offered.items():
