@@ -109,10 +109,15 @@ class Console:
         """Write, without waiting for it; where SHOWN_MAX pieces wait already, only count it."""
         if not data:
             return
-        if self._queue.qsize() < SHOWN_MAX:
+        if self.waiting < SHOWN_MAX:
             self._queue.put((data, lambda: None))
         else:
             self.unshown += 1
+
+    @property
+    def waiting(self) -> int:
+        """Return how many pieces wait behind the one that is being written."""
+        return self._queue.qsize()
 
     async def shown(self, data: bytes) -> None:
         """Write, and wait until the terminal has taken it."""
