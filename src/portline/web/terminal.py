@@ -6,7 +6,7 @@ The page is an operator of the connection (:mod:`portline.service.operator`), so
 the way of all who sit there, and a page that does not read loses the oldest bytes, counted, without
 the port waiting.  Binary messages are data.  Text messages are JSON, of the page::
 
-    {"lines": {"dtr": false, "rts": null}}   {"break": 0.25}   {"settings": {"baudrate": 9600}}
+    {"lines": {"dtr": false, "rts": true}}   {"break": 0.25}   {"settings": {"baudrate": 9600}}
 
 and to the page, at first and whenever something has changed, ``{"state": {...}}``, or
 ``{"error": "..."}`` where something could not be done.
@@ -148,9 +148,8 @@ class _Terminal:
         """Do what a text says.  Raises ValueError and PortlineError."""
         match message:
             case {"lines": dict(lines), **rest} if not rest and lines.keys() <= {"dtr", "rts"}:
-                for level in lines.values():
-                    if level is not None and not isinstance(level, bool):
-                        raise ValueError("a line is true, false, or null to leave it")
+                if not all(isinstance(level, bool) for level in lines.values()):
+                    raise ValueError("a line is true or false; leave out what stays")
                 await self._port.set_lines(dtr=lines.get("dtr"), rts=lines.get("rts"))
             case {"settings": dict(settings), **rest} if not rest:
                 await self._port.set(**_settings(settings))
