@@ -64,7 +64,10 @@ class Window:
         self.faults: list[str] = []
         self.page = context.new_page()
         self.page.set_default_timeout(PATIENCE * 1000)
+        self.sent: list[str] = []
+        """The bodies of what was posted, for the message of a test that fails."""
         self.page.on("console", self._said)
+        self.page.on("request", lambda request: self.sent.append(request.post_data or ""))
         self.page.on("pageerror", lambda error: self.faults.append(f"{error}\n{error.stack}"))
         context.add_init_script(
             "addEventListener('securitypolicyviolation', (event) => console.error('policy: '"

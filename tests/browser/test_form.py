@@ -53,13 +53,21 @@ def fill_in(page: Page, form: Filled) -> None:
     first = [key for key in ("port", "virtual", "protocol") if key in form.options]
     for key in [*first, *(key for key in form.options if key not in first)]:
         fill(page, form.kind, key, form.options[key])
+    shown = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("input[id^=option-]")]
+          .filter((input) => input.type === "text").map((input) => [input.id, input.value]))"""
+    )
+    for key, value in form.options.items():
+        if (there := shown.get(f"option-{key}")) is not None:
+            assert there == str(value[0] if isinstance(value, list) else value), key
 
 
 def save(window: Window, home: Home) -> None:
     window.page.locator("button[type=submit]").click()
     window.page.locator(".listing:not([hidden]), .summary:not([hidden])").wait_for()
     if window.page.url != f"{home.url}/":
-        raise AssertionError(window.page.locator(".summary").inner_text())
+        sent = "\n".join([each for each in window.sent if each][-3:])
+        raise AssertionError(f"{window.page.locator('.summary').inner_text()}\n{sent}")
 
 
 def test_a_home_without_connections_invites_to_make_one(window: Window, home: Home) -> None:

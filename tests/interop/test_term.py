@@ -363,7 +363,7 @@ def test_a_raw_server_that_answers_and_hangs_up() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["meter"], "no connection 'meter' of this user is running"),
+        (["meter"], "no Portline of this user is running"),
         (["/dev/ttyNONE"], "/dev/ttyNONE: is not there"),
         ([f"raw://127.0.0.1:{free_port()}"], "refused"),
         (["raw://x:1", "--baudrate", "9600"], "raw:// carries no settings"),

@@ -152,7 +152,7 @@ def test_every_byte_is_accounted_for(run: Run, when_absent: str) -> None:
             connection.close()
             await load.pull()
         kept = len(hub.keep) + hub.keep.discarded
-        given_up = connection.departures.dropped + hub.unheard
+        given_up = connection.peers.departures.dropped + hub.unheard
         assert hub.heard == load.heard + kept + given_up
         assert load.said >= hub.spoken
         assert load.arrived <= port.sent

@@ -24,7 +24,6 @@ __all__ = ["add"]
 @click.command(
     cls=GroupedCommand,
     params=every_option(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.argument("name")
 @click.option(

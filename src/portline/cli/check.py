@@ -50,7 +50,7 @@ def _print(
     click.echo(json.dumps(told, indent=2))
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for programs.")
 @verbose_option

@@ -98,7 +98,7 @@ def _devices() -> Iterator[str]:
             yield port.path
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 @verbose_option
 @click.pass_context

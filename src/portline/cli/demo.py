@@ -223,7 +223,7 @@ def _portline() -> str:
     return f"{_python()[0]} -m portline"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option(
     "--raw-port",
     type=click.IntRange(1, PORT_MAX),
@@ -264,7 +264,8 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int, web_port: int)
 
 async def _run(demo: Demo) -> None:
     from portline.control.companion import companion
-    from portline.service.process.run import Service, announcement
+    from portline.service.process.announcement import announcement
+    from portline.service.process.run import Service
     from portline.web.companion import with_page
     from portline.web.credentials import Credentials
 

@@ -29,7 +29,7 @@ _PLACE: Final = re.compile(r"\[?([^\]]*?)\]?:(\d+) \(")
 """An address where a connection listens, with what is spoken there."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @config_flag
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
 @verbose_option

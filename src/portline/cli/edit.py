@@ -28,7 +28,6 @@ __all__ = ["edit"]
 @click.command(
     cls=GroupedCommand,
     params=every_option(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.argument("name", shell_complete=connections)
 @click.option("--rename", metavar="NEW", default="", help="What the connection is called from now.")

@@ -54,7 +54,7 @@ def kinds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> fro
     return frozenset(found)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("name", shell_complete=connections)
 @click.option(
     "--only",

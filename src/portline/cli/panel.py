@@ -26,10 +26,8 @@ LEVELS: Final[dict[str, bool | None]] = {
 }
 """Words for a level; with auto the configuration decides again."""
 
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-
-@click.command(context_settings=_SETTINGS)
+@click.command()
 @click.argument("name", shell_complete=connections)
 @click.argument("levels", metavar="[LINE=LEVEL]...", nargs=-1)
 @json_option
@@ -68,7 +66,7 @@ def _level(line: str, text: str) -> bool | None:
     return LEVELS[text.lower()]
 
 
-@click.command("break", context_settings=_SETTINGS)
+@click.command("break")
 @click.argument("name", shell_complete=connections)
 @click.argument("seconds", type=float, default=BREAK_PULSE)
 @json_option
@@ -86,7 +84,7 @@ def send_break(name: str, seconds: float, as_json: bool, socket: Path | None) ->
     return 0
 
 
-@click.command("set", context_settings=_SETTINGS)
+@click.command("set")
 @click.argument("name", shell_complete=connections)
 @click.argument("settings", metavar="[OPTION=VALUE]...", nargs=-1)
 @json_option

@@ -64,7 +64,7 @@ def _set_for_page(text: str) -> None:
     click.echo("the page has another password; whoever was logged in has to log in again")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("file", required=False, type=click.Path(readable=False))
 @click.option(
     "--plain", is_flag=True, help="Store the password itself, as who connects to a server needs it."

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from portline.cli.complaint import complain
 from portline.control.client import NobodyThere, ask
 from portline.control.place import Places, remove_stale
-from portline.errors import NameUnknown, PortlineError, UsageError, clean
+from portline.errors import ConfigError, NameUnknown, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Answer", "ask_all", "ask_holder", "holder", "json_option", "nobody", "socket_option"]
+__all__ = [
+    "Answer",
+    "ask_all",
+    "ask_holder",
+    "each_service",
+    "failed",
+    "holder",
+    "holder_of",
+    "json_option",
+    "nobody",
+    "socket_option",
+]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -61,25 +74,33 @@ def ask_holder(operation: str, name: str, socket: Path | None, **parameters: obj
 
     Raises PortlineError: what the process says, or that there is none, or no such connection.
     """
-    answers = list(ask_all("status", socket))
-    for answer in answers:
-        if answer.error is not None and socket is not None:
-            raise answer.error
-    found = [answer for answer in answers if answer.error is None]
-    if not found:
-        raise nobody("Portline")
-    known: dict[str, list[Path]] = {}
-    for answer in found:
-        for connection in answer.result["connections"]:
-            known.setdefault(connection["name"], []).append(answer.path)
-    if name not in known:
-        raise NameUnknown(name, sorted(known))
-    path = holder(name, known[name])
+    path = holder_of(name, socket)
     for answer in ask_all(operation, path, name=name, **parameters):
         if answer.error is not None:
             raise answer.error
         return answer.result
     raise nobody("Portline")
+
+
+def holder_of(name: str, socket: Path | None) -> Path:
+    """Return the socket of the process that has the connection ``name``.
+
+    Raises NameUnknown, UsageError where several have one of that name, PortlineError where nobody
+    has answered.
+    """
+    known: dict[str, list[Path]] = {}
+    errors: list[PortlineError] = []
+    for answer in ask_all("status", socket):
+        if answer.error is not None:
+            errors.append(answer.error)
+            continue
+        for connection in answer.result["connections"]:
+            known.setdefault(connection["name"], []).append(answer.path)
+    if name in known:
+        return holder(name, known[name])
+    if errors and (socket is not None or not known):
+        raise errors[0]
+    raise NameUnknown(name, sorted(known)) if known else nobody("Portline")
 
 
 def holder(name: str, paths: list[Path]) -> Path:
@@ -90,6 +111,42 @@ def holder(name: str, paths: list[Path]) -> Path:
             f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
         )
     return paths[0]
+
+
+def each_service(
+    answers: Iterable[Answer],
+    act: Callable[[Path, dict[str, Any], list[Any] | None], int],
+    *,
+    named: bool,
+    as_json: bool,
+) -> int:
+    """Act on each `portline serve` among those that answer; return the highest exit code.
+
+    ``act`` gets the socket, what the process says of itself, and a list for its result where JSON
+    is wanted, which is printed at the end.  ``named`` takes a process without a file, too.  Raises
+    PortlineError where there is none.
+    """
+    codes: list[int] = []
+    results: list[Any] = []
+    for answer in answers:
+        if answer.error is not None:
+            codes.append(failed("", answer.error, as_json=as_json))
+        elif answer.result["process"]["file"] is not None or named:
+            process = answer.result["process"]
+            codes.append(act(answer.path, process, results if as_json else None))
+    if not codes:
+        raise nobody("`portline serve`")
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    return max(codes)
+
+
+def failed(who: str, error: PortlineError, *, as_json: bool) -> int:
+    """Say what is wrong; return the exit code."""
+    is_config = isinstance(error, ConfigError)
+    further = [f"{who}: nothing was changed"] if is_config else []
+    complain(error, further, as_json=as_json)
+    return 2 if is_config else 1
 
 
 def json_option(command: _Command) -> _Command:

@@ -35,7 +35,6 @@ _TABLE: Final = "\n".join(
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nSequences:\n{_TABLE}",
 )
 @click.argument("name", shell_complete=connections_and_devices)

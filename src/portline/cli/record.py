@@ -172,7 +172,7 @@ def _outputs(
     ]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("name", shell_complete=connections)
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @click.option(

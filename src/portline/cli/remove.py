@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["remove"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("name", shell_complete=connections)
 @json_option
 @config_flag

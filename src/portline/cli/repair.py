@@ -15,7 +15,7 @@ __all__ = ["repair"]
 FAILED = 1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for programs.")
 @verbose_option
 def repair(as_json: bool) -> int:

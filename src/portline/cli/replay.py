@@ -69,7 +69,7 @@ def _lines(file: BinaryIO, start: bytes) -> Iterator[Record]:
         start = b""
         try:
             yield Record.of(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"line {number}: is no record of Portline") from error
 
 
@@ -225,7 +225,7 @@ def _settings(
         raise click.BadParameter(str(error)) from None
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("file", type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @click.argument("target", shell_complete=connections_devices_and_urls)
 @click.option(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from portline.cli.app import verbose_option
-from portline.cli.complaint import complain
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, json_option, nobody, socket_option
-from portline.errors import ConfigError, PortlineError
+from portline.cli.processes import ask_all, each_service, failed, json_option, socket_option
+from portline.errors import PortlineError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +25,7 @@ LOOK: Final = 0.1
 """Seconds between two questions whether it does."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @json_option
 @socket_option
 @verbose_option
@@ -38,20 +36,9 @@ def restart(as_json: bool, socket: Path | None) -> int:
     applications, which notice nothing.  A configuration with mistakes changes nothing; the exit
     code is 2 then.
     """
-    codes: list[int] = []
-    results: list[Any] = []
     # An empty list of names: who is there is asked for, not what it does.
-    for answer in ask_all("status", socket, names=[]):
-        if answer.error is not None:
-            codes.append(_failed("", answer.error, as_json=as_json))
-        elif answer.result["process"]["file"] is not None or socket is not None:
-            process = answer.result["process"]
-            codes.append(_restart(answer.path, process, results if as_json else None))
-    if not codes:
-        raise nobody("`portline serve`")
-    if as_json:
-        click.echo(json.dumps(results, indent=2))
-    return max(codes)
+    there = ask_all("status", socket, names=[])
+    return each_service(there, _restart, named=socket is not None, as_json=as_json)
 
 
 def _restart(path: Path, process: dict[str, Any], results: list[Any] | None) -> int:
@@ -59,7 +46,7 @@ def _restart(path: Path, process: dict[str, Any], results: list[Any] | None) -> 
     begun = time.monotonic()
     for answer in ask_all("restart", path):
         if answer.error is not None:
-            return _failed(who, answer.error, as_json=results is not None)
+            return failed(who, answer.error, as_json=results is not None)
     while time.monotonic() - begun < BACK:
         time.sleep(LOOK)
         for answer in ask_all("status", path, names=[]):
@@ -70,17 +57,9 @@ def _restart(path: Path, process: dict[str, Any], results: list[Any] | None) -> 
                     results.append({"process": answer.result["process"]})
                 return 0
     late = PortlineError(f"{who}: does not answer again; see its log")
-    return _failed(who, late, as_json=results is not None)
+    return failed(who, late, as_json=results is not None)
 
 
 def _is_new(process: dict[str, Any], begun: float) -> bool:
     up_for = process.get("up_for")
     return isinstance(up_for, int | float) and up_for < time.monotonic() - begun
-
-
-def _failed(who: str, error: PortlineError, *, as_json: bool) -> int:
-    """Say what is wrong; return the exit code."""
-    is_config = isinstance(error, ConfigError)
-    further = [f"{who}: nothing was changed"] if is_config else []
-    complain(error, further, as_json=as_json)
-    return 2 if is_config else 1

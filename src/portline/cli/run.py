@@ -16,10 +16,7 @@ __all__ = ["run"]
 
 @click.command(
     cls=AdvisedCommand,
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "allow_interspersed_args": False,
-    },
+    context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS] [--]",
 )
 @click.option(

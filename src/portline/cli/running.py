@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["disable", "disconnect", "enable", "start", "stop"]
 
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-
-@click.command(context_settings=_SETTINGS)
+@click.command()
 @click.argument("name", shell_complete=connections)
 @json_option
 @socket_option
@@ -39,7 +37,7 @@ def start(name: str, as_json: bool, socket: Path | None) -> int:
     return 0
 
 
-@click.command(context_settings=_SETTINGS)
+@click.command()
 @click.argument("name", shell_complete=connections)
 @json_option
 @socket_option
@@ -60,7 +58,7 @@ def stop(name: str, as_json: bool, socket: Path | None) -> int:
     return 0
 
 
-@click.command(context_settings=_SETTINGS)
+@click.command()
 @click.argument("name", shell_complete=connections)
 @json_option
 @config_flag
@@ -75,7 +73,7 @@ def enable(name: str, as_json: bool, named: Path | None) -> int:
     return 0
 
 
-@click.command(context_settings=_SETTINGS)
+@click.command()
 @click.argument("name", shell_complete=connections)
 @json_option
 @config_flag
@@ -90,7 +88,7 @@ def disable(name: str, as_json: bool, named: Path | None) -> int:
     return 0
 
 
-@click.command(context_settings=_SETTINGS)
+@click.command()
 @click.argument("name", shell_complete=connections)
 @click.argument("peer")
 @json_option

@@ -54,7 +54,7 @@ def config_flag(command: _Command) -> _Command:
     )(command)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @config_option
 @click.option(
     "--web",

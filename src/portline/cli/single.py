@@ -33,7 +33,6 @@ def single_command(
         command = click.command(
             cls=GroupedCommand,
             params=connection_options(kind, {*arguments, "enabled"}),
-            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         )
         return command(named(verbose_option(click.pass_context(function))))
 

@@ -26,7 +26,7 @@ INTERVAL: Final = 1.0
 """Seconds between two looks: rates are of some seconds, and a status costs a millisecond."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=connections)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for programs.")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")

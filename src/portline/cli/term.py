@@ -23,12 +23,10 @@ SETTINGS: Final = ("baudrate", "data_bits", "parity", "stop_bits", "flow_control
 
 _KEYS: Final = "\n".join(f"{key}  {text}" for key, text in COMMANDS.items())
 
-
 _file: Final = partial(click.option, metavar="FILE", shell_complete=files)
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nKeys behind the escape key:\n{_KEYS}",
 )
 @click.argument("name", shell_complete=connections_devices_and_urls)
@@ -67,15 +65,8 @@ _file: Final = partial(click.option, metavar="FILE", shell_complete=files)
 )
 @click.option("--timestamps", is_flag=True, help="Show when each line has come.")
 @click.option("--clean", "cleans", is_flag=True, help="Write control characters out, as \\x1b.")
-@click.option(
-    "--log", "log_file", metavar="FILE", shell_complete=files, help="Add what comes to a file."
-)
-@click.option(
-    "--macros",
-    metavar="FILE",
-    shell_complete=files,
-    help="Texts that a key sends; see the documentation.",
-)
+@_file("--log", "log_file", help="Add what comes to a file.")
+@_file("--macros", help="Texts that a key sends; see the documentation.")
 @click.option("--reconnect", is_flag=True, help="Try again when the connection has ended.")
 @click.option(
     "--linger",
@@ -84,19 +75,10 @@ _file: Final = partial(click.option, metavar="FILE", shell_complete=files)
     metavar="SECONDS",
     help="With a pipe as input: how long nothing must come after its end. [default: 1]",
 )
-@click.option(
-    "--password-file", metavar="FILE", shell_complete=files, help="The password of a remote port."
-)
-@click.option(
-    "--ca",
-    metavar="FILE",
-    shell_complete=files,
-    help="Who has signed the certificate of a remote port.",
-)
+@_file("--password-file", help="The password of a remote port.")
+@_file("--ca", help="Who has signed the certificate of a remote port.")
 @click.option("--fingerprint", metavar="sha256:...", help="The certificate of a remote port.")
-@click.option(
-    "--certificate", metavar="FILE", shell_complete=files, help="Our certificate for a remote port."
-)
+@_file("--certificate", help="Our certificate for a remote port.")
 @_file("--key", help="The key of our certificate.")
 @click.option("--proxy", metavar="URL", help="The way to a remote port: socks5:// or http://.")
 @socket_option

@@ -13,7 +13,7 @@ from portline.errors import UsageError
 __all__ = ["token"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("name", required=False)
 @click.option("--remove", is_flag=True, help="Make the token of that name worthless.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for programs.")

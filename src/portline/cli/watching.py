@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, holder, nobody
+from portline.cli.processes import holder_of
 from portline.control.client import Stream
-from portline.errors import NameUnknown, PortlineError
+from portline.errors import PortlineError
 from portline.recording.record import Kind, Record, Source
 
 if TYPE_CHECKING:
@@ -22,30 +22,9 @@ if TYPE_CHECKING:
 
     from portline.config.measures import Duration, Size
 
-__all__ = ["Count", "Measured", "Watched", "forget_output", "found", "source_option"]
+__all__ = ["Count", "Measured", "Watched", "forget_output", "source_option"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
-
-
-def found(name: str, socket: Path | None) -> Path:
-    """Return the socket of the process that has a connection.
-
-    Raises NameUnknown, UsageError where several have one of that name, PortlineError for nobody.
-    """
-    paths, known, errors = [], [], []
-    for answer in ask_all("status", socket):
-        if answer.error is not None:
-            errors.append(answer.error)
-            continue
-        names = [connection["name"] for connection in answer.result["connections"]]
-        known += names
-        if name in names:
-            paths.append(answer.path)
-    if paths:
-        return holder(name, paths)
-    if errors and (socket is not None or not known):
-        raise errors[0]
-    raise NameUnknown(name, sorted(set(known))) if known else nobody("Portline")
 
 
 class Watched:
@@ -57,7 +36,7 @@ class Watched:
     def __init__(self, name: str, socket: Path | None) -> None:
         self.name = name
         self.ended = ""
-        self._stream = Stream(found(name, socket), "monitor", {"name": name})
+        self._stream = Stream(holder_of(name, socket), "monitor", {"name": name})
         self.about: dict[str, Any] = self._stream.result
 
     def __enter__(self) -> Watched:

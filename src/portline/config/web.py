@@ -14,7 +14,7 @@ from portline.config.options import Group, Option
 from portline.config.places import ListenAddresses
 from portline.config.refusal import collected, refusal
 from portline.config.rules import Fault, folded
-from portline.config.values import Address
+from portline.config.values import DEFAULT_LISTEN, Address
 from portline.config.wording import quoted
 
 __all__ = ["DEFAULT_PAGE", "HOSTS_MAX", "WebConfig", "page_clashes"]
@@ -203,7 +203,7 @@ def page_clashes(
             if connection.get("kind", "server") != "server":
                 continue
             try:
-                taken = ListenAddresses().read(connection.get("listen", Address("127.0.0.1", 4001)))
+                taken = ListenAddresses().read(connection.get("listen", DEFAULT_LISTEN))
             except ValueError:
                 continue
             if any(address.overlaps(other) for other in taken):

@@ -37,6 +37,10 @@ class Kind(StrEnum):
     SKIPPED = "skipped"
 
 
+AT_MAX: Final = 253_402_300_800.0
+"""Seconds since 1970 at the end of the year 9999, behind which there are no dates; no number that
+JSON knows beside it (NaN, Infinity) is a time, either."""
+
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -88,7 +92,12 @@ class Record:
     def of(cls, told: object) -> Record:
         """Read what :meth:`plain` has written.  Raises ValueError for anything else."""
         match told:
-            case {"at": float() | int() as at, "source": str(source), "kind": str(kind), **rest}:
+            case {
+                "at": float() | int() as at,
+                "source": str(source),
+                "kind": str(kind),
+                **rest,
+            } if 0 <= at < AT_MAX:
                 pass
             case _:
                 raise ValueError("is no record of Portline")

@@ -115,7 +115,8 @@ class Gateway:
             and renamed.get(name, name) not in resting
             and (name in renamed or config.connections.get(name) == connection.config)
         }
-        if gone := [each for each in before.values() if each not in kept.values()]:
+        staying = set(kept.values())
+        if gone := [each for each in before.values() if each not in staying]:
             self._retire(gone)
         self._pass_taps(found)
         begun = [name for name in config.connections if name not in kept]

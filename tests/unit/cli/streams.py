@@ -60,6 +60,6 @@ def watch(
 ) -> FakeStream:
     """Have commands watch this; Ctrl-C comes at the end."""
     stream = FakeStream(list(script), about)
-    monkeypatch.setattr(watching, "found", lambda name, socket: Path("/x/1.sock"))
+    monkeypatch.setattr(watching, "holder_of", lambda name, socket: Path("/x/1.sock"))
     monkeypatch.setattr(watching, "Stream", lambda path, operation, parameters: stream)
     return stream

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +16,8 @@ from portline.cli.demo import HOST, TRIES, Demo, free_port, things_to_try
 from portline.config.models import GatewayConfig
 from portline.config.saving import ConfigFile
 from portline.errors import NetworkError, PortError
+from portline.service.process import announcement as told
+from portline.service.process import log, run
 
 
 @pytest.fixture
@@ -124,30 +125,36 @@ def test_what_to_try_says_how_to_get_pyserial(monkeypatch: pytest.MonkeyPatch) -
     assert line.endswith("(first: .venv/bin/python -m pip install pyserial)")
 
 
+def born(path: str) -> int:
+    """Return when a pseudo terminal was made, 0 where it is gone; another may have its name now."""
+    try:
+        return os.stat(path).st_ctime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def test_the_command_shares_the_instrument_and_says_what_to_try(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shared: list[str | None] = []
+    shared: list[str] = []
+    made_at: list[int] = []
     files: list[ConfigFile] = []
     levels: list[int] = []
 
     class Service:
         def __init__(self, config: GatewayConfig, file: ConfigFile) -> None:
-            shared.append(config.connections["demo"].port)
+            shared.append(config.connections["demo"].port or "")
+            made_at.append(born(shared[0]))
             files.append(file)
             assert file.path.parent.stat().st_mode & 0o777 == 0o700
 
         async def run(self, *, started: Callable[[object], None], companion: object) -> None:
             started(None)
 
-    run = SimpleNamespace(
-        Service=Service,
-        announcement=lambda gateway: ["demo: shared"],
-        new_event_loop=asyncio.new_event_loop,
-    )
-    monkeypatch.setitem(sys.modules, "portline.service.process.run", run)
-    log = SimpleNamespace(start_logging=levels.append)
-    monkeypatch.setitem(sys.modules, "portline.service.process.log", log)
+    monkeypatch.setattr(run, "Service", Service)
+    monkeypatch.setattr(told, "announcement", lambda gateway: ["demo: shared"])
+    monkeypatch.setattr(run, "new_event_loop", asyncio.new_event_loop)
+    monkeypatch.setattr(log, "start_logging", levels.append)
     free = free_port(20000)
     arguments = f"demo -v --raw-port {free} --rfc2217-port {free} --web-port {free}"
     result = CliRunner().invoke(main, arguments.split())
@@ -158,6 +165,5 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     assert lines[2] == "demo: shared"
     assert f"  Telnet:           telnet {HOST} {free}" in "\n".join(lines)
     assert lines[-1] == "Ctrl-C ends the demo."
-    assert shared[0] is not None
-    assert not os.path.exists(shared[0])
+    assert born(shared[0]) != made_at[0]
     assert not files[0].path.parent.exists()

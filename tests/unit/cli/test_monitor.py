@@ -3,18 +3,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from portline.cli import watching
 from portline.cli.app import main
-from portline.cli.processes import Answer
-from portline.errors import NameUnknown, PortlineError, UsageError
 from portline.recording.record import Kind, Record
-from tests.unit.cli.answers import connection, process
 from tests.unit.cli.streams import ABOUT, AT, happened, heard, spoke, watch
 
 
@@ -173,30 +168,3 @@ def test_another_version_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     result = monitor()
     assert result.exit_code == 1
     assert "is that process of another version?" in result.stderr
-
-
-def test_whose_connection_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-
-    def ask_all(operation: str, socket: Path | None) -> Iterator[Answer]:
-        yield from made
-
-    monkeypatch.setattr(watching, "ask_all", ask_all)
-    with pytest.raises(PortlineError, match="no Portline of this user"):
-        watching.found("meter", None)
-    silent = Answer(Path("/x/3.sock"), error=PortlineError("no answer"))
-    made.append(silent)
-    with pytest.raises(PortlineError, match="no answer"):
-        watching.found("meter", None)
-    made += [
-        Answer(Path("/x/1.sock"), process(connection("meter"))),
-        Answer(Path("/x/2.sock"), process(connection("scale"))),
-    ]
-    assert watching.found("meter", None) == Path("/x/1.sock")
-    with pytest.raises(NameUnknown, match="there are: meter, scale"):
-        watching.found("x", None)
-    with pytest.raises(PortlineError, match="no answer"):
-        watching.found("x", Path("/x/3.sock"))
-    made.append(Answer(Path("/x/4.sock"), process(connection("meter"))))
-    with pytest.raises(UsageError, match="several processes"):
-        watching.found("meter", None)

@@ -4,14 +4,15 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from portline.cli import processes as module
-from portline.cli.processes import ask_all, nobody
+from portline.cli.processes import Answer, ask_all, holder_of, nobody
 from portline.control.client import NobodyThere
-from portline.errors import PortlineError
-from tests.unit.cli.answers import process
+from portline.errors import NameUnknown, PortlineError, UsageError
+from tests.unit.cli.answers import connection, process
 
 Replies = dict[int, object]
 
@@ -84,3 +85,30 @@ def test_nobody_may_be_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     for others, hint in ((False, ""), (True, "; that of another user does, which root may ask")):
         monkeypatch.setattr(module.Places, "others", lambda self, found=others: found)
         assert str(nobody("Portline")) == f"no Portline of this user is running{hint}"
+
+
+def test_whose_connection_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    def ask_all(operation: str, socket: Path | None) -> Iterator[Answer]:
+        yield from made
+
+    monkeypatch.setattr(module, "ask_all", ask_all)
+    with pytest.raises(PortlineError, match="no Portline of this user"):
+        holder_of("meter", None)
+    silent = Answer(Path("/x/3.sock"), error=PortlineError("no answer"))
+    made.append(silent)
+    with pytest.raises(PortlineError, match="no answer"):
+        holder_of("meter", None)
+    made += [
+        Answer(Path("/x/1.sock"), process(connection("meter"))),
+        Answer(Path("/x/2.sock"), process(connection("scale"))),
+    ]
+    assert holder_of("meter", None) == Path("/x/1.sock")
+    with pytest.raises(NameUnknown, match="there are: meter, scale"):
+        holder_of("x", None)
+    with pytest.raises(PortlineError, match="no answer"):
+        holder_of("x", Path("/x/3.sock"))
+    made.append(Answer(Path("/x/4.sock"), process(connection("meter"))))
+    with pytest.raises(UsageError, match="several processes"):
+        holder_of("meter", None)

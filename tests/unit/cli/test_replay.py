@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import select
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from portline.errors import NetworkError
 from portline.recording.pcapng import PcapngWriter
 from portline.recording.record import Kind, Record
 from tests.unit.cli.streams import AT, happened, heard, spoke
+from tests.waiting import LIMIT
 
 real_sleep = asyncio.sleep
 
@@ -102,6 +104,7 @@ def test_a_direction_with_nothing(tmp_path: Path) -> None:
     [
         (b"some text", "is no recording with times: neither pcapng nor JSON"),
         (b'{"at":1}\n', "line 1: is no record of Portline"),
+        (b'{"a":' * 100_000, "line 1: is no record of Portline"),
         (b"\x0a\x0d\x0d\x0a" + bytes(30), "is no pcapng file"),
     ],
 )
@@ -137,8 +140,11 @@ def test_to_a_device(file: Path, device: tuple[int, str]) -> None:
     os.write(ours, b"back")
     result = replay(file, path, "--fast", "--settings", "19200-8N1")
     assert result.exit_code == 0, result.output
-    assert os.read(ours, 100) == b"one two\n"
-    assert result.stdout.startswith(f"played 8 bytes in 2 pieces to {path} in 0 s")
+    came = b""
+    while len(came) < 8 and select.select([ours], [], [], LIMIT)[0]:
+        came += os.read(ours, 100)  # the kernel passes on what it has so far
+    assert came == b"one two\n"
+    assert result.stdout.startswith(f"played 8 bytes in 2 pieces to {path} in ")
 
 
 class Port:
@@ -174,7 +180,8 @@ def test_to_a_remote_port(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = replay(file, "rfc2217://192.0.2.1:4001", "--settings", "1200-7E1", "--speed", "1000")
     assert port.written == b"one two\n"
     assert port.options["baudrate"] == 1200
-    assert "to rfc2217://192.0.2.1:4001 in 0 s; 4 bytes came back" in result.stdout
+    assert "to rfc2217://192.0.2.1:4001 in " in result.stdout
+    assert "; 4 bytes came back" in result.stdout
 
 
 def test_a_remote_port_that_is_not_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,15 @@ def test_the_log_names_what_is_asked_for() -> None:
     assert OPERATIONS["reload"].asked({}) == "reload"
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameter"), [("update", "rename"), ("check", "name"), ("check", "before")]
+)
+def test_a_text_that_is_none_is_told_by_its_own_name(operation: str, parameter: str) -> None:
+    given = {"name": "meter", "options": {}, parameter: 5}
+    with pytest.raises(UsageError, match=f"{operation}: {parameter} must be a text"):
+        OPERATIONS[operation].arguments(given)
+
+
 def test_a_pulse_needs_a_connection_and_a_sequence(run: Run) -> None:
     operation = OPERATIONS["pulse"]
     with pytest.raises(UsageError, match="pulse: needs the parameter 'sequence'"):

@@ -52,6 +52,10 @@ GOOD = {"at": 1, "source": "port", "peer": "", "kind": "data", "data": "AA=="}
     "change",
     [
         {"at": "1"},
+        {"at": -1},
+        {"at": float("nan")},
+        {"at": float("inf")},
+        {"at": 10**400},
         {"source": "moon"},
         {"kind": "noise"},
         {"kind": "lines"},

@@ -27,6 +27,10 @@ __all__ = ["Console"]
 READ: Final = 4096
 """Bytes read at once of what is typed."""
 
+SHOWN_MAX: Final = 1000
+"""Pieces of Portline's own words and of an echo that wait for a terminal which somebody has
+stopped; further ones are left out, and counted.  What comes from the port waits at the port."""
+
 LEAVE: Final = 0.5
 """Seconds that a terminal gets for what is still to be shown at the end."""
 
@@ -50,6 +54,8 @@ class Console:
         self.interactive = os.isatty(source)
         self.shows_notices = os.isatty(target)
         """Whether somebody sees what is written, so that Portline's own words may stand there."""
+        self.unshown = 0
+        """Pieces that were left out, because the terminal took nothing."""
         self._loop = loop
         self._typed = typed
         self._gone = gone
@@ -100,9 +106,18 @@ class Console:
     # --- what is shown --------------------------------------------------------------------------
 
     def show(self, data: bytes) -> None:
-        """Write, without waiting for it."""
-        if data:
+        """Write, without waiting for it; where SHOWN_MAX pieces wait already, only count it."""
+        if not data:
+            return
+        if self.waiting < SHOWN_MAX:
             self._queue.put((data, lambda: None))
+        else:
+            self.unshown += 1
+
+    @property
+    def waiting(self) -> int:
+        """Return how many pieces wait behind the one that is being written."""
+        return self._queue.qsize()
 
     async def shown(self, data: bytes) -> None:
         """Write, and wait until the terminal has taken it."""

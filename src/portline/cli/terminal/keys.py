@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from portline.cli.terminal.keyboard import ALSO, COMMANDS, ENTER, Prompt, key_shown
 from portline.cli.terminal.screen import LINE_ENDS
 from portline.errors import PortlineError
-from portline.line import Item, LineSettings, Query, SetLine
+from portline.line import BREAK_PULSE, Item, LineSettings, Query, SetLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from portline.cli.terminal.session import Terminal
 
 __all__ = ["Keys"]
-
-BREAK: Final = 0.25
-"""Seconds of a break, as ``tcsendbreak`` makes it."""
 
 CHUNK: Final = 4096
 """Bytes of a file that are on their way at once, so that it can be stopped."""
@@ -132,6 +129,9 @@ class Keys:
             )
             if wanted
         ]
+        console = self._terminal.console
+        if console is not None and console.unshown:
+            on.append(f"{console.unshown} notices were left out while the screen stood still")
         self._terminal.notice(
             f"{self._terminal.place.name}: {self._terminal.state(port)}",
             ", ".join([f"Enter sends {enter}", f"lines end {screen.ends}", *on]),
@@ -148,7 +148,7 @@ class Keys:
     async def _break(self) -> None:
         port = self._terminal.there()
         await port.set_break(True)
-        await asyncio.sleep(BREAK)
+        await asyncio.sleep(BREAK_PULSE)
         await port.set_break(False)
         self._terminal.notice("a break was sent")
 

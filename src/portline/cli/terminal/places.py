@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from portline.cli.processes import ask_all, nobody
-from portline.errors import NameUnknown, PortBusy, PortError, PortlineError, UsageError, clean
+from portline.cli.processes import ask_all, holder_of
+from portline.errors import PortBusy, PortError, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Served:
         from portline.remote.opening import over
 
         loop = asyncio.get_running_loop()
-        path = await loop.run_in_executor(None, self._process)
+        path = await loop.run_in_executor(None, holder_of, self.name, self.socket)
         result, sock = await loop.run_in_executor(
             None, take_over, path, "terminal", {"name": self.name}
         )
@@ -80,31 +80,6 @@ class Served:
             raise
         device = result.get("port", "") if isinstance(result, dict) else ""
         return Attached(port, f"{self.name} ({device})")
-
-    def _process(self) -> Path:
-        """Return the socket of the process that has the connection."""
-        found: list[Path] = []
-        known: set[str] = set()
-        for answer in ask_all("status", self.socket):
-            if answer.error is not None:
-                if self.socket is not None:
-                    raise answer.error
-                continue
-            names = {connection["name"] for connection in answer.result["connections"]}
-            known |= names
-            if self.name in names:
-                found.append(answer.path)
-        if len(found) > 1:
-            sockets = ", ".join(clean(str(path)) for path in found)
-            raise UsageError(
-                f"{self.name!r} is a connection of several processes; choose one with --socket: "
-                f"{sockets}"
-            )
-        if not found and known:
-            raise NameUnknown(self.name, sorted(known))
-        if not found:
-            raise nobody(f"connection {self.name!r}")
-        return found[0]
 
     async def why(self) -> str:
         """Ask the process."""

@@ -101,7 +101,7 @@ CONFIGURATION: Final = (
             Parameter(
                 "rename",
                 "What it is called from now on.",
-                optional_text,
+                optional_text("rename"),
                 {"type": "string"},
                 "",
             ),

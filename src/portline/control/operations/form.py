@@ -62,7 +62,7 @@ FORM: Final = (
             Parameter(
                 "name",
                 "What it would be called.",
-                optional_text,
+                optional_text("name"),
                 {"type": "string"},
                 needed=True,
             ),
@@ -71,7 +71,7 @@ FORM: Final = (
                 "before",
                 "The connection that would be changed: what is not given stays, and null takes an "
                 'option out; "" for a new one.',
-                optional_text,
+                optional_text("before"),
                 {"type": "string"},
                 "",
             ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from portline.control.operations.operation import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["NAME", "OPTIONS", "TABLE", "TEXT", "optional_text", "table", "text"]
 
@@ -25,11 +25,15 @@ def text(value: object) -> str:
     raise ValueError("name must be a text that is not empty, like meter")
 
 
-def optional_text(value: object) -> str:
-    """Take a text, without the spaces around it."""
-    if isinstance(value, str):
-        return value.strip()
-    raise ValueError("name must be a text")
+def optional_text(name: str) -> Callable[[object], str]:
+    """Return what takes a text for the parameter ``name``, without the spaces around it."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str):
+            return value.strip()
+        raise ValueError(f"{name} must be a text")
+
+    return read
 
 
 def table(value: object) -> Mapping[str, object]:

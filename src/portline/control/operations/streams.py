@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from portline.service.monitor.watcher import Watcher
     from portline.service.process.events import Reader
 
-__all__ = ["STREAMS", "EventFeed", "Following", "Lines", "Monitored", "RecordFeed"]
+__all__ = ["STREAMS", "EventFeed", "Following", "Levels", "Monitored", "RecordFeed"]
 
 EVENTS_TAKEN: Final = 100
 """Events that are told at once."""
@@ -33,8 +33,8 @@ class Following(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """The signal lines of a port: what it reads, and what it drives."""
+class Levels:
+    """The signal lines of a real port: what it reads, and what it drives."""
 
     cts: bool
     dsr: bool
@@ -56,7 +56,7 @@ class Monitored(Result):
     virtual: bool
     open: bool
     settings: str
-    lines: Lines | None
+    lines: Levels | None
     peers: list[str]
 
 
@@ -154,7 +154,7 @@ async def _monitor(subject: Subject, *, name: str) -> Monitored:
         connection.config.is_virtual,
         connection.keeper.open,
         str(connection.settings),
-        Lines(lines.cts, lines.dsr, lines.dcd, lines.ri, state.dtr, state.rts) if real else None,
+        Levels(lines.cts, lines.dsr, lines.dcd, lines.ri, state.dtr, state.rts) if real else None,
         [session.name for session in connection.hub.peers],
     )
 

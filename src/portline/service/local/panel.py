@@ -60,8 +60,8 @@ INPUTS: Final = tuple(field.name for field in fields(ModemLines))
 """The lines that an application reads."""
 
 PATIENCE: Final = 8.0
-"""Seconds for what is asked to come to its turn, behind what waits for the device: less than the
-control socket gives a caller."""
+"""Seconds for what is asked to come to its turn, behind what waits for the device, and to be done
+(a break lasts up to 5 s): less than the control socket gives a caller, who is told why then."""
 
 _LINES: Final = Query(Item.MODEM_LINES)
 _NO_LINES: Final = "the device has no signal lines; use an adapter that has them"
@@ -189,7 +189,7 @@ class Panel:
         else:
             self._demand_open()
             refused = self._port.refused
-            await self._done(SendBreak(seconds), seconds)
+            await self._done(SendBreak(seconds))
             if self._port.refused > refused:
                 raise PortError(self._port.name, "the driver has refused to send a break")
         self._log.info("a break of %g s by hand", seconds)
@@ -245,12 +245,12 @@ class Panel:
         if not self._keeper.open:
             raise PortError(self._port.name, "is not open now; see `portline status`")
 
-    async def _done(self, request: Request, more: float = 0.0) -> PortState:
+    async def _done(self, request: Request) -> PortState:
         """Have a request carried out, and return what is in force then."""
-        return (await self._each(request, more=more))[0]
+        return (await self._each(request))[0]
 
-    async def _each(self, *requests: Request, more: float = 0.0) -> list[PortState]:
-        """Have requests carried out with nothing between them; they may take ``more`` seconds."""
+    async def _each(self, *requests: Request) -> list[PortState]:
+        """Have requests carried out with nothing between them.  Raises PortError after PATIENCE."""
         loop = asyncio.get_running_loop()
         over: asyncio.Future[list[PortState]] = loop.create_future()
         states: list[PortState] = []
@@ -264,7 +264,7 @@ class Panel:
         for request in requests:
             self._port.submit(request, partial(done, request))
         try:
-            return await asyncio.wait_for(over, PATIENCE + more)
+            return await asyncio.wait_for(over, PATIENCE)
         except TimeoutError:
             raise PortError(
                 self._port.name,

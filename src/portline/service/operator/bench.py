@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from portline.line import SetLine
 from portline.net.stream import StreamLink
 from portline.port.tty.port import PosixPort
+from portline.service.operator.portless import Portless
 from portline.service.peer.session import Session
 from portline.wire.rfc2217 import Rfc2217Wire
 
@@ -28,7 +29,7 @@ _DRAINED: Final = SetLine()
 """Changes nothing, but waits until the data before it has left the transmitter."""
 
 
-class Bench:
+class Bench(Portless):
     """The device ``name``, which is a path or another name of a port, opened for one operator.
 
     ``dtr`` and ``rts`` are driven at the opening; None leaves them as the kernel has them.
@@ -127,21 +128,6 @@ class Bench:
         """Have a request carried out."""
         self.port.submit(request, partial(session.answered, request))
 
-    def peer_report(self, session: Session, report: Report) -> None:
-        """Take nothing: the operator has no port."""
-
-    def peer_serves(self, session: Session) -> None:
-        """Take nothing: the operator has no port."""
-
-    def peer_does_not_serve(self, session: Session) -> None:
-        """Take nothing: nobody has asked for that."""
-
-    def peer_offers_more(self, session: Session) -> None:
-        """Take nothing: the operator speaks RFC 2217."""
-
-    def peer_settled(self, session: Session) -> None:
-        """Take nothing: the operator is not doubted."""
-
     def peer_watches(self) -> None:
         """Have the port watch what the operator wants to be told of."""
         if self._session is not None:
@@ -155,10 +141,6 @@ class Bench:
     def peer_caught_up(self, session: Session) -> None:
         """Go on reading."""
         self.port.resume_reading()
-
-    def peer_finished(self, session: Session) -> None:
-        """End with the operator."""
-        session.close("the terminal was closed")
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Close the port, when it has sent what the operator has typed."""

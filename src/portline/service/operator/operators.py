@@ -33,6 +33,7 @@ from portline.port.base import Ability
 from portline.port.inventory.holder import holders
 from portline.service.making import make_wire
 from portline.service.operator.application import Application
+from portline.service.operator.portless import Portless
 from portline.service.peer.session import Session
 from portline.service.process.aside import aside
 
@@ -71,7 +72,7 @@ class Admission(Protocol):
         """Give the place back."""
 
 
-class Operators:
+class Operators(Portless):
     """Those of one connection; ``admitted`` counts also who is not there yet."""
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
@@ -248,21 +249,6 @@ class Operators:
                 connection.resets.release()
         connection.requests.carry_out(session, request, anyway=True)
 
-    def peer_report(self, session: Session, report: Report) -> None:
-        """Take nothing: an operator has no port."""
-
-    def peer_serves(self, session: Session) -> None:
-        """Take nothing: an operator has no port."""
-
-    def peer_does_not_serve(self, session: Session) -> None:
-        """Take nothing: nobody has asked for that."""
-
-    def peer_offers_more(self, session: Session) -> None:
-        """Take nothing: an operator speaks RFC 2217."""
-
-    def peer_settled(self, session: Session) -> None:
-        """Take nothing: an operator is not doubted."""
-
     def peer_watches(self) -> None:
         """Have the port watch what somebody wants to be told of."""
         self._connection.watch()
@@ -273,10 +259,6 @@ class Operators:
 
     def peer_caught_up(self, session: Session) -> None:
         """Take note of nothing: nobody has waited."""
-
-    def peer_finished(self, session: Session) -> None:
-        """End with an operator who has left."""
-        session.close("the terminal was closed")
 
     def peer_gone(self, session: Session, reason: str) -> None:
         """Forget an operator."""

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from portline.config.secrets import secrets
 from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
+from portline.service.process.announcement import announcement
 from portline.service.process.aside import aside
 from portline.service.process.early import CHANGING, held
 from portline.service.process.limits import files_needed, forbid_cores, raise_file_limit
 from portline.service.process.log import start_logging
 from portline.service.process.recovery import recover
 from portline.service.process.store import Store
-from portline.service.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,13 +34,12 @@ if TYPE_CHECKING:
 
     from portline.auth.secret import Secret
     from portline.config.models import GatewayConfig
-    from portline.service.status import ConnectionStatus
 
     Secrets: TypeAlias = Mapping[str, Secret | None]
     Companion: TypeAlias = "Callable[[Service], AbstractContextManager[object]]"
     Edit: TypeAlias = Callable[[str], str]
 
-__all__ = ["ANSWERED", "ENDING", "Service", "Source", "announcement", "new_event_loop", "run"]
+__all__ = ["ANSWERED", "ENDING", "Service", "Source", "new_event_loop", "run"]
 
 FIRST_ATTEMPTS: Final = 1.0
 """Seconds that first attempts to connect may take before it is told how things stand: a host that
@@ -66,38 +65,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
-
-
-_WHERE: Final = {"server": "on ", "client": "to ", "udp": ""}
-"""What stands before the places of a kind; those of udp tell themselves."""
-
-
-def announcement(gateway: Gateway) -> list[str]:
-    """Return one line for each connection: what is shared, and where."""
-    lines = []
-    for status in gateway.status():
-        port = status.port
-        what = f"{port.name} ({port.path})" if port.path not in (None, port.name) else port.name
-        where = f"{_WHERE[status.config.kind]}{', '.join(status.places)}"
-        settings = f" {port.settings}" if port.in_use is None else ""
-        lines.append(f"{status.name}: {what}{settings} {where}{_trouble(status)}")
-        if status.security is not None and status.security.certificate:
-            lines.append(f"{status.name}: certificate {status.security.certificate}")
-    return lines
-
-
-def _trouble(status: ConnectionStatus) -> str:
-    match status.state:
-        case State.WAITING:
-            return " - waiting for an application to open it"
-        case State.CONNECTING:
-            return " - connecting"
-        case State.CONNECTED if status.config.kind == "client":
-            return " - connected"
-        case State.STOPPED if status.reason:
-            return f" - stopped: {status.reason}"
-        case _:
-            return f" - {status.state.value}, trying again" if status.reason else ""
 
 
 class Source(Protocol):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from portline.control.server import TIME_LIMIT
 from portline.errors import PortAbsent, PortError, SettingRefused, UsageError
 from portline.line import (
     Item,
@@ -21,6 +22,7 @@ from portline.line import (
     Told,
 )
 from portline.port.ladder import CUSE
+from portline.port.tty.port import BREAK_LIMIT
 from portline.service.local import panel as module
 from tests.conftest import Run
 from tests.unit.service.conftest import Play, Stage
@@ -164,6 +166,10 @@ def test_a_driver_that_refuses(stage: Play, run: Run) -> None:
                 await made.connection.panel.send_break(0.1)
 
     run(scenario())
+
+
+def test_a_caller_is_told_before_the_socket_gives_up_on_it() -> None:
+    assert BREAK_LIMIT < module.PATIENCE < TIME_LIMIT
 
 
 def test_a_break(stage: Play, run: Run) -> None:

@@ -20,7 +20,8 @@ from portline.config.saving import ConfigFile
 from portline.errors import ConfigError, UsageError
 from portline.service.gateway import Gateway
 from portline.service.process import run as module
-from portline.service.process.run import Service, announcement, new_event_loop
+from portline.service.process.announcement import announcement
+from portline.service.process.run import Service, new_event_loop
 from portline.service.process.store import Store
 from tests.conftest import Run
 from tests.ports import until
@@ -70,39 +71,6 @@ def test_uvloop_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) 
     loop = new_event_loop()
     assert isinstance(loop, asyncio.BaseEventLoop)
     loop.close()
-
-
-def test_each_connection_is_announced_with_what_and_where(
-    run: Run, config: GatewayConfig, tmp_path: Path
-) -> None:
-    async def scenario() -> None:
-        gateway = Gateway(config)
-        gateway.start()
-        scale, meter = announcement(gateway)
-        where = [
-            each.network.entrance.listeners[0].address for each in gateway.connections.values()
-        ]
-        assert scale == f"scale: {tmp_path / 'ttyV0'} on {where[0]} (raw)"
-        device = tmp_path / "ttyUSB0"
-        assert meter == (
-            f"meter: {device} 9600-8N1 on {where[1]} (rfc2217) - port absent, trying again"
-        )
-        await gateway.stop()
-
-    run(scenario())
-
-
-def test_where_datagrams_go_is_announced(run: Run, tmp_path: Path) -> None:
-    table = {"kind": "udp", "virtual": str(tmp_path / "v"), "connect": "127.0.0.1:9"}
-    config = GatewayConfig.model_validate({"connections": {"sign": table}})
-
-    async def scenario() -> None:
-        gateway = Gateway(config)
-        gateway.start()
-        assert announcement(gateway) == [f"sign: {tmp_path / 'v'} to 127.0.0.1:9 (udp)"]
-        await gateway.stop()
-
-    run(scenario())
 
 
 @pytest.mark.parametrize("there", [True, False, None])
