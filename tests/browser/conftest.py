@@ -35,9 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium, without a window.
+
+    While it is there Playwright's loop runs in this thread, where no test could run another one:
+    so it ends with each module.
+    """
     if not Path(CHROMIUM).exists():
         lacking("chromium is not installed")
     try:

@@ -142,6 +142,27 @@ def test_the_monitor_keeps_a_bounded_page(windows: Callable[..., Window], device
     assert total == 30_000_000
 
 
+def test_the_monitor_fits_the_window_and_follows(
+    windows: Callable[..., Window], device: Device
+) -> None:
+    window = windows("/monitor/meter")
+    page = window.page
+    page.get_by_text("listening").wait_for()
+    for number in range(60):
+        device.write(b"record %d\r\n" % number)
+        page.get_by_text(f"record {number}··", exact=True).wait_for()
+    eventually(
+        lambda: page.evaluate(
+            """() => {
+              const list = document.querySelector(".records");
+              const below = list.scrollHeight - list.scrollTop - list.clientHeight;
+              return list.scrollHeight > list.clientHeight && Math.abs(below) < 3;
+            }"""
+        )
+    )
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
 def test_a_terminal_talks_with_the_device(
     windows: Callable[..., Window], device: Device, home: Home
 ) -> None:

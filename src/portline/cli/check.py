@@ -79,4 +79,7 @@ def check(as_json: bool, file: Path | None, named: Path | None) -> int:
     for name, connection in config.connections.items():
         rests = "" if connection.enabled else " - not enabled"
         click.echo(f"  {summary(name, connection)}{rests}")
+    if config.web is not None:
+        places = ", ".join(map(str, config.web.listen))
+        click.echo(f"  a page on {places} ({config.web.scheme})")
     return 0

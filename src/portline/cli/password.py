@@ -61,7 +61,7 @@ def _set_for_page(text: str) -> None:
     from portline.web.credentials import Credentials
 
     Credentials().store(text)
-    click.echo("the page has another password; whoever was logged in is not")
+    click.echo("the page has another password; whoever was logged in has to log in again")
 
 
 @click.command()

@@ -196,7 +196,7 @@ def _addresses(table: Mapping[str, object]) -> tuple[Address, ...]:
 def page_clashes(
     web: Mapping[str, object] | WebConfig, connections: Mapping[str, Mapping[str, object]]
 ) -> Iterable[Fault]:
-    """Return the addresses of the page on which a server listens already."""
+    """Return where servers are to listen on an address of the page."""
     table = {"listen": web.listen} if isinstance(web, WebConfig) else web
     for address in _addresses(table):
         for name, connection in connections.items():
@@ -206,9 +206,11 @@ def page_clashes(
                 taken = ListenAddresses().read(connection.get("listen", DEFAULT_LISTEN))
             except ValueError:
                 continue
-            if any(address.overlaps(other) for other in taken):
-                text = (
-                    f"{address} is already listened on by connections.{name}; choose another TCP "
-                    "port"
-                )
-                yield Fault(("web", "listen"), text)
+            for other in taken:
+                if address.overlaps(other):
+                    default = "" if "listen" in connection else " (the default)"
+                    text = (
+                        f"{other}{default} is already listened on by the page, as {address} "
+                        "(web.listen); choose another TCP port"
+                    )
+                    yield Fault(("connections", name, "listen"), text)

@@ -221,7 +221,21 @@ def _context(url: str, ca: str | None, fingerprint: str | None) -> ssl.SSLContex
 
 
 def _fault(error: Exception) -> str:
-    return str(error) or "ended without an answer"
+    """Return what is wrong, with the remedy where one is known."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused, nothing listens there; start `portline serve --web`"
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is refused: {error.verify_message}; give the fingerprint that "
+                "`portline serve` shows, or the ca"
+            )
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            return "it answers in plain text; write http://, or tls = true to [web] there"
+        case http.client.RemoteDisconnected():
+            return "it closed the connection without an answer; does it want https://?"
+        case _:
+            return str(error) or "ended without an answer"
 
 
 def _texts(value: object) -> list[str]:

@@ -347,7 +347,7 @@ async def _carried_out(
         raise UsageError(f"no operation {request.operation!r}; there are: {known}")
     arguments = operation.arguments(request.parameters)
     if operation.changes:
-        _log.info("asked to %s", operation.name)
+        _log.info("asked: %s", operation.asked(arguments))
     if operation.opens is None:
         return await operation.run(subject, **arguments), None
     may_stream()

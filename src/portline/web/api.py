@@ -98,7 +98,7 @@ class Api:
         except UsageError as error:
             raise Problem(400, str(error)) from None
         if operation.changes:
-            _log.info("asked to %s by %s", name, visitor.name)
+            _log.info("asked by %s: %s", visitor.name, operation.asked(arguments))
         try:
             result = await operation.run(self._subject, **arguments)
         except PortlineError as error:

@@ -175,7 +175,11 @@ class Visitors:
             if name is not None:
                 return Visitor(name)
             self.counts["logins_failed"] += 1
-            raise Problem(401, "there is no such token", headers=_challenge("invalid_token"))
+            raise Problem(
+                401,
+                "there is no such token; `portline token NAME` makes one",
+                headers=_challenge("invalid_token"),
+            )
         if kind.lower() == "basic":
             password = _password_of(proof)
             if password is not None and (

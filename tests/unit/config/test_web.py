@@ -73,10 +73,10 @@ def test_what_contradicts_itself_is_refused(lines: str, told: str) -> None:
 
 def test_the_page_and_a_server_cannot_have_one_address() -> None:
     (mistake,) = check(f"[web]\nlisten = 4001\n{METER}")
-    assert "connections.meter" in mistake.text
-    assert mistake.line == 2
+    assert mistake.path == "connections.meter.listen"
+    assert "listened on by the page, as 127.0.0.1:4001 (web.listen)" in mistake.text
     (mistake,) = check('[web]\nlisten = 4001\n[connections.x]\nport = "/dev/ttyUSB0"\n')
-    assert "connections.x" in mistake.text
+    assert mistake.path == "connections.x.listen"
     assert check(f"[web]\nlisten = 4002\n{METER}") == []
 
 

@@ -42,6 +42,11 @@ def test_parameters_are_read_and_may_be_left_out() -> None:
         OPERATIONS["reload"].arguments({"x": 1})
 
 
+def test_the_log_names_what_is_asked_for() -> None:
+    assert OPERATIONS["stop"].asked({"name": "a\nb"}) == "stop a\\nb"
+    assert OPERATIONS["reload"].asked({}) == "reload"
+
+
 @pytest.mark.parametrize(
     ("operation", "parameter"), [("update", "rename"), ("check", "name"), ("check", "before")]
 )

@@ -14,6 +14,7 @@ from portline.web import api
 from tests.conftest import Run
 from tests.unit.web.conftest import Host, hosting
 from tests.unit.web.test_live import text_with, virtual
+from tests.unit.web.test_page import free_port
 from tests.waiting import until
 
 
@@ -206,6 +207,11 @@ def test_what_a_client_cannot_use(url: str, more: dict[str, str], fault: str) ->
         Client(url, "token", **more)  # type: ignore[arg-type]
 
 
+def test_a_client_says_what_to_do_where_nobody_listens() -> None:
+    with pytest.raises(PortlineError, match="nothing listens there; start `portline serve --web`"):
+        Client(f"http://127.0.0.1:{free_port()}", "token").ask("status")
+
+
 def test_the_client_says_nothing_secret_to_another_certificate(
     folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,8 +230,13 @@ def test_the_client_says_nothing_secret_to_another_certificate(
             with pytest.raises(PortlineError, match="somebody may be in the middle"):
                 await aside(lambda: wrong.ask("status"))
             unknown = Client(url, token)
-            with pytest.raises(PortlineError, match="certificate verify failed"):
+            with pytest.raises(
+                PortlineError, match=r"certificate is refused: .*give the fingerprint"
+            ):
                 await aside(lambda: unknown.ask("status"))
+            plain = Client(url.replace("https:", "http:"), token)
+            with pytest.raises(PortlineError, match="does it want https"):
+                await aside(lambda: plain.ask("status"))
             assert host.page.counts["logins_failed"] == 0
 
     run(scenario())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Protocol
 
-from portline.errors import UsageError
+from portline.errors import UsageError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -84,6 +84,11 @@ class Operation:
     def text(self) -> str:
         """What it does, in a sentence or some more."""
         return cleandoc(self.run.__doc__ or "")
+
+    def asked(self, arguments: Mapping[str, object]) -> str:
+        """Return what the log says is asked for: the operation, and of which connection."""
+        name = arguments.get("name")
+        return f"{self.name} {clean(name)}" if isinstance(name, str) else self.name
 
     def arguments(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return every parameter with its value.  Raises UsageError, in one line."""

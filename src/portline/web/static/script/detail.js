@@ -89,7 +89,8 @@ export class Detail {
           ? "open"
           : "not open",
     ]);
-    facts.set("Settings in force", settings(port.settings));
+    facts.set("Settings in force", port.open ? settings(port.settings) : null);
+    facts.set("Settings", port.open ? null : settings(port.settings));
     facts.set(
       "Made as",
       port.backend
