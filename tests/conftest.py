@@ -27,8 +27,9 @@ if not IN_LAB:  # no test of the lab draws examples, and there this import takes
 def pytest_configure() -> None:
     """Take signals as a program of a terminal does, also where `nohup` or a job of a script begins
     the tests with some of them ignored: what the tests start inherits that."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -42,7 +42,7 @@ SIGN_OF_LIFE: Final = 15.0
 """Seconds of silence in a stream after which a comment shows that there is somebody."""
 
 CHECK: Final = 2.0
-"""Seconds within which a stream notices that its session has ended."""
+"""Seconds within which a stream notices that its session, token or password has ended."""
 
 PORTION: Final = 32 * 1024
 """Bytes of a long answer that are sent at once."""
@@ -113,19 +113,21 @@ class Api:
             feed = operation.opens(self._subject, ready.set, **arguments)
         except PortlineError as error:
             raise problem_of(error) from None
+        if request.method == "HEAD":  # it has no body, so nobody would ever see its end
+            feed.close()
+            return Response(media_type="text/event-stream")
         return _Stream(feed, self._told(b"".join(pieces(result)), feed, ready, visitor))
 
     async def _told(
         self, result: bytes, feed: Feed, ready: asyncio.Event, visitor: Visitor
     ) -> AsyncIterator[bytes]:
         """Yield a stream as server-sent events: its result, and then what it tells."""
-        session = visitor.session
         loop = asyncio.get_running_loop()
         said = loop.time()
         self._streams += 1
         try:
             yield b"event: result\ndata: %b\n\n" % result
-            while not feed.ended and (session is None or self._visitors.good(session)):
+            while not feed.ended and self._visitors.good(visitor):
                 if feed.waiting:
                     said = loop.time()
                     yield b"".join(map(_event, feed.take()))
@@ -180,9 +182,12 @@ async def _gathered(result: Any) -> AsyncIterator[bytes]:
 
 def _of_query(operation: Operation, request: Request) -> dict[str, object]:
     known = {parameter.name: parameter for parameter in operation.parameters}
+    # Once through all of them: asking for each name anew takes a second for some thousand names.
+    found: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        found.setdefault(name, []).append(value)
     given: dict[str, object] = {}
-    for name in dict.fromkeys(request.query_params):
-        values = request.query_params.getlist(name)
+    for name, values in found.items():
         parameter = known.get(name)
         # What is not known is passed on, and told of there.
         given[name] = values[-1] if parameter is None else _value(parameter, values)

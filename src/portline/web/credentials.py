@@ -133,13 +133,13 @@ class Credentials:
         if len(password) > PASSWORD_MAX:
             return False
         grade, line = self.grade(), self._read(PASSWORD_FILE)
-        from argon2.exceptions import InvalidHashError, VerifyMismatchError
+        from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
         try:
             _hasher().verify(line, password)
         except VerifyMismatchError:
             return False
-        except InvalidHashError:
+        except (InvalidHashError, VerificationError, UnicodeEncodeError):
             raise PortlineError(
                 f"{self.folder / PASSWORD_FILE} holds no password that can be used; `portline "
                 "password --web` writes it anew"

@@ -17,6 +17,7 @@ first request from the beginning, for each further one from its first byte.  A b
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from collections import Counter
 from contextlib import suppress
@@ -33,7 +34,6 @@ from portline.net.address import display_sockaddr, host_of
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Mapping
 
     from starlette.types import ASGIApp
@@ -47,6 +47,7 @@ __all__ = [
     "HEADER_MAX",
     "IDLE_LIMIT",
     "MESSAGE_MAX",
+    "UNREAD_LIMIT",
     "Engine",
 ]
 
@@ -80,6 +81,10 @@ PING: Final = 20.0
 
 BACKLOG: Final = 64 * 1024
 """Bytes that wait in a connection before who writes has to wait, too."""
+
+UNREAD_LIMIT: Final = 30.0
+"""Seconds for which the other end may take nothing of what is sent; else whoever reads no answer
+would keep his place for ever.  A phone that changes its network is back sooner."""
 
 _log: Final = logging.getLogger("portline.web")
 
@@ -144,6 +149,22 @@ class _Protocol(H11Protocol):
         self.transport.abort()
 
 
+class _Socket(WebSocketsSansIOProtocol):
+    """One WebSocket, which whoever does not read makes neither large nor everlasting."""
+
+    def handle_ping(self) -> None:
+        """Answer it, but keep no answers for who does not read them: no browser does that."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.transport.abort()
+
+    def keepalive_timeout(self) -> None:
+        """End it at once: who answers no ping would not read what waits for him, either."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+
 class Engine:
     """Serves an ASGI application on connections that are handed over, in the running loop."""
 
@@ -156,7 +177,7 @@ class Engine:
             application,
             interface="asgi3",
             http=H11Protocol,
-            ws=WebSocketsSansIOProtocol,
+            ws=_Socket,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -186,6 +207,7 @@ class Engine:
         """Serve a connection that was accepted; the socket belongs to the engine now."""
         try:
             place = origin(host_of(display_sockaddr(sock.getpeername())))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_LIMIT * 1000))
         except OSError:  # it has gone already
             sock.close()
             return

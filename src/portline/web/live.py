@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from portline.control.operations.operation import Feed
     from portline.control.operations.subject import Subject
     from portline.web.sessions import Session
-    from portline.web.visitors import Visitors
+    from portline.web.visitors import Visitor, Visitors
 
 __all__ = ["LOGGED_OUT", "SOCKETS_OF_SESSION", "Live", "counted"]
 
@@ -45,7 +45,7 @@ ERRORS_MAX: Final = 8
 """Errors that wait to be told; whoever does not read has to do without further ones."""
 
 CHECK: Final = 2.0
-"""Seconds within which a page notices that its session has ended."""
+"""Seconds within which a page notices that its session has ended, a program its token."""
 
 LOGGED_OUT: Final = 4401
 """The code with which a WebSocket ends whose session has ended."""
@@ -80,7 +80,7 @@ class Live:
         visitor = await self._visitors.identify(socket, changes=False)
         with counted(self._visitors, visitor.session):
             await socket.accept()
-            viewer = _Viewer(socket, self._subject, self._board, visitor.session, self._visitors)
+            viewer = _Viewer(socket, self._subject, self._board, visitor, self._visitors)
             try:
                 async with asyncio.TaskGroup() as group:
                     telling = group.create_task(viewer.tell())
@@ -98,13 +98,13 @@ class _Viewer:
         socket: WebSocket,
         subject: Subject,
         board: Board,
-        session: Session | None,
+        visitor: Visitor,
         visitors: Visitors,
     ) -> None:
         self._socket = socket
         self._subject = subject
         self._board = board
-        self._session = session
+        self._visitor = visitor
         self._visitors = visitors
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
@@ -140,7 +140,7 @@ class _Viewer:
     async def tell(self) -> None:
         """Send what is new, whenever there is something."""
         try:
-            while self._session is None or self._visitors.good(self._session):
+            while self._visitors.good(self._visitor):
                 try:
                     await asyncio.wait_for(self._woken.wait(), CHECK)
                 except TimeoutError:

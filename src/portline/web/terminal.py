@@ -15,6 +15,7 @@ and to the page, at first and whenever something has changed, ``{"state": {...}}
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
@@ -33,13 +34,16 @@ if TYPE_CHECKING:
     from portline.service.connection import Connection
     from portline.web.visitors import Visitor, Visitors
 
-__all__ = ["CHUNK", "FRAMES", "REFUSED", "Terminals"]
+__all__ = ["BREAKS_MAX", "CHUNK", "FRAMES", "REFUSED", "Terminals"]
 
 CHUNK: Final = 16 * 1024
 """Bytes of one message to the page."""
 
 FRAMES: Final = 60
 """Messages with data in a second: a screen shows no more."""
+
+BREAKS_MAX: Final = 4
+"""Breaks that a page has under way, one after the other: a finger that is too quick."""
 
 REFUSED: Final = 4409
 """The code with which a WebSocket ends that has no terminal, or none any more."""
@@ -114,19 +118,24 @@ class _Terminal:
         self._connection = connection
         self._visitor = visitor
         self._visitors = visitors
-        self._breaking = False
+        self._break = asyncio.Lock()
+        self._breaks: set[asyncio.Task[None]] = set()
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
-        """Pass on what there is until either end has gone."""
+        """Pass on what there is until either end has gone, or the page may not be here any more.
+
+        Any of these ends it, whatever the others wait for: hearing may wait for a port that takes
+        nothing, and a break lasts long after a page has gone.
+        """
         async with self._group as group:
-            tasks = [
-                group.create_task(each)
-                for each in (self._tell_data(), self._tell_news(), self._check())
+            ending = [
+                group.create_task(each) for each in (self._hear(), self._tell_data(), self._check())
             ]
-            await self._hear()
-            for task in tasks:
-                task.cancel()
+            news = group.create_task(self._tell_news())
+            await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*ending, news, *self._breaks):
+                task.cancel()  # who leaves takes a break along: the port puts it back
 
     # --- from the page --------------------------------------------------------------------------
 
@@ -138,11 +147,24 @@ class _Terminal:
             try:
                 if (data := message.get("bytes")) is not None:
                     self._port.write(data)
-                    await self._port.drain()
+                    await self._drained()
                 else:
                     await self._obey(from_json(message.get("text") or ""))
             except (ValueError, PortlineError) as error:
                 await self._send({"error": " ".join(str(error).split())})
+            except (WebSocketDisconnect, RuntimeError):
+                return  # the page has gone while the port took nothing
+
+    async def _drained(self) -> None:
+        """Wait until the port has room.  Raises WebSocketDisconnect where the page goes meanwhile.
+
+        Nothing is heard of it then, so now and then it is told something, to see whether it is
+        there.
+        """
+        while True:
+            with suppress(TimeoutError):
+                return await asyncio.wait_for(self._port.drain(), CHECK)
+            await self._socket.send_text(to_json({"state": self._state()}).decode())
 
     async def _obey(self, message: Any) -> None:
         """Do what a text says.  Raises ValueError and PortlineError."""
@@ -156,10 +178,11 @@ class _Terminal:
             case {"break": float() | int() as seconds, **rest} if not rest and seconds is not True:
                 if not 0 < seconds <= BREAK_LIMIT:
                     raise ValueError(f"a break lasts up to {BREAK_LIMIT:g} s")
-                if self._breaking:
-                    raise ValueError("a break is being sent already; wait for its end")
-                self._breaking = True
-                self._group.create_task(self._send_break(float(seconds)))
+                if len(self._breaks) >= BREAKS_MAX:
+                    raise ValueError(f"{BREAKS_MAX} breaks are under way; wait for their end")
+                task = self._group.create_task(self._send_break(float(seconds)))
+                self._breaks.add(task)
+                task.add_done_callback(self._breaks.discard)
             case _:
                 raise ValueError(
                     'say {"lines": {"dtr": true}}, {"settings": {"baudrate": 9600}} or '
@@ -169,13 +192,12 @@ class _Terminal:
 
     async def _send_break(self, seconds: float) -> None:
         try:
-            await self._port.set_break(True)
-            await asyncio.sleep(seconds)
-            await self._port.set_break(False)
+            async with self._break:
+                await self._port.set_break(True)
+                await asyncio.sleep(seconds)
+                await self._port.set_break(False)
         except PortlineError as error:
             await self._send({"error": str(error)})
-        finally:
-            self._breaking = False
 
     # --- to the page ----------------------------------------------------------------------------
 
@@ -206,19 +228,20 @@ class _Terminal:
             await self._tell_state()
 
     async def _tell_state(self) -> None:
+        await self._send({"state": self._state()})
+
+    def _state(self) -> dict[str, Any]:
         port, virtual = self._port, self._connection.config.is_virtual
         has_lines = virtual or self._connection.port.has_lines
         names = ("cts", "dsr", "dcd", "ri", "dtr", "rts") if has_lines else ()
         lines = {name: getattr(port, name) for name in names} or None
         can = {"lines": has_lines, "settings": True}
-        state = {"settings": str(port.settings), "lines": lines, "can": can}
-        await self._send({"state": state})
+        return {"settings": str(port.settings), "lines": lines, "can": can}
 
     async def _check(self) -> None:
         """End when the session does."""
-        session = self._visitor.session
         # Asking is cheap, and nobody is told when a session is over by time.
-        while session is None or self._visitors.good(session):  # noqa: ASYNC110
+        while self._visitors.good(self._visitor):  # noqa: ASYNC110
             await asyncio.sleep(CHECK)
         try:
             await self._socket.close(LOGGED_OUT, "logged out")

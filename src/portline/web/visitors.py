@@ -25,10 +25,11 @@ import binascii
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from portline.auth.throttle import Throttle
+from portline.errors import PortlineError
 from portline.service.process.aside import aside
 from portline.web.names import is_same_origin
 from portline.web.problem import Problem
@@ -54,10 +55,14 @@ _log: Final = logging.getLogger("portline.web")
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: in a ``session``, or as a program that is called ``name``."""
+    """Who asks: in a ``session``, or as a program that is called ``name``.
+
+    ``proof`` is what a program has shown: the digest of its token, or which password it was.
+    """
 
     name: str
     session: Session | None = None
+    proof: object = field(default=None, repr=False)
 
 
 class Visitors:
@@ -106,7 +111,7 @@ class Visitors:
 
     def logout(self, asked: HTTPConnection) -> None:
         """End the session of the cookie, if there is one.  Raises Problem for a foreign page."""
-        secret = asked.cookies.get(self.cookie_of(asked), "")
+        secret = _cookie(asked, self.cookie_of(asked)) or ""
         session = self._of_cookie(asked)
         if session is not None:
             self._demand_csrf(asked, session)
@@ -147,9 +152,16 @@ class Visitors:
             self._demand_csrf(asked, session)
         return Visitor("page", session)
 
-    def good(self, session: Session) -> bool:
-        """Tell whether a session still holds."""
-        return self.sessions.holds(session, self._credentials.grade(), time.monotonic())
+    def good(self, visitor: Visitor) -> bool:
+        """Tell whether who has come could come again: what goes on for long ends with that."""
+        if visitor.session is not None:
+            return self.sessions.holds(visitor.session, self._credentials.grade(), time.monotonic())
+        if isinstance(visitor.proof, bytes):
+            try:
+                return self._credentials.tokens().get(visitor.name) == visitor.proof
+            except PortlineError:  # the file cannot be used any more, so nobody could come
+                return False
+        return visitor.proof == self._credentials.grade()
 
     def demand_origin(self, asked: HTTPConnection) -> None:
         """Refuse what a foreign page has had a browser ask, whatever it knows."""
@@ -173,7 +185,7 @@ class Visitors:
         if kind.lower() == "bearer":
             name = self._credentials.owner(proof)
             if name is not None:
-                return Visitor(name)
+                return Visitor(name, proof=self._credentials.tokens()[name])
             self.counts["logins_failed"] += 1
             raise Problem(
                 401,
@@ -181,16 +193,17 @@ class Visitors:
                 headers=_challenge("invalid_token"),
             )
         if kind.lower() == "basic":
+            grade = self._credentials.grade()
             password = _password_of(proof)
             if password is not None and (
                 self._credentials.proved(password) or await self._judge(host, password)
             ):
-                return Visitor("password")
+                return Visitor("password", proof=grade)
             raise Problem(401, "the password is wrong", headers=_challenge())
         raise Problem(401, "only Bearer and Basic are known here", headers=_challenge())
 
     def _of_cookie(self, asked: HTTPConnection) -> Session | None:
-        secret = asked.cookies.get(self.cookie_of(asked))
+        secret = _cookie(asked, self.cookie_of(asked))
         if secret is None:
             return None
         return self.sessions.find(secret, self._credentials.grade(), time.monotonic())
@@ -238,6 +251,22 @@ class Visitors:
         self.counts["logins_failed"] += 1
         if self._throttle.failed(host, time.monotonic()):
             _log.warning("logins to the page from %s fail", host)
+
+
+def _cookie(asked: HTTPConnection, name: str) -> str | None:
+    """Return the value of a cookie as it stands there; None if there is none.
+
+    Ours are never quoted.  Taking quotes off, as ``asked.cookies`` does with every cookie that
+    there is, takes a second for 16 KiB of backslashes in some releases of Python (CVE-2024-7592),
+    and a stranger may send that.
+    """
+    found = None
+    for header in asked.headers.getlist("cookie"):
+        for pair in header.split(";"):
+            called, equals, value = pair.partition("=")
+            if equals and called.strip() == name:
+                found = value.strip()
+    return found
 
 
 def host_of(asked: HTTPConnection) -> str:

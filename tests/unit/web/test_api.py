@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 import pytest
 
 from portline.control.http import Client
+from portline.control.operations.parameters import ITEMS_MAX
 from portline.control.operations.table import OPERATIONS
 from portline.errors import ConfigError, PortlineError, UsageError
-from portline.web import api
+from portline.web import api, live, terminal
 from tests.conftest import Run
-from tests.unit.web.conftest import Host, hosting
+from tests.unit.web.conftest import Browser, Host, hosting
 from tests.unit.web.test_live import text_with, virtual
 from tests.unit.web.test_page import free_port
+from tests.unit.web.test_terminal import device, text_of
 from tests.waiting import until
 
 
@@ -172,6 +175,103 @@ def test_streams_are_bounded_and_end_with_the_session(
             await browser.post("/logout", {})
             assert b"0\r\n\r\n" in await stranger.reader.readuntil(b"0\r\n\r\n")
             await stranger.goes()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("proof", ["token", "password", "session"])
+def test_what_goes_on_ends_with_what_has_let_it_in(
+    folder: Path, run: Run, proof: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (api, live, terminal):
+        monkeypatch.setattr(module, "CHECK", 0.05)
+
+    async def scenario() -> None:
+        with device() as (_, path):
+            async with hosting(folder, text_of(path)) as host:
+                token = host.credentials.add_token("x")
+                other = host.credentials.add_token("other")
+                match proof:
+                    case "token":
+                        header = {"Authorization": f"Bearer {token}"}
+                    case "password":
+                        header = host.basic
+                    case _:
+                        header = {"Cookie": (await host.browser()).cookie}
+                program = Browser(host, header.pop("Cookie", ""))
+                if program.cookie:
+                    header = {"Cookie": program.cookie}
+                more = {} if program.cookie else header
+                stranger = await host.connect()
+                stranger.asks("GET", "/api/monitor?name=a", {"Host": "localhost", **header})
+                await stranger.reader.readuntil(b"event: result")
+                async with (
+                    program.socket("/live", **more) as page,
+                    program.socket("/terminal/a/socket", **more) as typing,
+                    Browser(host, "").socket(
+                        "/live", origin=None, Authorization=f"Bearer {other}"
+                    ) as stays,
+                ):
+                    await typing.hears(lambda m: "state" in m)
+                    if proof == "token":
+                        host.credentials.remove_token("x")
+                    else:
+                        host.credentials.store("battery staple")
+                    assert await page.hears_end() == live.LOGGED_OUT
+                    assert await typing.hears_end() == live.LOGGED_OUT
+                    await stranger.reader.readuntil(b"0\r\n\r\n")
+                    await stays.says({"subscribe": "status"})
+                    await stays.hears(lambda m: "status" in m)
+                await stranger.goes()
+
+    run(scenario())
+
+
+def test_a_stream_that_has_no_body_holds_nothing(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            for path in ("/api/monitor?name=a", "/api/events"):
+                answer = await host.ask("HEAD", path, host.basic)
+                assert (answer.status, answer.body) == (200, b"")
+                assert answer.headers["content-type"].startswith("text/event-stream")
+            assert not host.served.gateway.connections["a"].tap.watchers
+
+    run(scenario())
+
+
+def test_many_names_in_an_address_do_not_hold_the_data_up(folder: Path, run: Run) -> None:
+    """The time must not grow with their square: four times as many take four times as long."""
+
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+
+            async def took(names: int) -> float:
+                query = "&".join(f"{number:x}" for number in range(names))
+                begun = time.perf_counter()
+                answer = await host.ask("GET", f"/api/status?{query}", host.basic)
+                assert answer.status == 400
+                return time.perf_counter() - begun
+
+            few = min([await took(750) for _ in range(5)])
+            assert min([await took(3000) for _ in range(5)]) < 10 * few
+
+    run(scenario())
+
+
+def test_more_options_than_there_can_be_are_refused_before_they_are_written(
+    folder: Path, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            browser = await host.browser()
+            before = host.served.path.read_text()
+            many = ["a"] * (ITEMS_MAX + 1)
+            for options in ({"listen": many}, {"x": [[many]]}, {f"k{n}": 1 for n in range(2000)}):
+                for name in ("update", "add"):
+                    answer = await browser.post(f"/api/{name}", {"name": "a", "options": options})
+                    assert answer.status == 400
+                    assert f"there may be {ITEMS_MAX}" in answer.json["detail"]
+            assert host.served.path.read_text() == before
 
     run(scenario())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -330,6 +332,50 @@ def test_who_takes_his_time_is_cut_off(
             counts = host.page.counts
             assert counts["slow_bodies" if what == "body" else "slow_headers"] == 1
             await stranger.goes()
+
+    run(scenario())
+
+
+def test_who_never_reads_an_answer_does_not_keep_his_place(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "UNREAD_LIMIT", 1.0)
+
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            with socket.socket() as stranger:
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                stranger.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(stranger, ("127.0.0.1", host.port))
+                asked = b"GET /static/vendor/uplot/uPlot.esm.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                await loop.sock_sendall(stranger, asked * 40)
+                await until(lambda: host.page.counts["connections"] == 1)
+                await until(lambda: host.page.counts["connections"] == 0, 60)
+
+    run(scenario())
+
+
+def test_a_cookie_costs_nothing_whatever_is_in_it(folder: Path, run: Run) -> None:
+    """Python's own way to take quotes off needs a time that grows with the square."""
+
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            browser = await host.browser()
+
+            async def took(cookie: str, status: int) -> float:
+                begun = time.perf_counter()
+                answer = await host.ask("GET", "/session", {"Cookie": cookie})
+                assert answer.status == status
+                return time.perf_counter() - begun
+
+            for other in ("", "a=b; ", 'x="\\012"; ', "portline; =; "):
+                await took(f"{other}{browser.cookie}", 200)
+            name = browser.cookie.partition("=")[0]
+            plain, hostile = "a" * 15_000, '"' + "\\\\" * 7_500 + '"'
+            for named in (name, "x"):
+                usual = min([await took(f"{named}={plain}", 401) for _ in range(5)])
+                assert min([await took(f"{named}={hostile}", 401) for _ in range(5)]) < 20 * usual
 
     run(scenario())
 

@@ -69,8 +69,13 @@ def test_a_file_that_others_can_read_is_refused(folder: Path) -> None:
         credentials.check("correct horse")
 
 
-def test_a_file_with_something_else_is_told_of_without_what_is_in_it(folder: Path) -> None:
-    (folder / PASSWORD_FILE).write_text("hunter2")
+@pytest.mark.parametrize(
+    "rest", ["hunter2", "$argon2id$v=19$m=19456,t=2,p=1$hunter2", "h\xfcnter2"]
+)
+def test_a_file_with_something_else_is_told_of_without_what_is_in_it(
+    folder: Path, rest: str
+) -> None:
+    (folder / PASSWORD_FILE).write_text(rest)
     (folder / PASSWORD_FILE).chmod(0o600)
     with pytest.raises(PortlineError, match="portline password --web") as caught:
         Credentials(folder).check("hunter2")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from portline.web import board, live
 from tests.conftest import Run
-from tests.unit.web.conftest import Browser, hosting
+from tests.unit.web.conftest import Browser, Stranger, hosting
 from tests.waiting import until
 
 
@@ -313,3 +314,28 @@ def test_a_status_that_could_not_be_made_is_told_in_the_log_and_made_again(
                 await page.hears(lambda message: "status" in message)
 
     run(scenario())
+
+
+def test_pings_of_who_reads_no_answer_end_it(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            stranger = await host.connect()
+            upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            key = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13"}
+            headers = {"Host": "localhost", **upgrade, **key, **host.basic}
+            stranger.asks("GET", "/live", headers)
+            assert b" 101 " in await stranger.reader.readuntil(b"\r\n\r\n")
+            pings = (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 1000
+            # What is answered waits in the kernel, and then in the page.
+            with pytest.raises(ConnectionError):
+                await _say_for_ever(stranger, pings)
+            await until(lambda: host.page.counts["connections"] == 0)
+
+    run(scenario())
+
+
+async def _say_for_ever(stranger: Stranger, data: bytes) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            stranger.says(data)
+            await stranger.writer.drain()

@@ -4,10 +4,11 @@ import asyncio
 import os
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from portline.web import live, terminal
 from tests.conftest import Run
@@ -138,6 +139,60 @@ def test_it_ends_with_the_connection_and_with_the_session(
                     await page.hears(lambda m: "state" in m)
                     await browser.post("/logout", {})
                     assert await page.hears_end() == live.LOGGED_OUT
+
+    run(scenario())
+
+
+def test_breaks_are_bounded_and_go_with_the_page(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        with device() as (_, path):
+            async with hosting(folder, text_of(path)) as host:
+                browser = await host.browser()
+                connection = host.served.gateway.connections["a"]
+                async with browser.socket("/terminal/a/socket") as page:
+                    for _ in range(terminal.BREAKS_MAX + 1):
+                        await page.says({"break": 10})
+                    told = await page.hears(lambda m: "error" in m)
+                    assert f"{terminal.BREAKS_MAX} breaks" in told["error"]
+                    assert len(connection.operators) == 1
+                begun = asyncio.get_running_loop().time()
+                await until(lambda: not len(connection.operators))
+                # Less than one of the breaks would have taken.
+                assert asyncio.get_running_loop().time() - begun < 10
+                await until(lambda: not connection.port.state.break_on)
+
+    run(scenario())
+
+
+def test_a_page_goes_although_the_port_takes_nothing(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "CHECK", 0.05)
+    monkeypatch.setattr(live, "SOCKETS_OF_SESSION", 1)
+
+    async def scenario() -> None:
+        with device() as (_, path):
+            async with hosting(folder, text_of(path)) as host:
+                browser = await host.browser()
+                connection = host.served.gateway.connections["a"]
+                with suppress(ConnectionClosed):
+                    async with browser.socket("/terminal/a/socket") as page:
+                        # Nobody reads the other side, so this waits in the port, and then before.
+                        while not connection.full:
+                            await page.says(b"x" * 4096)
+                        for _ in range(100):
+                            await page.says(b"x" * 4096)
+                        page.opened.transport.abort()
+
+                async def may_come() -> bool:
+                    try:
+                        async with browser.socket("/live"):
+                            return True
+                    except InvalidStatus:
+                        return False
+
+                while not await may_come():
+                    await asyncio.sleep(0.05)
 
     run(scenario())
 
