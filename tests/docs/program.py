@@ -96,13 +96,14 @@ class Place:
         """Return text with the devices of this place in place of paths in quotes."""
         return re.sub(r'"(/dev/[^"]+)"', lambda m: f'"{self.device(m[1])}"', text)
 
-    def run(self, *words: str, typed: str | None = None) -> str:
+    def run(self, *words: str, typed: str | None = None, noted: str = "") -> str:
         """Run Portline until it ends with success; return what it wrote.
 
-        ``typed`` comes through a pipe.
+        ``typed`` comes through a pipe; ``noted`` is a part of the note that there is, "" for none.
         """
         ended = self._ended(words, typed)
-        assert (ended.returncode, ended.stderr) == (0, "")
+        assert (ended.returncode, bool(ended.stderr)) == (0, bool(noted)), ended.stderr
+        assert noted in ended.stderr
         return ended.stdout
 
     def fails(self, *words: str) -> str:

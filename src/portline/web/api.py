@@ -106,6 +106,7 @@ class Api:
         if operation.opens is None:
             return StreamingResponse(_gathered(result), media_type="application/json")
         if self._streams >= STREAMS_MAX:
+            self._visitors.counts["streams_refused"] += 1
             raise Problem(429, f"there are {STREAMS_MAX} streams already; end some")
         ready = asyncio.Event()
         try:

@@ -52,12 +52,13 @@ LOGGED_OUT: Final = 4401
 
 
 @contextmanager
-def counted(session: Session | None) -> Iterator[None]:
+def counted(visitors: Visitors, session: Session | None) -> Iterator[None]:
     """Count a WebSocket of a session.  Raises Problem where it has SOCKETS_OF_SESSION."""
     if session is None:
         yield
         return
     if session.sockets >= SOCKETS_OF_SESSION:
+        visitors.counts["sockets_refused"] += 1
         raise Problem(429, f"a session has at most {SOCKETS_OF_SESSION} WebSockets; close some")
     session.sockets += 1
     try:
@@ -77,7 +78,7 @@ class Live:
     async def serve(self, socket: WebSocket) -> None:
         """Serve one page until it goes or its session ends."""
         visitor = await self._visitors.identify(socket, changes=False)
-        with counted(visitor.session):
+        with counted(self._visitors, visitor.session):
             await socket.accept()
             viewer = _Viewer(socket, self._subject, self._board, visitor, self._visitors)
             try:

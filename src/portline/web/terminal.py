@@ -80,7 +80,7 @@ class Terminals:
     async def serve(self, socket: WebSocket) -> None:
         """Serve one page until it goes, its session ends, or the port cannot be had any more."""
         visitor = await self._visitors.identify(socket, changes=False)
-        with counted(visitor.session):
+        with counted(self._visitors, visitor.session):
             await socket.accept()
             try:
                 connection = self._subject.connection(socket.path_params["name"])

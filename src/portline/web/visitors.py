@@ -73,7 +73,9 @@ class Visitors:
         """What the cookie is called: browsers do not tell ports apart, and there may be several
         Portlines on one machine."""
         self.sessions = Sessions()
-        self.counts: Counter[str] = Counter({"logins_failed": 0, "logins_slowed": 0})
+        self.counts: Counter[str] = Counter(
+            {"logins_failed": 0, "logins_slowed": 0, "sockets_refused": 0, "streams_refused": 0}
+        )
         self._credentials = credentials
         self._throttle = Throttle()
         self._judging = asyncio.Lock()

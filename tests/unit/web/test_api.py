@@ -171,6 +171,7 @@ def test_streams_are_bounded_and_end_with_the_session(
             assert b"text/event-stream" in head
             await stranger.reader.readuntil(b"event: result")
             assert (await browser.get("/api/events")).status == 429
+            assert host.page.counts["streams_refused"] == 1
             await browser.post("/logout", {})
             assert b"0\r\n\r\n" in await stranger.reader.readuntil(b"0\r\n\r\n")
             await stranger.goes()

@@ -258,6 +258,7 @@ def test_websockets_of_a_session_are_bounded(
                         async with browser.socket("/live"):
                             pass
                     assert caught.value.response.status_code == 429
+                    assert host.page.counts["sockets_refused"] == 1
                 sessions = host.page.counts["sessions"]
                 assert sessions == 1
                 await until(lambda: host.page.counts["connections"] <= 1)

@@ -107,7 +107,7 @@ class Panel:
 
     @property
     def unseen(self) -> str:
-        """Who cannot see these lines, for people; "" where everybody can who has the port open."""
+        """Who cannot see these lines, or that there are none, for people; "" where all is seen."""
         if not self._port.has_lines:
             return _NO_LINES
         if not self._config().is_virtual or Ability.LINES in self._port.capabilities.abilities:
