@@ -120,20 +120,23 @@ def _as_far_as_possible(table: Mapping[object, object]) -> dict[str, object]:
     return found
 
 
-def _not_applicable(table: Mapping[object, object]) -> dict[str, str]:
+def _written(table: Mapping[object, object]) -> tuple[type[ConnectionConfig], dict[str, object]]:
+    """Return the model of a table, and what was written by field, the kind in any case."""
     model = model_of(table)
     kind = next(kind for kind, each in MODELS.items() if each is model)
-    fields = folded(table, model.model_fields)[0]
-    chosen = combinations({**fields, "kind": kind})
+    return model, {**folded(table, model.model_fields)[0], "kind": kind}
+
+
+def _not_applicable(table: Mapping[object, object]) -> dict[str, str]:
+    model, fields = _written(table)
+    chosen = combinations(fields)
     reasons = {key_of(field): exclusion(field, chosen) for field in known_options(model)}
     return {key: str(reason) for key, reason in reasons.items() if reason is not None}
 
 
 def _useless(table: Mapping[object, object]) -> dict[str, str]:
     """Return the options that were not written and would be refused beside those that were."""
-    model = model_of(table)
-    kind = next(kind for kind, each in MODELS.items() if each is model)
-    fields = {**folded(table, model.model_fields)[0], "kind": kind}
+    model, fields = _written(table)
     found = {}
     for field, option in known_options(model).items():
         if field in fields or field in _CHOOSING:

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from portline.line import Item, Purge, Query, SendBreak, SetBreak, SetLine, SetModem
 from portline.port.base import DRAIN_LIMIT, QUEUE_HIGH, QUEUE_LOW, REQUEST_COST
+from portline.port.drain import Drain
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,12 +55,6 @@ FIFO_LIMIT: Final = 0.02
 
 Slower lines mostly belong to old UARTs, whose FIFO is small, or to drivers that tell when it is
 empty."""
-
-POLL_MIN: Final = 0.001
-"""Seconds between two looks at a draining transmitter at least; the loop has other work."""
-
-POLL_MAX: Final = 0.02
-"""Seconds between two looks at most; within them the look is timed by what is left to send."""
 
 WRITE_LIMIT: Final = 64 * 1024
 """Bytes written in one callback, so that other ports get their turn."""
@@ -131,7 +126,7 @@ class Outlet:
         self._full = False
         self._relief_due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._drain: _Drain | None = None
+        self._drain: Drain | None = None
         self._busy_until = 0.0
 
     def write(self, data: bytes) -> None:
@@ -170,7 +165,7 @@ class Outlet:
         """Whether everything has left the transmitter, as far as one can tell."""
         if self._queue:
             return False
-        return not self._line.drains or not _Drain(self._line, self).wait(monotonic())
+        return not self._line.drains or not Drain(self._line, self).wait(monotonic())
 
     @property
     def holding(self) -> bool:
@@ -327,7 +322,7 @@ class Outlet:
         if self._impatient:
             self._impatient -= 1
         elif self._line.drains and isinstance(request, CHANGES):
-            self._drain = self._drain or _Drain(self._line, self)
+            self._drain = self._drain or Drain(self._line, self)
             wait = self._drain.wait(monotonic())
             if wait > 0:
                 self._timer = self._loop.call_later(wait, self._run)
@@ -384,32 +379,3 @@ class Outlet:
 
 CHANGES: Final = (SetLine, SetModem, SetBreak, SendBreak)
 """The requests that must not touch the data before them."""
-
-
-class _Drain:
-    """The wait of one request for the data before it."""
-
-    def __init__(self, line: Line, outlet: Outlet) -> None:
-        self._line = line
-        self._outlet = outlet
-        self._unsent: int | None = None
-        self._moved = 0.0
-        self._over: float | None = None
-
-    def wait(self, now: float) -> float:
-        """Return the seconds after which to look again; 0 when the wait is over."""
-        unsent = self._line.unsent()
-        empty = False if unsent else self._line.empty()
-        if empty:
-            return 0.0
-        if empty is None:
-            if self._over is None:
-                seen_busy = self._unsent is not None
-                self._over = now + self._outlet.fifo_time(now, seen_busy=seen_busy)
-            return max(0.0, self._over - now)
-        if self._unsent is None or unsent < self._unsent:
-            self._unsent = unsent
-            self._moved = now
-        elif now - self._moved >= DRAIN_LIMIT:
-            return 0.0
-        return min(max(unsent * self._outlet.character_time, POLL_MIN), POLL_MAX)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from portline.control.operations.subject import Subject
     from portline.web.visitors import Visitor, Visitors
 
-__all__ = ["GATHER", "OFFERED", "STREAMS_MAX", "Api"]
+__all__ = ["OFFERED", "PORTION", "STREAMS_MAX", "Api"]
 
 OFFERED: Final[Mapping[str, Operation]] = {
     name: operation for name, operation in OPERATIONS.items() if not operation.local
@@ -44,7 +44,7 @@ SIGN_OF_LIFE: Final = 15.0
 CHECK: Final = 2.0
 """Seconds within which a stream notices that its session has ended."""
 
-GATHER: Final = 32 * 1024
+PORTION: Final = 32 * 1024
 """Bytes of a long answer that are sent at once."""
 
 _log: Final = logging.getLogger("portline.web")
@@ -75,7 +75,9 @@ class Api:
 
     async def _document(self, request: Request) -> Response:
         await self._visitors.identify(request, changes=False)
-        return Response(to_json(document()), media_type="application/json")
+        return Response(
+            to_json(document(self._visitors.cookie_of(request))), media_type="application/json"
+        )
 
     async def _operation(self, request: Request) -> Response:
         name = request.path_params["operation"]
@@ -110,9 +112,7 @@ class Api:
             feed = operation.opens(self._subject, ready.set, **arguments)
         except PortlineError as error:
             raise problem_of(error) from None
-        told = self._told(b"".join(pieces(result)), feed, ready, visitor)
-        headers = {"X-Accel-Buffering": "no"}  # nginx would gather
-        return StreamingResponse(told, headers=headers, media_type="text/event-stream")
+        return _Stream(feed, self._told(b"".join(pieces(result)), feed, ready, visitor))
 
     async def _told(
         self, result: bytes, feed: Feed, ready: asyncio.Event, visitor: Visitor
@@ -138,7 +138,21 @@ class Api:
                     yield b": still here\n\n"
         finally:
             self._streams -= 1
-            feed.close()
+
+
+class _Stream(StreamingResponse):
+    """Server-sent events of a feed, which is closed also where nobody waits for the first one."""
+
+    def __init__(self, feed: Feed, told: AsyncIterator[bytes]) -> None:
+        headers = {"X-Accel-Buffering": "no"}  # nginx would gather
+        super().__init__(told, headers=headers, media_type="text/event-stream")
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._feed.close()
 
 
 def _event(item: dict[str, object]) -> bytes:
@@ -156,7 +170,7 @@ async def _gathered(result: Any) -> AsyncIterator[bytes]:
     portion = bytearray()
     for piece in pieces(result):
         portion += piece
-        if len(portion) >= GATHER:
+        if len(portion) >= PORTION:
             yield bytes(portion)
             portion.clear()
         await asyncio.sleep(0)

@@ -14,6 +14,7 @@ The loop carries data, too: after every few connections it has a turn.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,8 @@ LOOKS: Final = 64
 
 STATUSES: Final = 2
 """Connections whose status is made in one turn of the loop: a third of a millisecond."""
+
+_log: Final = logging.getLogger("portline.web")
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Board:
         self._viewers.add(changed)
         if self._task is None:
             self._task = self._loop.create_task(self._look())
+            self._task.add_done_callback(self._looked)
         elif self._number:
             changed()
 
@@ -107,6 +111,13 @@ class Board:
             frame = (text % (process, order, b",".join(newer))).decode()
             self._frames[number] = frame
         return frame
+
+    def _looked(self, task: asyncio.Task[None]) -> None:
+        """Tell of what should not have happened; who comes next has it begun again."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the statuses for the page failed", exc_info=error)
+            if self._task is task:
+                self._task = None
 
     async def _look(self) -> None:
         whole = self._loop.time()

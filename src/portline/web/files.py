@@ -56,7 +56,7 @@ class Files:
         self._paths = {
             path.relative_to(self._folder).as_posix(): path
             for path in self._folder.rglob("*")
-            if path.is_file() and not any(part.startswith((".", "_")) for part in path.parts[-1:])
+            if path.is_file() and not path.name.startswith((".", "_"))
         }
         self._known: dict[str, _File] = {}
 

@@ -113,9 +113,12 @@ class _Viewer:
         self._events: Feed | None = None
         self._monitors: dict[str, Feed] = {}
         self._monitored_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         """Want nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._board.leave(self._woken.set)
         if self._events is not None:
             self._events.close()
@@ -219,16 +222,25 @@ class _Viewer:
             return
         wait = self._monitored_at + 1 / FRAMES - self._loop.time()
         if wait > 0:
-            self._loop.call_later(wait, self._woken.set)
+            self._again(wait)
             return
         self._monitored_at = self._loop.time()
         for name, feed in tuple(self._monitors.items()):
             if feed.waiting:
                 await self._send({"monitor": {"name": name, "records": feed.take()}})
             if feed.waiting:
-                self._loop.call_later(1 / FRAMES, self._woken.set)
+                self._again(1 / FRAMES)
             if feed.ended:
                 self._forget_monitor(name)
+
+    def _again(self, seconds: float) -> None:
+        """Look for what monitors have in a while, once however often it is asked for."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._woken.set()
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(to_json(message).decode())

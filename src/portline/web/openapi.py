@@ -31,8 +31,8 @@ _BODY_ONLY: Final = frozenset({"413", "415", "422"})
 
 
 @cache
-def document() -> dict[str, Any]:
-    """Return the document."""
+def document(cookie: str) -> dict[str, Any]:
+    """Return the document; ``cookie`` is what that of a session is called there."""
     from portline.web.api import OFFERED
 
     return {
@@ -54,7 +54,7 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "password": {"type": "http", "scheme": "basic"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "portline"},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie},
                 "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token"},
             },
             "schemas": {"Problem": _PROBLEM},

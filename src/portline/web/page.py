@@ -173,7 +173,7 @@ class Page:
             return
         config = self._config
         self._preparing = aside(lambda: _prepared(config, self._credentials))
-        self._preparing.add_done_callback(self._prepared)
+        self._preparing.add_done_callback(self._is_prepared)
 
     def _forget(self) -> None:
         if self._preparing is not None:
@@ -183,7 +183,7 @@ class Page:
             self._timer.cancel()
             self._timer = None
 
-    def _prepared(self, future: asyncio.Future[_Ready]) -> None:
+    def _is_prepared(self, future: asyncio.Future[_Ready]) -> None:
         if future is not self._preparing or future.cancelled() or self._config is None:
             return
         self._preparing = None

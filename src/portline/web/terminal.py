@@ -6,7 +6,7 @@ The page is an operator of the connection (:mod:`portline.service.operator`), so
 the way of all who sit there, and a page that does not read loses the oldest bytes, counted, without
 the port waiting.  Binary messages are data.  Text messages are JSON, of the page::
 
-    {"lines": {"dtr": false, "rts": null}}   {"break": 0.25}   {"settings": {"baudrate": 9600}}
+    {"lines": {"dtr": false, "rts": true}}   {"break": 0.25}   {"settings": {"baudrate": 9600}}
 
 and to the page, at first and whenever something has changed, ``{"state": {...}}``, or
 ``{"error": "..."}`` where something could not be done.
@@ -21,6 +21,7 @@ from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from portline.errors import PortlineError
+from portline.port.tty.port import BREAK_LIMIT
 from portline.service.operator.terminal import open_terminal
 from portline.web.live import CHECK, LOGGED_OUT, counted
 
@@ -32,16 +33,13 @@ if TYPE_CHECKING:
     from portline.service.connection import Connection
     from portline.web.visitors import Visitor, Visitors
 
-__all__ = ["BREAK_MAX", "CHUNK", "FRAMES", "REFUSED", "Terminals"]
+__all__ = ["CHUNK", "FRAMES", "REFUSED", "Terminals"]
 
 CHUNK: Final = 16 * 1024
 """Bytes of one message to the page."""
 
 FRAMES: Final = 60
 """Messages with data in a second: a screen shows no more."""
-
-BREAK_MAX: Final = 10.0
-"""Seconds of a break."""
 
 REFUSED: Final = 4409
 """The code with which a WebSocket ends that has no terminal, or none any more."""
@@ -116,7 +114,7 @@ class _Terminal:
         self._connection = connection
         self._visitor = visitor
         self._visitors = visitors
-        self._break = asyncio.Lock()
+        self._breaking = False
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -150,15 +148,17 @@ class _Terminal:
         """Do what a text says.  Raises ValueError and PortlineError."""
         match message:
             case {"lines": dict(lines), **rest} if not rest and lines.keys() <= {"dtr", "rts"}:
-                for level in lines.values():
-                    if level is not None and not isinstance(level, bool):
-                        raise ValueError("a line is true, false, or null to leave it")
+                if not all(isinstance(level, bool) for level in lines.values()):
+                    raise ValueError("a line is true or false; leave out what stays")
                 await self._port.set_lines(dtr=lines.get("dtr"), rts=lines.get("rts"))
             case {"settings": dict(settings), **rest} if not rest:
                 await self._port.set(**_settings(settings))
             case {"break": float() | int() as seconds, **rest} if not rest and seconds is not True:
-                if not 0 < seconds <= BREAK_MAX:
-                    raise ValueError(f"a break lasts up to {BREAK_MAX:g} s")
+                if not 0 < seconds <= BREAK_LIMIT:
+                    raise ValueError(f"a break lasts up to {BREAK_LIMIT:g} s")
+                if self._breaking:
+                    raise ValueError("a break is being sent already; wait for its end")
+                self._breaking = True
                 self._group.create_task(self._send_break(float(seconds)))
             case _:
                 raise ValueError(
@@ -169,12 +169,13 @@ class _Terminal:
 
     async def _send_break(self, seconds: float) -> None:
         try:
-            async with self._break:
-                await self._port.set_break(True)
-                await asyncio.sleep(seconds)
-                await self._port.set_break(False)
+            await self._port.set_break(True)
+            await asyncio.sleep(seconds)
+            await self._port.set_break(False)
         except PortlineError as error:
             await self._send({"error": str(error)})
+        finally:
+            self._breaking = False
 
     # --- to the page ----------------------------------------------------------------------------
 

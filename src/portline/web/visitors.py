@@ -104,7 +104,7 @@ class Visitors:
 
     def logout(self, asked: HTTPConnection) -> None:
         """End the session of the cookie, if there is one.  Raises Problem for a foreign page."""
-        secret = asked.cookies.get(self._cookie_of(asked), "")
+        secret = asked.cookies.get(self.cookie_of(asked), "")
         session = self._of_cookie(asked)
         if session is not None:
             self._demand_csrf(asked, session)
@@ -114,7 +114,7 @@ class Visitors:
         """Give a browser the secret of its session; "" takes it away."""
         by_proxy = asked.headers.get("origin", "").startswith("https://")
         response.set_cookie(
-            self._cookie_of(asked),
+            self.cookie_of(asked),
             secret,
             max_age=int(ABSOLUTE) if secret else 0,
             path="/",
@@ -123,7 +123,8 @@ class Visitors:
             samesite="strict",
         )
 
-    def _cookie_of(self, asked: HTTPConnection) -> str:
+    def cookie_of(self, asked: HTTPConnection) -> str:
+        """Return what the cookie is called on this connection."""
         # A page without TLS can neither set nor replace a cookie with this prefix (RFC 6265bis).
         return f"__Host-{self.cookie}" if is_encrypted(asked) else self.cookie
 
@@ -187,7 +188,7 @@ class Visitors:
         raise Problem(401, "only Bearer and Basic are known here", headers=_challenge())
 
     def _of_cookie(self, asked: HTTPConnection) -> Session | None:
-        secret = asked.cookies.get(self._cookie_of(asked))
+        secret = asked.cookies.get(self.cookie_of(asked))
         if secret is None:
             return None
         return self.sessions.find(secret, self._credentials.grade(), time.monotonic())

@@ -24,9 +24,10 @@ from portline.line import (
     StopBits,
 )
 from portline.net.proxy import Proxy
-from portline.remote.blocking import WRITE_SIZE, Serial, parse
+from portline.remote.blocking import WRITE_SIZE, Serial
 from portline.remote.place import Place
 from portline.remote.thread import LoopThread
+from portline.remote.url import parse
 from portline.wire.rfc2217_codes import ANSWER, command
 from tests.unit.remote.played import Played
 

@@ -13,8 +13,8 @@ import portline
 from portline.errors import NetworkError, UsageError
 from portline.net.tls.certificate import fingerprint, first_certificate
 from portline.net.tls.contexts import ServerSecurity
-from portline.remote.blocking import parse
 from portline.remote.place import Place
+from portline.remote.url import parse
 from tests.authority import Authority
 
 if TYPE_CHECKING:

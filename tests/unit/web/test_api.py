@@ -31,6 +31,8 @@ def test_every_operation_but_those_of_this_machine_is_described(folder: Path, ru
         async with hosting(folder) as host:
             answer = await host.ask("GET", "/api/openapi.json", host.basic)
             paths = answer.json["paths"]
+            session = answer.json["components"]["securitySchemes"]["session"]
+            assert (await host.browser()).cookie.startswith(f"{session['name']}=")
             offered = {each.name: each for each in OPERATIONS.values() if not each.local}
             assert paths.keys() == {f"/api/{name}" for name in offered}
             for name, operation in offered.items():
@@ -235,5 +237,21 @@ def test_the_client_says_nothing_secret_to_another_certificate(
             with pytest.raises(PortlineError, match="does it want https"):
                 await aside(lambda: plain.ask("status"))
             assert host.page.counts["logins_failed"] == 0
+
+    run(scenario())
+
+
+def test_a_stream_whose_asker_has_gone_before_it_began_is_closed(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            tap = host.served.gateway.connections["a"].tap
+            begun: list[bool] = []
+            tap.changed = lambda: begun.append(bool(tap.watchers))
+            stranger = await host.connect()
+            # The password is judged first, which takes longer than going away.
+            stranger.asks("GET", "/api/monitor?name=a", {"Host": "localhost", **host.basic})
+            await stranger.goes()
+            await until(lambda: begun)
+            await until(lambda: not tap.watchers)
 
     run(scenario())

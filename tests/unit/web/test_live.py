@@ -287,3 +287,28 @@ def test_a_page_that_does_not_read_makes_nothing_grow(
                 await slow.hears(lambda m: "status" in m)
 
     run(scenario())
+
+
+def test_a_status_that_could_not_be_made_is_told_in_the_log_and_made_again(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    survey = board.survey
+    faults = [ValueError("for a test")]
+
+    def failing(connection: object, now: float) -> object:
+        if faults:
+            raise faults.pop()
+        return survey(connection, now)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(board, "survey", failing)
+
+    async def scenario() -> None:
+        async with hosting(folder, text_with("a")) as host:
+            browser = await host.browser()
+            async with browser.socket("/live") as page:
+                await page.says({"subscribe": "status"})
+                await until(lambda: "the statuses for the page failed" in caplog.text)
+                await page.says({"subscribe": "status"})
+                await page.hears(lambda message: "status" in message)
+
+    run(scenario())

@@ -62,6 +62,20 @@ def test_bytes_go_both_ways_and_the_state_is_told(folder: Path, run: Run) -> Non
     run(scenario())
 
 
+def test_one_break_at_a_time(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        with device() as (_, path):
+            async with hosting(folder, text_of(path)) as host:
+                browser = await host.browser()
+                async with browser.socket("/terminal/a/socket") as page:
+                    for _ in range(2):
+                        await page.says({"break": 5})
+                    told = await page.hears(lambda m: "error" in m)
+                    assert told["error"] == "a break is being sent already; wait for its end"
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("message", "told"),
     [
@@ -69,10 +83,11 @@ def test_bytes_go_both_ways_and_the_state_is_told(folder: Path, run: Run) -> Non
         ({"settings": {}}, "settings are"),
         ({"settings": {"baudrate": "fast"}}, "baudrate"),
         ({"lines": {"cts": True}}, "say"),
-        ({"lines": {"dtr": 1}}, "true, false"),
-        ({"break": 100}, "up to 10 s"),
+        ({"lines": {"dtr": 1}}, "true or false"),
+        ({"lines": {"dtr": None}}, "true or false"),
+        ({"break": 100}, "up to 5 s"),
         ({"break": True}, "say"),
-        ({"break": -1}, "up to 10 s"),
+        ({"break": -1}, "up to 5 s"),
         ({"x": 1}, "say"),
         ([], "say"),
     ],

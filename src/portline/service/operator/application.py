@@ -81,9 +81,11 @@ class Application:
                 stderr=DEVNULL,
                 start_new_session=True,
             )
-        except OSError as error:
+        except BaseException as error:  # who waits may have gone, too
             ours.close()
             self.gone()
+            if not isinstance(error, OSError):
+                raise
             raise PortError(
                 self._path, f"no program can be started to open it: {error.strerror}"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from contextlib import asynccontextmanager
@@ -121,6 +122,25 @@ def test_a_program_that_cannot_be_started(
             monkeypatch.setattr(sys, "executable", "/bin/false")
             with pytest.raises(PortError, match="the program that opens it has ended"):
                 await open_terminal(connection)
+
+    run(scenario())
+
+
+def test_who_goes_while_a_program_starts_leaves_no_place_taken(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        async with meter(tmp_path) as connection:
+            monkeypatch.setattr(asyncio, "create_subprocess_exec", never)
+            opening = asyncio.get_running_loop().create_task(open_terminal(connection))
+            await until(lambda: connection.operators.applications)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            assert not connection.operators.applications
 
     run(scenario())
 
