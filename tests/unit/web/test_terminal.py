@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from portline.port.tty.port import BREAK_LIMIT
 from portline.web import live, terminal
 from tests.conftest import Run
 from tests.unit.web.conftest import hosting
@@ -59,20 +60,6 @@ def test_bytes_go_both_ways_and_the_state_is_told(folder: Path, run: Run) -> Non
                     await page.hears(lambda m: "state" in m)
                 connection = host.served.gateway.connections["a"]
                 await until(lambda: not len(connection.operators))
-
-    run(scenario())
-
-
-def test_one_break_at_a_time(folder: Path, run: Run) -> None:
-    async def scenario() -> None:
-        with device() as (_, path):
-            async with hosting(folder, text_of(path)) as host:
-                browser = await host.browser()
-                async with browser.socket("/terminal/a/socket") as page:
-                    for _ in range(2):
-                        await page.says({"break": 5})
-                    told = await page.hears(lambda m: "error" in m)
-                    assert told["error"] == "a break is being sent already; wait for its end"
 
     run(scenario())
 
@@ -151,14 +138,14 @@ def test_breaks_are_bounded_and_go_with_the_page(folder: Path, run: Run) -> None
                 connection = host.served.gateway.connections["a"]
                 async with browser.socket("/terminal/a/socket") as page:
                     for _ in range(terminal.BREAKS_MAX + 1):
-                        await page.says({"break": 10})
+                        await page.says({"break": BREAK_LIMIT})
                     told = await page.hears(lambda m: "error" in m)
                     assert f"{terminal.BREAKS_MAX} breaks" in told["error"]
                     assert len(connection.operators) == 1
                 begun = asyncio.get_running_loop().time()
                 await until(lambda: not len(connection.operators))
                 # Less than one of the breaks would have taken.
-                assert asyncio.get_running_loop().time() - begun < 10
+                assert asyncio.get_running_loop().time() - begun < BREAK_LIMIT
                 await until(lambda: not connection.port.state.break_on)
 
     run(scenario())
