@@ -208,6 +208,16 @@ def test_colours_of_a_terminal_need_no_inline_styles(
     assert word.evaluate("node => getComputedStyle(node).color") == "rgb(255, 120, 0)"
 
 
+def test_a_device_cannot_have_the_browser_busy_for_minutes(
+    windows: Callable[..., Window], device: Device
+) -> None:
+    page = windows("/terminal/meter").page
+    page.get_by_role("heading", name="Terminal meter").get_by_text("8N1").wait_for()
+    device.write(b"x" + b"".join(b"\x1b[2000000000%c" % final for final in b"ILMSTZb"))
+    device.write(b"\x1b[2J\x1b[H\x1b[2Lstill here\x1b[3b\r\n")
+    page.locator(".xterm-rows").get_by_text("still hereeee").wait_for()
+
+
 def test_a_terminal_is_left_by_a_key_and_says_when_it_has_ended(
     windows: Callable[..., Window], home: Home
 ) -> None:

@@ -257,8 +257,9 @@ def test_ports_says_what_lies_over_a_device(
     program = f"""
         from pathlib import Path
         from portline.cli import ports
+        from portline.service import devices
         from portline.port.inventory.ports import found_ports
-        ports.found_ports = lambda: found_ports(Path("{sysfs}"))
+        devices.found_ports = lambda: found_ports(Path("{sysfs}"))
         ports.ports([], standalone_mode=False)
         """
     server = overlap()

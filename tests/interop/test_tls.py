@@ -697,7 +697,7 @@ def test_no_secret_is_told_anywhere(
 def test_mistakes_of_the_command_line_name_the_remedy() -> None:
     for words, says in (
         (["share", "--virtual", "v", "--key", "k.pem"], "--key: is about TLS, which is off; give"),
-        (["share", "--virtual", "v", "--tls", "--key", "k.pem"], "--key: belongs to a certificate"),
+        (["share", "--virtual", "v", "--tls", "--key", "k.pem"], "give --certificate too"),
         (["udp", "h:1", "--virtual", "v", "--tls"], "tls"),
         (["attach", "h:1", "--virtual", "v", "--tls", "--fingerprint", "x"], "64 hexadecimal"),
         (["attach", "h:1", "--virtual", "v", "--tls", "--tls-minimum", "1.1"], "1.3, 1.2"),

@@ -63,6 +63,11 @@ WORDING: Final = {
     "(allow)": "(--allow)",
     "write open = true": "give --open",
     "give password-file too": "give --password-file too",
+    "give certificate too": "give --certificate too",
+    "give client-ca too": "give --client-ca too",
+    "give ca too": "give --ca too",
+    'write rs485 = "on" too': "give --rs485 on too",
+    "only when-full = replace-idle asks": "only --when-full replace-idle asks",
     "a connection needs a name, like [connections.meter]": "must not be empty; leave it out, or "
     "write one like --name meter",
 }

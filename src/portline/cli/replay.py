@@ -296,6 +296,9 @@ def replay(
 def _stopped(play: Callable[[], Any]) -> bool | None:
     """Play; return whether somebody stopped it, None where nobody wants to read it any more."""
     try:
+        from portline.service.process.log import hush_asyncio
+
+        hush_asyncio()
         asyncio.run(play())
     except KeyboardInterrupt:
         return True

@@ -122,6 +122,9 @@ def term(name: str, **given: Any) -> int:
     )
     import asyncio
 
+    from portline.service.process.log import hush_asyncio
+
+    hush_asyncio()
     return asyncio.run(_sat(place, plan, given))
 
 

@@ -14,7 +14,7 @@ from portline.errors import clean
 from portline.service.process.events import EVENTS, message_of
 from portline.service.process.shares import LINES, NOTICE, PERIOD, Shares
 
-__all__ = ["LINES", "NOTICE", "PERIOD", "start_logging"]
+__all__ = ["LINES", "NOTICE", "PERIOD", "hush_asyncio", "start_logging"]
 
 _LEVELS: Final = (NOTICE, logging.INFO, logging.DEBUG)
 
@@ -80,5 +80,12 @@ def start_logging(verbose: int) -> None:
     own.setLevel(min(level, logging.INFO))
     if EVENTS not in own.handlers:
         own.addHandler(EVENTS)
-    # asyncio warns of its own affairs (slow callbacks in debug mode), which are not the user's.
-    logging.getLogger("asyncio").setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
+    hush_asyncio(logging.DEBUG if verbose > 1 else logging.ERROR)
+
+
+def hush_asyncio(level: int = logging.ERROR) -> None:
+    """Leave out what asyncio says of its own affairs below ``level``.
+
+    Those, slow callbacks in debug mode, are not the user's.
+    """
+    logging.getLogger("asyncio").setLevel(level)

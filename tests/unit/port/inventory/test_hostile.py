@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portline.cli import ports as command
 from portline.cli.app import main
 from portline.config.places import Device
 from portline.errors import PortError
@@ -22,6 +21,7 @@ from portline.port.inventory import ports as module
 from portline.port.inventory.holder import Holder
 from portline.port.inventory.naming import CANDIDATES, resolve
 from portline.port.inventory.ports import found_ports, usb_ports
+from portline.service import devices
 from tests.unit.port.machine import Machine
 
 EVIL = [
@@ -60,10 +60,10 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         each = text.encode()
         plugged(machine, count, serial=each, product=each, manufacturer=each)
     plugged(machine, len(EVIL), serial=b"\xff\xfe\x1b[31m", product=b"\xc3\x28", manufacturer=b"")
-    monkeypatch.setattr(command, "found_ports", lambda: found_ports(machine.sys, machine.dev))
+    monkeypatch.setattr(devices, "found_ports", lambda: found_ports(machine.sys, machine.dev))
     # A program calls itself what it likes (prctl), too.
     held = [Holder(7, text[:15]) for text in EVIL]
-    monkeypatch.setattr(command, "holders", lambda paths: dict.fromkeys(paths, held))
+    monkeypatch.setattr(devices, "holders", lambda paths: dict.fromkeys(paths, held))
     return machine
 
 

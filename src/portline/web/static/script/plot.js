@@ -4,6 +4,7 @@ import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { bytes } from "./formats.js";
 
 const HEIGHT = 150;
+const SPAN = 180; // seconds, also while there is less to show
 
 /** Put a plot into `box`; returns {update(rates), end()}. */
 export function plot(box) {
@@ -31,7 +32,10 @@ export function plot(box) {
         height: HEIGHT,
         cursor: { points: { size: 5 } },
         legend: { show: true, live: true },
-        scales: { y: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] } },
+        scales: {
+          x: { range: (_, low, high) => [Math.min(low, high - SPAN), high] },
+          y: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] },
+        },
         axes: [
           {
             ...axis,
@@ -41,7 +45,7 @@ export function plot(box) {
               [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
             ],
           },
-          { ...axis, size: 58, space: 36, values: (_, ticks) => ticks.map((tick) => bytes(tick)) },
+          { ...axis, size: 66, space: 36, values: (_, ticks) => ticks.map((tick) => `${bytes(tick)}/s`) },
         ],
         series: [
           { value: "{HH}:{mm}:{ss}" },

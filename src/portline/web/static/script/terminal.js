@@ -2,6 +2,7 @@
 
 import { FitAddon } from "../vendor/xterm/addon-fit.mjs";
 import { Terminal } from "../vendor/xterm/xterm.mjs";
+import { boundRepeats } from "./bounded-repeats.js";
 import { button, el, link, mark, say } from "./elements.js";
 import { Lamps } from "./lamps.js";
 import { SessionLink } from "./session-link.js";
@@ -246,6 +247,7 @@ export function page({ main }, name) {
 
   format.append(...FORMATS.map((each) => el("option", { value: each, text: each })));
   terminal.loadAddon(fit);
+  boundRepeats(terminal);
   terminal.open(box);
   terminal.onData(typed);
   terminal.onBinary((text) => link_.send(bytesOf(text)));
