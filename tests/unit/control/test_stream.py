@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("folder", "events")
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> None:
     log = logging.getLogger("portline")
-    monkeypatch.setattr(log, "handlers", [*log.handlers, EVENTS])
+    monkeypatch.setattr(log, "handlers", [EVENTS])
     monkeypatch.setattr(log, "level", logging.INFO)
     log.manager._clear_cache()  # type: ignore[attr-defined]
 
