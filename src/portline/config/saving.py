@@ -7,6 +7,7 @@ has one of the two.  What a symbolic link leads to is replaced, not the link.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -110,7 +111,7 @@ def rewrite(path: Path, edit: Edit) -> str:
     or somebody has changed it meanwhile, and whatever ``edit`` raises.
     """
     try:
-        target = path.resolve(strict=False)
+        target = _resolved(path)
         before = content(target) if target.exists() else None
         after = edit(before or "")
         if after != before:
@@ -119,6 +120,14 @@ def rewrite(path: Path, edit: Edit) -> str:
         reason = error.strerror or str(error)
         raise ConfigError([f"{path}: cannot be written: {reason}; nothing was changed"]) from None
     return after
+
+
+def _resolved(path: Path) -> Path:
+    """Return what a path leads to.  Raises OSError for links that lead in a circle."""
+    try:
+        return path.resolve(strict=False)
+    except RuntimeError:  # so says Python before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
 
 
 def _replace(target: Path, before: str | None, after: str) -> None:

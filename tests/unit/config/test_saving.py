@@ -53,6 +53,13 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real.toml").read_text() == upper(TEXT)
 
 
+def test_links_in_a_circle_are_told_of(tmp_path: Path) -> None:
+    link = tmp_path / "portline.toml"
+    link.symlink_to("portline.toml")
+    with pytest.raises(ConfigError, match="symbolic links"):
+        rewrite(link, upper)
+
+
 def test_a_change_by_somebody_else_is_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "portline.toml"
     path.write_text(TEXT)
