@@ -274,7 +274,7 @@ class Page:
         self._announced = True
         lines = [f"Home: {address}" for address in addresses]
         if self._ready.password or self._wants_key:
-            key = self._application.visitors.sessions.key(self._loop.time())
+            key = self._application.visitors.key()
             lines[0] = f"Home: {addresses[0]}enter?key={key} (logs in once, within an hour)"
         if self._ready.password:
             once = " (it is not told again; `portline password --web` sets another)"

@@ -58,7 +58,7 @@ class Sessions:
         self.displaced = 0
         """Sessions that gave way to newer ones, since the start."""
         self._known: OrderedDict[bytes, Session] = OrderedDict()
-        self._keys: dict[bytes, float] = {}
+        self._keys: dict[bytes, tuple[object, float]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -104,16 +104,19 @@ class Sessions:
         """End a session, if there is one."""
         self._end(digest(secret))
 
-    def key(self, now: float) -> str:
-        """Return a key that logs in once, within KEY_LIFE; earlier ones are worth nothing then."""
+    def key(self, grade: object, now: float) -> str:
+        """Return a key that logs in once, within KEY_LIFE; earlier ones are worth nothing then.
+
+        Nor is it any more when other credentials are asked for than those of ``grade``.
+        """
         key = secrets.token_urlsafe(SECRET)
-        self._keys = {digest(key): now}
+        self._keys = {digest(key): (grade, now)}
         return key
 
-    def use(self, key: str, now: float) -> bool:
+    def use(self, key: str, grade: object, now: float) -> bool:
         """Tell whether a key logs in; it does not any more afterwards."""
-        made = self._keys.pop(digest(key), None)
-        return made is not None and now - made < KEY_LIFE
+        made, at = self._keys.pop(digest(key), (None, -KEY_LIFE))
+        return made == grade and now - at < KEY_LIFE
 
     def _end(self, name: bytes) -> None:
         session = self._known.pop(name, None)

@@ -101,13 +101,18 @@ class Visitors:
     def enter(self, asked: HTTPConnection, key: str) -> str:
         """Return the secret of a new session for a key that logs in once.  Raises Problem."""
         now = time.monotonic()
-        if not self.sessions.use(key, now):
+        grade = self._credentials.grade()
+        if not self.sessions.use(key, grade, now):
             self.counts["logins_failed"] += 1
             raise Problem(403, "the address was used before, or is too old; log in instead")
         _log.info(
             "somebody came to the page by the address that works once, from %s", host_of(asked)
         )
-        return self.sessions.begin(self._credentials.grade(), now)[0]
+        return self.sessions.begin(grade, now)[0]
+
+    def key(self) -> str:
+        """Return a key with which somebody may enter, once, until another password is set."""
+        return self.sessions.key(self._credentials.grade(), time.monotonic())
 
     def logout(self, asked: HTTPConnection) -> None:
         """End the session of the cookie, if there is one.  Raises Problem for a foreign page."""

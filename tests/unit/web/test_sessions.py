@@ -69,19 +69,19 @@ def test_what_ended_by_time_gives_way_first() -> None:
 
 def test_a_key_logs_in_once_and_only_for_its_time() -> None:
     sessions = Sessions()
-    key = sessions.key(0)
-    assert not sessions.use("", 0)
-    assert not sessions.use(key + "x", 0)
-    assert sessions.use(key, KEY_LIFE - 1)
-    assert not sessions.use(key, KEY_LIFE - 1)
-    assert not sessions.use(sessions.key(0), KEY_LIFE)
+    key = sessions.key("grade", 0)
+    assert not sessions.use("", "grade", 0)
+    assert not sessions.use(key + "x", "grade", 0)
+    assert sessions.use(key, "grade", KEY_LIFE - 1)
+    assert not sessions.use(key, "grade", KEY_LIFE - 1)
+    assert not sessions.use(sessions.key("grade", 0), "grade", KEY_LIFE)
 
 
 def test_another_key_makes_the_one_before_worthless() -> None:
     sessions = Sessions()
-    before = sessions.key(0)
-    sessions.key(0)
-    assert not sessions.use(before, 1)
+    before = sessions.key("grade", 0)
+    sessions.key("grade", 0)
+    assert not sessions.use(before, "grade", 1)
 
 
 def test_secrets_are_not_shown() -> None:
@@ -93,3 +93,9 @@ def test_secrets_are_not_shown() -> None:
 def test_secrets_are_compared_whatever_is_in_them() -> None:
     assert same("a", "a")
     assert not same("a", "\udcff")
+
+
+def test_a_key_is_worth_nothing_once_another_password_is_set() -> None:
+    sessions = Sessions()
+    assert not sessions.use(sessions.key("before", 0), "after", 1)
+    assert not sessions.use("never given", None, 0)

@@ -49,9 +49,18 @@ function go(path, replace = false) {
   route();
 }
 
+/** Return what a part of an address says; one that is no text means itself. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 async function route() {
   const [, word = "", rest = ""] = location.pathname.split("/");
-  const name = decodeURIComponent(rest);
+  const name = decoded(rest);
   const session = currentSession();
   if (!session && word !== "login") {
     go(`/login?to=${encodeURIComponent(location.pathname)}`, true);
