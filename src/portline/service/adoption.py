@@ -78,10 +78,8 @@ def _apply_policies(connection: Connection, config: ConnectionConfig) -> None:
 def _configured(connection: Connection, asked: LineSettings, state: PortState) -> None:
     """Tell when the device does not take what the new configuration wants."""
     connection.time_packets(state.settings)
+    connection.unlike = ""
     if state.settings != asked:
-        connection.log.warning(
-            "%s: the device does not do %s; it stays at %s",
-            connection.port.name,
-            asked,
-            state.settings,
-        )
+        unlike = f"the device does not do {asked}; it stays at {state.settings}"
+        connection.log.warning("%s: %s", connection.port.name, unlike)
+        connection.unlike = f"{unlike}; edit the settings, or it will not open the next time"

@@ -134,6 +134,8 @@ class Connection:
         self.operators = Operators(self, loop)
         self.full = False
         """Whether the port takes no more for now."""
+        self.unlike = ""
+        """How the settings of the open port differ from the configured ones; "" if they do not."""
         self._absent_since = 0.0
         self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self.sweep = Sweep(
@@ -325,6 +327,7 @@ class Connection:
             self.tap.happened(Kind.CLOSED, reason, what="port", reason=reason)
             self.news.port_trouble(self.keeper.error)
         elif self.keeper.open:
+            self.unlike = ""
             settings = str(self.settings)
             self.tap.happened(Kind.OPEN, f"the port, {settings}", what="port", settings=settings)
             self.news.port_open(self.port)

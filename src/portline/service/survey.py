@@ -57,7 +57,8 @@ def _state(connection: Connection) -> tuple[State, str]:
     if (trouble := _trouble(connection)) is not None:
         absent = isinstance(trouble, PortAbsent)
         return State.PORT_ABSENT if absent else State.ERROR, str(trouble)
-    return connection.network.state
+    state, reason = connection.network.state
+    return state, "; ".join(filter(None, (connection.unlike, reason)))
 
 
 def _trouble(connection: Connection) -> PortError | None:

@@ -17,6 +17,7 @@ from portline.config.models import ConnectionConfig, GatewayConfig, ServerConnec
 from portline.line import LineSettings, PortState, SetLine, SetModem
 from portline.service import adoption
 from portline.service.connection import Connection
+from portline.service.survey import survey
 from tests.conftest import Run
 from tests.unit.service.conftest import Play, Stage
 from tests.waiting import until
@@ -234,7 +235,13 @@ def test_settings_that_the_device_does_not_take_are_told(
             adopt(meter, baudrate=1_000_000)
             ((_, done),) = meter.port.waiting
             done(PortState(LineSettings(9600)))
-            assert "does not do 1000000-8N1; it stays at 9600-8N1" in caplog.text
+            told = "does not do 1000000-8N1; it stays at 9600-8N1"
+            assert told in caplog.text
+            assert told in survey(meter.connection, 0).reason
+            adopt(meter, baudrate=9600)
+            done = meter.port.waiting[-1][1]
+            done(PortState(LineSettings(9600)))
+            assert survey(meter.connection, 0).reason == ""
 
     run(scenario())
 
