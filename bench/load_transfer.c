@@ -9,9 +9,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* WARM_UP comes before the measured time; DRAIN_MAX bounds the wait for the last bytes, and
- * DRAIN_QUIET without one ends it; WAIT_MAX guards against a wake-up that a tty does not give. */
-enum { WARM_UP = 150, DRAIN_MAX = 5000, DRAIN_QUIET = 400, WAIT_MAX = 5 }; /* ms */
+/* WARM_UP comes before the measured time; DRAIN_MAX bounds the wait for the last bytes, of which
+ * the kernel's buffers may hold megabytes before a slow port, and DRAIN_QUIET without one ends it;
+ * WAIT_MAX guards against a wake-up that a tty does not give. */
+enum { WARM_UP = 150, DRAIN_MAX = 30000, DRAIN_QUIET = 400, WAIT_MAX = 5 }; /* ms */
 
 struct run {
     const struct pattern *pattern;

@@ -212,8 +212,11 @@ def _turn(each: _Standing, findings: Findings, number: int, transfer: float, tri
         before = _cpu(each)
         answer = each.load.transfer(direction, transfer, "random")
         used = _cpu(each) - before
-        if answer["lost"] or not answer["intact"]:
-            findings.faults.append(f"{name}, round {number}, {key}: bytes lost or wrong")
+        if answer["lost"]:
+            text = f"{answer['lost']} of {answer['lost'] + answer['bytes']} bytes did not come"
+            findings.faults.append(f"{name}, round {number}, {key}: {text}")
+        if not answer["intact"]:
+            findings.faults.append(f"{name}, round {number}, {key}: what came is not what was sent")
         findings.note(key, name, (answer["dn"] + answer["nd"]) / MB)
         if answer["bytes"]:
             findings.note(f"{key}-cpu", name, used * GIB / answer["bytes"])
