@@ -239,7 +239,9 @@ def test_every_byte_is_heard_once_or_counted_once(
     # The reset of one who lingers, or closes while something comes, may destroy the acknowledgement
     # of what it has just read, and then that is kept for the next one as well.
     twice = len(heard) - len(once)
-    assert 4 * twice < (LAST_LOOK if way in ("closes", "ends-closes") else 1), "something came twice"
+    assert 4 * twice < (LAST_LOOK if way in ("closes", "ends-closes") else 1), (
+        "something came twice"
+    )
     missing = total - len(received) - status.kept - status.keep_discarded - status.dropped
     # Between the last look of a client and its reset something may come that it does not read or
     # not acknowledge: nobody can know of the first, and the second counts as dropped.
