@@ -55,5 +55,6 @@ def test_settings_and_lines_are_those_of_the_port(
             await terminal.close()
             await until(lambda: not seen.there)
         await gateway.stop()
+        await until(lambda: not connection.operators.applications)
 
     run(scenario())

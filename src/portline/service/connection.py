@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.errors import PortError
     from portline.line import LineSettings, Report, Request
-    from portline.net.link import Link
     from portline.service.peer.session import Session
     from portline.service.process.store import Store
+    from portline.service.retirement import Leaving
 
 __all__ = ["Connection"]
 
@@ -205,10 +205,10 @@ class Connection:
         if not self.port.leave(kept, named=named) and kept:
             self.hub.keep.put_back(kept)
 
-    def stop(self, limit: float) -> list[Link]:
+    def stop(self, limit: float) -> list[Leaving]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
 
-        Returns the links that close by themselves within ``limit`` seconds.  Call ``close`` then.
+        Returns who goes by itself within ``limit`` seconds.  Call ``close`` then.
         """
         self.network.close()
         operators = self.operators.close("Portline stops", limit=limit)

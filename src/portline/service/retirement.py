@@ -4,13 +4,13 @@ Theory of operation
 -------------------
 ::
 
-    goodbye --all links closed, or GOODBYE_LIMIT--> sending --ports empty, or GOODBYE_LIMIT--> over
+    goodbye --all have gone, or GOODBYE_LIMIT--> sending --ports empty, or GOODBYE_LIMIT--> over
 
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.line import Purge
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from portline.service.connection import Connection
 
-__all__ = ["GOODBYE_LIMIT", "POLL", "Retirement"]
+__all__ = ["GOODBYE_LIMIT", "POLL", "Leaving", "Retirement"]
 
 GOODBYE_LIMIT: Final = 0.5
 """Seconds that peers and, after them, ports get for what is still on its way: together well below
@@ -28,6 +28,14 @@ the two seconds that service managers and people are promised."""
 
 POLL: Final = 0.01
 """Seconds between two looks whether everything is said."""
+
+
+class Leaving(Protocol):
+    """One who has been sent away: the link of a peer, or an operator's program."""
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether it has gone."""
 
 
 class Retirement:
@@ -42,7 +50,7 @@ class Retirement:
         self._connections = connections
         self._loop = loop
         self._over = over
-        self._saying = [link for each in connections for link in each.stop(GOODBYE_LIMIT)]
+        self._saying = [who for each in connections for who in each.stop(GOODBYE_LIMIT)]
         self._end = loop.time() + GOODBYE_LIMIT
         self._timer = loop.call_soon(self._look)
 
@@ -57,7 +65,7 @@ class Retirement:
 
     def _look(self) -> None:
         late = self._loop.time() >= self._end
-        if self._saying and (late or all(link.closed for link in self._saying)):
+        if self._saying and (late or all(who.closed for who in self._saying)):
             self._saying = []
             self._end = self._loop.time() + GOODBYE_LIMIT
             late = False

@@ -54,9 +54,12 @@ class Application:
 
     def __init__(self, path: str, settings: LineSettings) -> None:
         self.gone: Callable[[], object] = lambda: None
+        self.closed = False
+        """Whether the child has ended, or could not be started."""
         self._path = path
         self._settings = settings
         self._process: Process | None = None
+        self._withdrawn = False
         self._control: socket.socket | None = None
         self._waiting: asyncio.Task[object] | None = None
 
@@ -83,7 +86,7 @@ class Application:
             )
         except BaseException as error:  # who waits may have gone, too
             ours.close()
-            self.gone()
+            self._over()
             if not isinstance(error, OSError):
                 raise
             raise PortError(
@@ -93,12 +96,18 @@ class Application:
             theirs.close()
         self._control = ours
         process = self._process
+        if self._withdrawn:
+            self.withdraw()
         self._waiting = loop.create_task(process.wait())
-        self._waiting.add_done_callback(lambda _: self.gone())
+        self._waiting.add_done_callback(lambda _: self._over())
         fault = await self._fault(process)
         if fault:
             self.withdraw()
             raise PortError(self._path, fault)
+
+    def _over(self) -> None:
+        self.closed = True
+        self.gone()
 
     async def _fault(self, process: Process) -> str:
         """Return what the child says is wrong; "" when it has the port open."""
@@ -127,7 +136,8 @@ class Application:
                 socket.send_fds(control, [b">" + greeting], [sock.fileno()])
 
     def withdraw(self) -> None:
-        """End the child."""
+        """End the child; ``closed`` tells when it has ended, some milliseconds later."""
+        self._withdrawn = True
         if self._control is not None:
             self._control.close()
             self._control = None

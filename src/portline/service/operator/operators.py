@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     from portline.errors import PortError
     from portline.line import Report, Request
-    from portline.net.link import Link
     from portline.service.connection import Connection
+    from portline.service.retirement import Leaving
 
 __all__ = ["BACKLOG", "NAME", "OPERATORS_MAX", "Admission", "Operators"]
 
@@ -215,16 +215,16 @@ class Operators(Portless):
         """Send them away: they see at once why nothing comes any more."""
         self.close(str(error))
 
-    def close(self, reason: str, *, limit: float = FINISH_LIMIT) -> list[Link]:
-        """Send everybody away; returns the links that close by themselves in ``limit`` seconds."""
-        links = [session.link for session in self.sessions]
+    def close(self, reason: str, *, limit: float = FINISH_LIMIT) -> list[Leaving]:
+        """Send everybody away; returns who goes by itself, within ``limit`` seconds."""
+        leaving: list[Leaving] = [*(session.link for session in self.sessions), *self.applications]
         for place in tuple(self._awaited):
             self.withdraw(place)
         for session in self.sessions:
             session.close(reason, limit=limit)
         for application in tuple(self.applications):
             application.withdraw()
-        return links
+        return leaving
 
     # --- called by the sessions -----------------------------------------------------------------
 

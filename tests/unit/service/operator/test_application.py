@@ -13,10 +13,12 @@ import pytest
 from portline.config.models import GatewayConfig
 from portline.errors import PortBusy, PortError
 from portline.line import LineChange
+from portline.service import retirement
 from portline.service.gateway import Gateway
 from portline.service.operator.terminal import open_terminal
 from tests.peers import Peer
 from tests.ports import FLAGS, until
+from tests.waiting import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,12 +28,18 @@ if TYPE_CHECKING:
     from tests.conftest import Run
 
 
-@asynccontextmanager
-async def meter(folder: Path, **options: object) -> AsyncIterator[Connection]:
-    """Run a gateway with one connection, at a virtual port that is a pseudo terminal."""
+def begun(folder: Path, **options: object) -> Gateway:
+    """Start a gateway with one connection, at a virtual port that is a pseudo terminal."""
     table = {"virtual": str(folder / "ttyV"), "backend": "pty", "listen": "127.0.0.1:0"} | options
     gateway = Gateway(GatewayConfig.model_validate({"connections": {"meter": table}}))
     gateway.start()
+    return gateway
+
+
+@asynccontextmanager
+async def meter(folder: Path, **options: object) -> AsyncIterator[Connection]:
+    """Run it as long as the block."""
+    gateway = begun(folder, **options)
     try:
         yield gateway.connections["meter"]
     finally:
@@ -107,6 +115,30 @@ def test_the_program_ends_without_an_operator_and_with_the_connection(
             terminal = await open_terminal(connection)
         await until(lambda: terminal.ended)
         await terminal.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("seated", [False, True])
+def test_a_service_that_ends_waits_for_its_programs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seated: bool
+) -> None:
+    monkeypatch.setattr(retirement, "GOODBYE_LIMIT", LIMIT)
+
+    async def scenario() -> None:
+        gateway = begun(tmp_path)
+        operators = gateway.connections["meter"].operators
+        opening = asyncio.get_running_loop().create_task(
+            open_terminal(gateway.connections["meter"])
+        )
+        await until(lambda: opening.done() if seated else operators.applications)
+        await gateway.stop()
+        assert not operators.applications
+        if seated:
+            await opening.result().close()
+        else:
+            with pytest.raises(PortError):
+                await opening
 
     run(scenario())
 
