@@ -143,13 +143,15 @@ def test_removed_when_that_is_confirmed(windows: Callable[..., Window], home: Ho
 def test_connections_are_found_by_what_is_known_of_them(window: Window) -> None:
     shown = window.page.locator("li.connection:visible .name")
     line(window, "third").wait_for()
+    line(window, "meter").get_by_text("listening").first.wait_for()
+    everyone = shown.all_inner_texts()
     search = window.page.get_by_role("searchbox", name="Find connections")
     search.fill(f"listening {PORT}")
     eventually(lambda: shown.all_inner_texts() == ["meter"])
     search.fill("nobody has this")
     window.page.get_by_text("No connection is like that.").wait_for()
     search.fill("")
-    eventually(lambda: len(shown.all_inner_texts()) == 2)
+    eventually(lambda: shown.all_inner_texts() == everyone)
 
 
 LISTEN = """() => {
