@@ -39,6 +39,10 @@ listen = "127.0.0.1:{free_port()}"
 [connections.third]
 virtual = "{folder}/ttyTHIRD"
 listen = "127.0.0.1:{free_port()}"
+
+[connections.spare]
+port = "{folder}/ttySPARE"
+listen = "127.0.0.1:{free_port()}"
 """
 
 
@@ -129,15 +133,15 @@ def test_disabled_and_enabled_in_the_file(window: Window, home: Home) -> None:
 
 def test_removed_when_that_is_confirmed(windows: Callable[..., Window], home: Home) -> None:
     window, other = windows(), windows()
-    line(other, "gone").wait_for()
-    opened(window, "gone").get_by_role("button", name="Remove gone").click()
+    line(other, "spare").wait_for()
+    opened(window, "spare").get_by_role("button", name="Remove spare").click()
     window.page.keyboard.press("Escape")
-    assert "gone" in home.connections
-    opened(window, "gone").get_by_role("button", name="Remove gone").click()
+    assert "spare" in home.connections
+    opened(window, "spare").get_by_role("button", name="Remove spare").click()
     window.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    line(window, "gone").wait_for(state="detached")
-    line(other, "gone").wait_for(state="detached")
-    assert "gone" not in home.connections
+    line(window, "spare").wait_for(state="detached")
+    line(other, "spare").wait_for(state="detached")
+    assert "spare" not in home.connections
 
 
 def test_connections_are_found_by_what_is_known_of_them(window: Window) -> None:
