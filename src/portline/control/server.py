@@ -276,7 +276,7 @@ class Caller:
         else:
             sock = self._link.socket.dup()
             self.close()
-            granted.admission.serve(sock, b"".join(encode_result(granted)))
+            granted.admission.serve(sock, b"".join(encode_result(granted.terminal)))
 
     def _send(self) -> None:
         """Send the next piece of the answer; the next one has another turn of the loop."""
