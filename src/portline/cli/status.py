@@ -137,7 +137,7 @@ def _about(result: dict[str, Any], *, detailed: bool) -> list[str]:
     from portline.cli.overview import overview
 
     width = columns_of_terminal()
-    lines = ["", *_title(result["process"], width)]
+    lines = ["", *_title(result["process"], _counted(result.get("control", {})), width)]
     if (page := result.get("page")) is not None:
         lines += _page(page, width)
     for connection in result["connections"]:
@@ -157,17 +157,19 @@ def _page(page: dict[str, Any], width: int) -> list[str]:
         for key, what in (("connections", "browser connection"), ("sessions", "session"))
         if key in counters
     ]
-    parts += [
-        f"{count} {clean(key).replace('_', ' ')}"
-        for key, count in counters.items()
-        if count and key not in ("connections", "sessions")
-    ]
+    rest = {key: count for key, count in counters.items() if key not in ("connections", "sessions")}
+    parts += _counted(rest)
     return paragraph(together(parts, ","), width)
 
 
-def _title(process: dict[str, Any], width: int) -> list[str]:
+def _counted(counters: dict[str, int]) -> list[str]:
+    """Return what has happened, and how often."""
+    return [f"{count} {clean(key).replace('_', ' ')}" for key, count in counters.items() if count]
+
+
+def _title(process: dict[str, Any], refused: list[str], width: int) -> list[str]:
     parts = [f"portline {clean(process['command'])}", f"pid {process['pid']}"]
     if process["file"] is not None:
         parts.append(clean(process["file"]))
-    parts.append(f"up for {age(process['up_for'])}")
+    parts += [f"up for {age(process['up_for'])}", *refused]
     return paragraph(together(parts, ","), width)
