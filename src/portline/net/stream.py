@@ -34,27 +34,19 @@ import os
 import socket
 from contextlib import suppress
 from socket import SO_ERROR, SOL_SOCKET
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from portline.net import tcp
+from portline.net.link import FINISH_LIMIT, GATHER, READ_SIZE
 from portline.net.retained import Retained
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["ACK_POLL", "FINISH_LIMIT", "READ_SIZE", "UNHEARD_MAX", "LinkOwner", "StreamLink"]
+    from portline.net.link import LinkOwner
 
-READ_SIZE: Final = 64 * 1024
-"""Bytes read from a socket in one turn of the loop: enough for full speed, and bounded so that a
-busy peer cannot starve the others."""
-
-FINISH_LIMIT: Final = 1.0
-"""Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
-close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
-
-GATHER: Final = 64 * 1024
-"""Bytes put together into one write of what has waited."""
+__all__ = ["ACK_POLL", "UNHEARD_MAX", "StreamLink"]
 
 UNHEARD_MAX: Final = 256 * 1024
 """Bytes read of a peer that is sent away, in order to see its FIN: about what is on its way when it
@@ -62,22 +54,6 @@ is told.  One that goes on is read no more, lest it cost the others time, and cu
 
 ACK_POLL: Final = 0.01
 """Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
-
-
-class LinkOwner(Protocol):
-    """Who a link calls back."""
-
-    def link_data(self, data: bytes) -> None:
-        """Take bytes of the peer; never empty."""
-
-    def link_eof(self) -> None:
-        """Note that the peer will send nothing more; it may still read."""
-
-    def link_ready(self) -> None:
-        """Note that everything written has been taken by the kernel."""
-
-    def link_lost(self, reason: str) -> None:
-        """Note that the link is closed by an error or by the peer; ``reason`` is for people."""
 
 
 class StreamLink:

@@ -35,7 +35,7 @@ from portline.line import (
     SetBreak,
     SetModem,
 )
-from portline.net.stream import FINISH_LIMIT
+from portline.net.link import FINISH_LIMIT
 from portline.remote.bell import Bell
 from portline.remote.cable import Cable
 from portline.remote.events import Events

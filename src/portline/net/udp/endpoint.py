@@ -27,8 +27,8 @@ from portline.errors import NetworkError
 from portline.net.address import display
 from portline.net.attempts import Attempts
 from portline.net.faults import address_fault
+from portline.net.link import READ_SIZE
 from portline.net.lookup import Lookups
-from portline.net.stream import READ_SIZE
 from portline.net.udp import socket as udp
 from portline.net.udp.link import DatagramLink
 from portline.net.udp.way import Host, Way, anywhere, end_of

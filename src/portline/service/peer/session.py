@@ -34,7 +34,7 @@ from portline.line import (
     SetModem,
     Watch,
 )
-from portline.net.stream import FINISH_LIMIT
+from portline.net.link import FINISH_LIMIT
 from portline.service.peer.doubt import Doubt
 from portline.service.peer.holding import Holding
 from portline.service.peer.refusal import NO_PASSWORD, offers_rfc2217, reason_of

@@ -23,7 +23,7 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.net.stream import READ_SIZE
+from portline.net.link import READ_SIZE
 from portline.service.peer.doubt import DOUBT
 from portline.service.peer.holding import EARLY_LIMIT
 from portline.service.peer.refusal import in_use
