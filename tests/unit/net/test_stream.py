@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portline.net.stream import ACK_POLL, UNHEARD_MAX, StreamLink
+from portline.net.ending import ACK_POLL, UNHEARD_MAX
+from portline.net.stream import StreamLink
 from tests.waiting import until
 
 if TYPE_CHECKING:
