@@ -137,7 +137,7 @@ def _about(result: dict[str, Any], *, detailed: bool) -> list[str]:
     from portline.cli.overview import overview
 
     width = columns_of_terminal()
-    lines = ["", *_title(result["process"], _counted(result.get("control", {})), width)]
+    lines = ["", *_title(result["process"], _refused(result.get("control", {})), width)]
     if (page := result.get("page")) is not None:
         lines += _page(page, width)
     for connection in result["connections"]:
@@ -157,14 +157,17 @@ def _page(page: dict[str, Any], width: int) -> list[str]:
         for key, what in (("connections", "browser connection"), ("sessions", "session"))
         if key in counters
     ]
-    rest = {key: count for key, count in counters.items() if key not in ("connections", "sessions")}
-    parts += _counted(rest)
+    parts += [
+        f"{count} {clean(key).replace('_', ' ')}"
+        for key, count in counters.items()
+        if count and key not in ("connections", "sessions")
+    ]
     return paragraph(together(parts, ","), width)
 
 
-def _counted(counters: dict[str, int]) -> list[str]:
-    """Return what has happened, and how often."""
-    return [f"{count} {clean(key).replace('_', ' ')}" for key, count in counters.items() if count]
+def _refused(control: dict[str, int]) -> list[str]:
+    """Return how many programs the control socket has refused, by the reason."""
+    return [f"{count} {clean(key).replace('_', ' ')}" for key, count in control.items() if count]
 
 
 def _title(process: dict[str, Any], refused: list[str], width: int) -> list[str]:
