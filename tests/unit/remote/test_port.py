@@ -160,7 +160,7 @@ def test_a_server_can_hold_data_back(run: Run) -> None:
             server.link.write(command(8 + ANSWER))
             await until(lambda: port._known.suspended)
             port.write(b"later")
-            await asyncio.sleep(0.01)
+            await port.set(baudrate=300)  # which the server hears all the same
             assert (port.unsent, server.received) == (5, b"")
             server.link.write(command(9 + ANSWER))
             await port.drain()
