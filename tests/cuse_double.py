@@ -14,15 +14,15 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from portline.line import BreakChange, LineChange, LineFault, ModemLines, Report, SetInputs
+from portline.line import LineFault, ModemLines, SetInputs
 from portline.port.cuse.port import CusePort
+from tests.line_end import LineEnd
 from tests.waiting import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from portline.errors import PortError
     from portline.line import LineSettings
 
 __all__ = ["CuseDouble", "Refused"]
@@ -32,19 +32,15 @@ class Refused(Exception):
     """What went wrong in the other process."""
 
 
-class _Serving:
+class _Serving(LineEnd):
     """The process: the port's owner, which does what the test says."""
 
+    port: CusePort
+
     def __init__(self, pipe: Connection, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(holds=options.pop("holds"), echo=options.pop("echo"))
         self.pipe = pipe
         self.loop = loop
-        self.holds = options.pop("holds")
-        self.echo = options.pop("echo")
-        self.received = bytearray()
-        self.reports: list[Report] = []
-        self.used: list[bool] = []
-        self.lost: list[str] = []
-        self.draining: list[Callable[[], None]] = []
         self.port = CusePort(owner=self, loop=loop, **options)
 
     def serve(self) -> None:
@@ -70,12 +66,12 @@ class _Serving:
         return {
             "settings": application.settings,
             "outputs": (application.outputs.dsr, application.outputs.cts),
-            "breaks": [report.on for report in self.reports if isinstance(report, BreakChange)],
-            "seen": [each.settings for each in self.reports if isinstance(each, LineChange)],
+            "breaks": self.breaks,
+            "seen": self.seen,
             "received": bytes(self.received),
             "used": self.used,
-            "lost": self.lost,
-            "draining": len(self.draining),
+            "lost": list(map(str, self.lost)),
+            "draining": len(self.held),
             "held": self.port._front.held if self.port._front else 0,
         }
 
@@ -95,32 +91,7 @@ class _Serving:
         (self.port.pause_reading if paused else self.port.resume_reading)()
 
     def do_let_go(self) -> None:
-        draining, self.draining = self.draining, []
-        for done in draining:
-            done()
-
-    def port_data(self, data: bytes) -> None:
-        self.received += data
-        if self.echo:
-            self.port.write(data)
-
-    def port_report(self, report: Report) -> None:
-        self.reports.append(report)
-
-    def port_in_use(self, in_use: bool) -> None:
-        self.used.append(in_use)
-
-    def port_drain(self, done: Callable[[], None]) -> None:
-        if self.holds:
-            self.draining.append(done)
-        else:
-            done()
-
-    def port_full(self, full: bool) -> None:
-        pass
-
-    def port_lost(self, error: PortError) -> None:
-        self.lost.append(str(error))
+        self.release()
 
 
 def _run(pipe: Connection, test: Connection, options: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from portline.line import (
     SetLine,
     SetModem,
 )
-from portline.net.stream import LinkOwner
+from portline.net.link import LinkOwner
 from portline.port.application import Application
 from portline.port.base import REAL, REQUEST_COST, PortOwner, unanswered
 from portline.port.hardware import Hardware

@@ -12,30 +12,24 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from portline.line import (
-    BreakChange,
-    LineFault,
-    LineSettings,
-    ModemLines,
-    Report,
-    SetInputs,
-)
+from portline.line import LineFault, LineSettings, ModemLines, SetInputs
 from portline.port.usbip.port import UsbipPort
+from tests.line_end import LineEnd
 from tests.waiting import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portline.errors import PortError
-
 __all__ = ["UsbDouble"]
 
 
-class UsbDouble:
+class UsbDouble(LineEnd):
     """One adapter, plugged in while the ``with`` lasts; ``path`` is its terminal's name.
 
     ``holds`` keeps what was written on the line until :meth:`let_go`; ``echo`` sends it back.
     """
+
+    port: UsbipPort
 
     def __init__(
         self,
@@ -47,14 +41,8 @@ class UsbDouble:
         echo: bool = False,
         **more: Any,
     ) -> None:
+        super().__init__(holds=holds, echo=echo)
         self.path = path
-        self.received = bytearray()
-        self.reports: list[Report] = []
-        self.in_use = False
-        self.lost: list[PortError] = []
-        self.holds = holds
-        self.echo = echo
-        self._held: list[Callable[[], None]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = UsbipPort(
@@ -109,11 +97,6 @@ class UsbDouble:
         """DTR and RTS."""
         return self.port.application.outputs.dsr, self.port.application.outputs.cts
 
-    @property
-    def breaks(self) -> list[bool]:
-        """The begins and ends of breaks so far."""
-        return [report.on for report in self.reports if isinstance(report, BreakChange)]
-
     # --- what the test does ---------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
@@ -129,34 +112,4 @@ class UsbDouble:
 
     def let_go(self) -> None:
         """Let what was written so far have left."""
-        self.call(self._let_go)
-
-    def _let_go(self) -> None:
-        held, self._held = self._held, []
-        for done in held:
-            done()
-
-    # --- the port's owner -----------------------------------------------------------------------
-
-    def port_data(self, data: bytes) -> None:
-        self.received += data
-        if self.echo:
-            self.port.write(data)
-
-    def port_report(self, report: Report) -> None:
-        self.reports.append(report)
-
-    def port_in_use(self, in_use: bool) -> None:
-        self.in_use = in_use
-
-    def port_drain(self, done: Callable[[], None]) -> None:
-        if self.holds:
-            self._held.append(done)
-        else:
-            done()
-
-    def port_full(self, full: bool) -> None:
-        pass
-
-    def port_lost(self, error: PortError) -> None:
-        self.lost.append(error)
+        self.call(self.release)

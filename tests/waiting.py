@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,3 +27,21 @@ async def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
     while not condition():
         assert loop.time() < end, f"waited {limit:g} s in vain"
         await asyncio.sleep(0.001)
+
+
+async def unread(sock: socket.socket) -> None:
+    """Wait until something lies in a socket, and the loop has looked for such things and left it.
+
+    For what must not be read: each turn of the loop looks once.
+    """
+    await until(lambda: _lies(sock))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert _lies(sock), "it was read"
+
+
+def _lies(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False

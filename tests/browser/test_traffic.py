@@ -188,6 +188,15 @@ def test_a_terminal_talks_with_the_device(
     page.locator(".xterm-rows").get_by_text("abc").wait_for()
     assert device.read(3) == b"abc"
     window.picture("terminal")
+    for width in (1280, 360):  # what is chosen lies on the panel, and the panel in the window
+        page.set_viewport_size({"width": width, "height": 860})
+        panel = page.locator(".more > div").bounding_box()
+        choice = page.get_by_label("Enter sends").bounding_box()
+        assert panel is not None
+        assert choice is not None
+        assert panel["x"] >= 0
+        assert choice["x"] + choice["width"] <= panel["x"] + panel["width"] <= width
+    window.picture("terminal-typing-phone")
 
     page.get_by_label("Baudrate").fill("19200")
     page.keyboard.press("Tab")

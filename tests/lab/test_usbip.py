@@ -188,7 +188,7 @@ def test_a_drain_lasts_until_all_has_left(adapter: str) -> None:
         draining = threading.Thread(target=drain)
         draining.start()
         double.until(lambda: len(double.received) == 350)
-        double.until(lambda: double._held)
+        double.until(lambda: double.held)
         time.sleep(0.5)  # not a condition that can be seen: it waits in the kernel
         assert not over
         gone = time.monotonic()

@@ -137,7 +137,7 @@ def _about(result: dict[str, Any], *, detailed: bool) -> list[str]:
     from portline.cli.overview import overview
 
     width = columns_of_terminal()
-    lines = ["", *_title(result["process"], width)]
+    lines = ["", *_title(result["process"], _refused(result.get("control", {})), width)]
     if (page := result.get("page")) is not None:
         lines += _page(page, width)
     for connection in result["connections"]:
@@ -165,9 +165,14 @@ def _page(page: dict[str, Any], width: int) -> list[str]:
     return paragraph(together(parts, ","), width)
 
 
-def _title(process: dict[str, Any], width: int) -> list[str]:
+def _refused(control: dict[str, int]) -> list[str]:
+    """Return how many programs the control socket has refused, by the reason."""
+    return [f"{count} {clean(key).replace('_', ' ')}" for key, count in control.items() if count]
+
+
+def _title(process: dict[str, Any], refused: list[str], width: int) -> list[str]:
     parts = [f"portline {clean(process['command'])}", f"pid {process['pid']}"]
     if process["file"] is not None:
         parts.append(clean(process["file"]))
-    parts.append(f"up for {age(process['up_for'])}")
+    parts += [f"up for {age(process['up_for'])}", *refused]
     return paragraph(together(parts, ","), width)

@@ -24,13 +24,14 @@ from portline.port.ladder import Backend
 from portline.port.tty.rs485 import Rs485Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from portline.config.kinds import Kind
 
 __all__ = [
     "KINDS",
     "Fault",
+    "certificate_contradictions",
     "combinations",
     "contradictions",
     "folded",
@@ -165,15 +166,23 @@ def contradictions(table: Mapping[str, object]) -> list[Fault]:
     return [*faults, *(Fault((field,), str(why)) for field, why in misplaced if why)]
 
 
-def _tls_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+def certificate_contradictions(
+    table: Mapping[str, object], about_tls: Collection[str]
+) -> Iterable[Fault]:
+    """Return what contradicts TLS: one of the options ``about_tls`` without it, a key alone."""
     if table.get("tls", False) is False:
         for field in table:
-            if field in TLS_OPTIONS:
+            if field in about_tls:
                 text = "is about TLS, which is off; write tls = true too, or leave it out"
                 yield Fault((field,), text)
-        return
-    if "key" in table and "certificate" not in table:
+    elif "key" in table and "certificate" not in table:
         yield Fault(("key",), "belongs to a certificate; give certificate too")
+
+
+def _tls_contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
+    yield from certificate_contradictions(table, TLS_OPTIONS)
+    if table.get("tls", False) is False:
+        return
     if "client_crl" in table and "client_ca" not in table:
         text = "says who is not let in although the CA has signed; give client-ca too"
         yield Fault(("client_crl",), text)

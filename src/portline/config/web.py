@@ -13,7 +13,7 @@ from portline.config.kinds import Switch
 from portline.config.options import Group, Option
 from portline.config.places import ListenAddresses
 from portline.config.refusal import collected, refusal
-from portline.config.rules import Fault, folded
+from portline.config.rules import Fault, certificate_contradictions, folded
 from portline.config.values import DEFAULT_LISTEN, Address
 from portline.config.wording import quoted
 
@@ -166,12 +166,7 @@ class WebConfig(BaseModel):
 
 def _contradictions(table: Mapping[str, object]) -> Iterable[Fault]:
     encrypted = table.get("tls", False) is not False
-    for field in ("certificate", "key"):
-        if field in table and not encrypted:
-            text = "is about TLS, which is off; write tls = true too, or leave it out"
-            yield Fault((field,), text)
-    if "key" in table and "certificate" not in table and encrypted:
-        yield Fault(("key",), "belongs to a certificate; give certificate too")
+    yield from certificate_contradictions(table, ("certificate", "key"))
     if table.get("open") is True and encrypted:
         text = "says that nothing has to be encrypted, and tls is on; leave one of them out"
         yield Fault(("open",), text)

@@ -151,6 +151,7 @@ class ControlServer:
             return
         link = StreamLink(self._loop, connected, "control")
         if sum(not caller.streams for caller in self._callers) >= CALLERS_MAX:
+            self.subject.control["callers_refused"] += 1
             link.write(encode_error(UsageError("too many programs ask already; try again")))
             link.abort()  # what was written stays readable: this is no TCP
             return
@@ -160,6 +161,7 @@ class ControlServer:
 
     def _may_stream(self) -> None:
         if sum(caller.streams for caller in self._callers) >= STREAMS_MAX:
+            self.subject.control["streams_refused"] += 1
             raise UsageError(f"{STREAMS_MAX} programs watch already; end one of them")
 
 
@@ -276,7 +278,7 @@ class Caller:
         else:
             sock = self._link.socket.dup()
             self.close()
-            granted.admission.serve(sock, b"".join(encode_result(granted)))
+            granted.admission.serve(sock, b"".join(encode_result(granted.terminal)))
 
     def _send(self) -> None:
         """Send the next piece of the answer; the next one has another turn of the loop."""

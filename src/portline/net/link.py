@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portline.net.stream import LinkOwner
     from portline.net.tls.channel import Security
 
-__all__ = ["Link"]
+__all__ = ["FINISH_LIMIT", "GATHER", "READ_SIZE", "Link", "LinkOwner"]
+
+READ_SIZE: Final = 64 * 1024
+"""Bytes read from a socket in one turn of the loop: enough for full speed, and bounded so that a
+busy peer cannot starve the others."""
+
+FINISH_LIMIT: Final = 1.0
+"""Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
+close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
+
+GATHER: Final = 64 * 1024
+"""Bytes put together into one write of what has waited."""
+
+
+class LinkOwner(Protocol):
+    """Who a link calls back."""
+
+    def link_data(self, data: bytes) -> None:
+        """Take bytes of the peer; never empty."""
+
+    def link_eof(self) -> None:
+        """Note that the peer will send nothing more; it may still read."""
+
+    def link_ready(self) -> None:
+        """Note that everything written has been taken by the kernel."""
+
+    def link_lost(self, reason: str) -> None:
+        """Note that the link is closed by an error or by the peer; ``reason`` is for people."""
 
 
 class Link(Protocol):
@@ -111,7 +137,7 @@ class Link(Protocol):
     def resume(self) -> None:
         """Read again."""
 
-    def finish(self, farewell: bytes = b"", limit: float = ...) -> None:
+    def finish(self, farewell: bytes = b"", limit: float = FINISH_LIMIT) -> None:
         """Send what waits and ``farewell``, then close; at most ``limit`` seconds."""
 
     def abort(self) -> None:

@@ -13,6 +13,7 @@ state        the peer sends  we send          leaves it by
 open         yes             yes              the peer's FIN, ``finish``, ``abort``, an error
 half closed  no              yes              ``finish``, ``abort``, an error
 finishing    is not heard    what waits, FIN  all said and acknowledged by both, an error, ``limit``
+                                              (:mod:`portline.net.ending`)
 closed       no              no
 ===========  ==============  ===============  ===================================================
 
@@ -31,68 +32,36 @@ socket after each read, and the socket is watched anew.
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import suppress
 from socket import SO_ERROR, SOL_SOCKET
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 from portline.net import tcp
+from portline.net.ending import Ending
+from portline.net.link import FINISH_LIMIT, GATHER, READ_SIZE
 from portline.net.retained import Retained
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Callable
 
-__all__ = ["ACK_POLL", "FINISH_LIMIT", "READ_SIZE", "UNHEARD_MAX", "LinkOwner", "StreamLink"]
+    from portline.net.link import LinkOwner
 
-READ_SIZE: Final = 64 * 1024
-"""Bytes read from a socket in one turn of the loop: enough for full speed, and bounded so that a
-busy peer cannot starve the others."""
-
-FINISH_LIMIT: Final = 1.0
-"""Seconds that a link that is being closed may take to send its rest and see the peer's FIN.  A
-close while unread bytes lie in the kernel would send RST and destroy what is still on its way."""
-
-GATHER: Final = 64 * 1024
-"""Bytes put together into one write of what has waited."""
-
-UNHEARD_MAX: Final = 256 * 1024
-"""Bytes read of a peer that is sent away, in order to see its FIN: about what is on its way when it
-is told.  One that goes on is read no more, lest it cost the others time, and cut off in the end."""
-
-ACK_POLL: Final = 0.01
-"""Seconds between two looks at what is still to be acknowledged: the kernel has no event for it."""
-
-
-class LinkOwner(Protocol):
-    """Who a link calls back."""
-
-    def link_data(self, data: bytes) -> None:
-        """Take bytes of the peer; never empty."""
-
-    def link_eof(self) -> None:
-        """Note that the peer will send nothing more; it may still read."""
-
-    def link_ready(self) -> None:
-        """Note that everything written has been taken by the kernel."""
-
-    def link_lost(self, reason: str) -> None:
-        """Note that the link is closed by an error or by the peer; ``reason`` is for people."""
+__all__ = ["StreamLink"]
 
 
 class StreamLink:
     """A connected stream socket, owned and closed by this object."""
 
     __slots__ = (
-        "_ack_timer",
         "_acked",
         "_acked_before",
         "_closed",
-        "_closing",
         "_ended",
+        "_ending",
         "_fault",
         "_fd",
-        "_finish_timer",
         "_loop",
         "_owner",
         "_paused",
@@ -100,7 +69,6 @@ class StreamLink:
         "_rest",
         "_retained",
         "_sock",
-        "_unheard",
         "_writing",
         "early",
         "login",
@@ -135,10 +103,7 @@ class StreamLink:
         self._paused = False
         self._ended = False
         self._fault = ""  # why the connection has ended, known before the rest is read
-        self._closing = False
-        self._unheard = 0  # bytes read since then
-        self._finish_timer: asyncio.TimerHandle | None = None
-        self._ack_timer: asyncio.TimerHandle | None = None
+        self._ending: Ending | None = None
         self._acked = 0
         self._acked_before = tcp.acknowledged(sock) or 0  # our SYN, what was said to a proxy
         self._retained: Retained | None = None
@@ -298,13 +263,13 @@ class StreamLink:
         except OSError as error:
             self._fail(_reason(error))
             return
-        if self._owner is not None and not self._closing:
+        if self._owner is not None and self._ending is None:
             self._owner.link_ready()
         if not rest and self._writing:
             self._writing = False
             self._loop.remove_writer(self._fd)
-            if self._closing:
-                self._send_fin()
+            if self._ending is not None:
+                self._ending.say_end()
 
     # --- receiving ------------------------------------------------------------------------------
 
@@ -334,13 +299,8 @@ class StreamLink:
         except OSError as error:
             self._fail(_reason(error))
             return
-        if self._closing:
-            self._unheard += len(data)
-            if not data:
-                self._ended = True
-                self._set_reading(False)
-                self._end()
-            elif self._unheard > UNHEARD_MAX:
+        if self._ending is not None:
+            if not self._ending.hear(data):
                 self._set_reading(False)
             elif self._reading and (code := self._sock.getsockopt(SOL_SOCKET, SO_ERROR)):
                 self._read_on(code)
@@ -374,35 +334,27 @@ class StreamLink:
 
         No callback of the owner comes afterwards.
         """
-        if self._fd < 0 or self._closing:
+        if self._fd < 0 or self._ending is not None:
             return
         if farewell:
             self.write(farewell)
-        self._closing = True
         self._owner = None
-        self._finish_timer = self._loop.call_later(limit, self._close)
+        self._ending = Ending(
+            self._loop,
+            self._sock,
+            limit,
+            heard=self._ended,
+            settled=self._is_settled,
+            over=self._close,
+        )
         self._paused = False
         self._set_reading(True)
         if not self._rest:
-            self._send_fin()
+            self._ending.say_end()
 
-    def _send_fin(self) -> None:
-        try:
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close()
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        """Close if both sides have said all, and the peer has got it; look again if not."""
-        self._ack_timer = None
-        if not self._ended or self._rest:
-            return
-        if self.acked == self.sent or tcp.is_dead(self._sock, 0):
-            self._close()
-        else:
-            self._ack_timer = self._loop.call_later(ACK_POLL, self._end)
+    def _is_settled(self) -> bool:
+        """Tell whether the peer has got everything, or is dead."""
+        return self.acked == self.sent or tcp.is_dead(self._sock, 0)
 
     def abort(self) -> None:
         """Close now; what waits is lost.  No callback of the owner comes afterwards."""
@@ -413,10 +365,8 @@ class StreamLink:
     def _close(self) -> None:
         if self._fd < 0:
             return
-        for timer in (self._finish_timer, self._ack_timer):
-            if timer is not None:
-                timer.cancel()
-        self._finish_timer = self._ack_timer = None
+        if self._ending is not None:
+            self._ending.stop()
         self._acked = self.acked
         self.lost = self.sent + self.unsent - self._acked
         self._set_reading(False)

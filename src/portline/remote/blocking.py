@@ -26,9 +26,9 @@ from serial import serialutil
 
 from portline.errors import PortlineError, SettingRefused, UsageError
 from portline.line import FlowControl, Item, ModemLines, Purge, Query, SetBreak, SetModem
+from portline.remote.inbox import RECEIVE_LIMIT
 from portline.remote.opening import connect
 from portline.remote.place import Place, wanted
-from portline.remote.port import RECEIVE_LIMIT
 from portline.remote.thread import LoopThread
 from portline.remote.url import parse
 

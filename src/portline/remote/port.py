@@ -6,9 +6,8 @@ The link calls back, the program awaits.  In between stands one bell: everything
 wait for - data, an answer, room, an event, the end - is a condition that is looked at again each
 time something has happened.
 
-Reading from the network stops while more than :data:`RECEIVE_LIMIT` bytes lie unread, so that a
-slow program holds the server back; but it goes on while an answer is waited for, because that
-answer comes behind the data: up to :data:`ASKING_LIMIT`, beyond which no serial port has it.
+What has come and is not read lies in the :mod:`inbox <portline.remote.inbox>`, which holds the
+server back when it is full.
 """
 
 from __future__ import annotations
@@ -35,10 +34,11 @@ from portline.line import (
     SetBreak,
     SetModem,
 )
-from portline.net.stream import FINISH_LIMIT
+from portline.net.link import FINISH_LIMIT
 from portline.remote.bell import Bell
 from portline.remote.cable import Cable
 from portline.remote.events import Events
+from portline.remote.inbox import Inbox
 from portline.remote.knowledge import Knowledge
 from portline.remote.place import wanted
 from portline.wire.login.lines import LINE_MAX, is_greeting
@@ -53,14 +53,7 @@ if TYPE_CHECKING:
     from portline.remote.cable import Asked, News
     from portline.wire.rfc2217 import Rfc2217Wire
 
-__all__ = ["AGREEMENT", "RECEIVE_LIMIT", "RemotePort"]
-
-RECEIVE_LIMIT: Final = 256 * 1024
-"""Bytes that may lie unread before the server is held back."""
-
-ASKING_LIMIT: Final = 32 * 1024 * 1024
-"""Bytes that may lie unread while an answer is waited for: more than the queues on the way hold,
-and what the fastest line brings in the seconds that an answer may take."""
+__all__ = ["AGREEMENT", "RemotePort"]
 
 AGREEMENT: Final = 3.0
 """Seconds that a server has to agree to RFC 2217; as in pyserial."""
@@ -108,13 +101,12 @@ class RemotePort(Knowledge):
         self._loop = loop
         self._link = link
         self._strict = strict
-        self._received = bytearray()
+        self._inbox = Inbox(link)
+        self._received = self._inbox.data
         self._held: list[bytes] = []
-        self._paused = False
         self._error: PortlineError | None = None
         self._ended = False
         self._closed = False
-        self._asking = 0
         self._timer: asyncio.TimerHandle | None = None
         self._bell = Bell(loop)
         self._events: list[Events] = []
@@ -173,12 +165,7 @@ class RemotePort(Knowledge):
         """Return at most ``size`` bytes of those that have come; b"" if there are none."""
         if not self._received and self._error is not None and not self._closed:
             raise self._error
-        data = bytes(self._received[:size])
-        del self._received[:size]
-        if self._paused and len(self._received) < RECEIVE_LIMIT:
-            self._paused = False
-            self._link.resume()
-        return data
+        return self._inbox.take(size)
 
     def write(self, data: bytes) -> None:
         """Send data; never waits, so await :meth:`drain` before much more is written."""
@@ -225,8 +212,7 @@ class RemotePort(Knowledge):
         """Throw away what the remote port has received, or not sent yet; here, what lies unread."""
         await self.ask(Purge(received=received, unsent=unsent))
         if received:
-            self._received.clear()
-            self.take(0)
+            self._inbox.clear()
 
     def events(self) -> Events:
         """Return an iterator over what happens from now on: line changes and faults."""
@@ -252,9 +238,7 @@ class RemotePort(Knowledge):
             pending.append(asked)
         self._link.write(said)
         self._watch()
-        self._asking += 1
-        self._link.resume()
-        self._hold_back()
+        self._inbox.begin_asking()
         last = pending.pop()
 
         def settled() -> bool:
@@ -266,8 +250,7 @@ class RemotePort(Knowledge):
                 async with asyncio.timeout(GRACE):
                     await self._bell.until(settled)
         finally:
-            self._asking -= 1
-            self._hold_back()
+            self._inbox.end_asking()
         self._check()
         for asked in pending:
             self._judge(asked)
@@ -351,6 +334,7 @@ class RemotePort(Knowledge):
             self._timer = None
         self._error = self._error or error
         self._ended = True
+        self._inbox.end()
         for reader in self._events:
             reader.end()
         self._ring()
@@ -400,18 +384,12 @@ class RemotePort(Knowledge):
             self._link.abort()
             self._end(LoginError("no-password", f"{self.name}: {NO_PASSWORD}"))
             return
-        self._hold_back()
+        self._inbox.hold_back()
         self._ring()
 
     def _tell(self, event: News) -> None:
         for reader in self._events:
             reader.put(event)
-
-    def _hold_back(self) -> None:
-        limit = ASKING_LIMIT if self._asking else RECEIVE_LIMIT
-        if not self._ended and len(self._received) >= limit:
-            self._paused = True
-            self._link.pause()
 
     def link_eof(self) -> None:
         """Note that the server has ended the connection."""

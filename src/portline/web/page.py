@@ -107,10 +107,7 @@ class Page:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._forget()
-        self._listen(())
-        if self._engine is not None:
-            self._engine.close()
+        self._leave()
 
     @property
     def addresses(self) -> list[str]:
@@ -150,7 +147,7 @@ class Page:
         """
         before, self._config = self._config, config.web
         if config.web is None:
-            self.__exit__()
+            self._leave()
             self._engine = self._application = self._ready = None
             return ["web: the page is gone"] if before is not None else []
         if before == config.web and self._ready is not None and config.web.certificate is None:
@@ -182,6 +179,13 @@ class Page:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _leave(self) -> None:
+        """Listen nowhere, and end whoever is connected."""
+        self._forget()
+        self._listen(())
+        if self._engine is not None:
+            self._engine.close()
 
     def _is_prepared(self, future: asyncio.Future[_Ready]) -> None:
         if future is not self._preparing or future.cancelled() or self._config is None:

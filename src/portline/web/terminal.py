@@ -22,7 +22,7 @@ from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from portline.errors import PortlineError
-from portline.port.tty.port import BREAK_LIMIT
+from portline.port.tty.orders import BREAK_LIMIT
 from portline.service.operator.terminal import open_terminal
 from portline.web.live import CHECK, LOGGED_OUT, counted
 

@@ -60,6 +60,11 @@ def test_each_process_with_its_connections(answers: list[Any]) -> None:
     assert "Counters" not in result.output
 
 
+def test_who_was_refused_is_told(answers: list[Any]) -> None:
+    answers.append(process(METER, up_for=5) | {"control": {"callers_refused": 2, "streams": 0}})
+    assert status().output.splitlines()[0].endswith("up for 5 s, 2 callers refused")
+
+
 def test_a_name_shows_everything_of_that_one(answers: list[Any]) -> None:
     answers += [process(METER, SCALE), process(pid=8)]
     result = status("scale")

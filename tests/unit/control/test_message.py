@@ -52,7 +52,7 @@ def test_what_has_not_the_shape_is_refused(words: dict[str, object]) -> None:
 
 @given(st.lists(st.dictionaries(st.text(), st.integers(0, 9) | st.text()), max_size=5))
 def test_a_long_result_comes_in_pieces(items: list[dict[str, object]]) -> None:
-    pieces = list(encode_result(Status(PROCESS, iter(items))))
+    pieces = list(encode_result(Status(PROCESS, iter(items), None, {})))
     assert len(pieces) == len(items) + 1
     line = b"".join(pieces)
     assert line.count(b"\n") == 1
@@ -60,6 +60,7 @@ def test_a_long_result_comes_in_pieces(items: list[dict[str, object]]) -> None:
         "process": {"pid": 7, "command": "serve", "file": None, "version": "1", "up_for": 0.5},
         "connections": items,
         "page": None,
+        "control": {},
     }
 
 

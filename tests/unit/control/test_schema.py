@@ -71,7 +71,7 @@ def test_a_status_is_what_its_schema_says(table: dict[str, object]) -> None:
         ),
     )
     for rates in (None, (1.0, 2.5)):
-        answer = told(Status(PROCESS, iter([snapshot(full, rates)])))
+        answer = told(Status(PROCESS, iter([snapshot(full, rates)]), None, {}))
         assert list(disobeys(answer, result_schema(Status))) == []
     made = json.loads(json.dumps(answer))
     del made["connections"][0]["port"]["settings"]["parity"]

@@ -152,7 +152,8 @@ def test_a_hundred_callers(run: Run) -> None:
             await until(lambda: len(made.server._callers) < module.CALLERS_MAX)
             with made.caller() as another:
                 another.says(NOBODY)
-                assert "result" in json.loads((await another.hears())[0])
+                told = json.loads((await another.hears())[0])["result"]["control"]
+                assert told == {"callers_refused": len(refused), "streams_refused": 0}
 
     run(scenario())
 

@@ -191,7 +191,8 @@ def test_streams_do_not_take_the_place_of_callers(
                 (line,) = await third.hears()
                 assert json.loads(line)["errors"] == ["2 programs watch already; end one of them"]
                 third.says(asking("status"))
-                assert b"result" in (await third.hears(2))[1]
+                told = json.loads((await third.hears(2))[1])["result"]["control"]
+                assert told == {"callers_refused": 0, "streams_refused": 1}
 
     run(scenario())
 

@@ -6,7 +6,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
-from portline.net.udp.endpoint import Counts, Endpoint
+from portline.net.udp.counts import Counts
+from portline.net.udp.endpoint import Endpoint
 from portline.net.udp.socket import Settings
 from tests.waiting import until
 

@@ -90,8 +90,22 @@ def test_a_star_means_both_families(run: Run, client: str) -> None:
     run(scenario())
 
 
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return what grows with every attempt that fails."""
+    made: list[object] = []
+    failed = module.Listener._failed
+
+    def noted(listener: Listener, error: OSError) -> None:
+        made.append(error)
+        failed(listener, error)
+
+    monkeypatch.setattr(module.Listener, "_failed", noted)
+    return made
+
+
 def test_an_address_in_use_names_its_holder_and_is_tried_again(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch, tries: list[object]
 ) -> None:
     async def scenario() -> None:
         monkeypatch.setattr(module, "RETRY", 0.01)
@@ -101,7 +115,7 @@ def test_an_address_in_use_names_its_holder_and_is_tried_again(
             assert "in use by" in str(place.listener.error)
             assert "(pid " in str(place.listener.error)
             assert place.news == 1
-            await asyncio.sleep(0.05)
+            await until(lambda: len(tries) > 2)
             assert place.news == 1
         await until(lambda: place.listener.listening)
         assert place.listener.error is None
@@ -195,7 +209,7 @@ def test_a_host_name_is_looked_up_without_holding_the_loop(
 
 
 def test_a_name_that_does_not_exist_is_tried_again(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch, tries: list[object]
 ) -> None:
     async def scenario() -> None:
         monkeypatch.setattr(module, "RETRY", 0.01)
@@ -203,7 +217,7 @@ def test_a_name_that_does_not_exist_is_tried_again(
         place.listener.open()
         await until(lambda: place.listener.error)
         assert "the host name is not known" in str(place.listener.error)
-        await asyncio.sleep(0.05)
+        await until(lambda: len(tries) > 2)
         assert place.news == 1
         place.close()
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portline.net.stream import ACK_POLL, UNHEARD_MAX, StreamLink
-from tests.waiting import until
+from portline.net.ending import ACK_POLL, UNHEARD_MAX
+from portline.net.stream import StreamLink
+from tests.waiting import unread, until
 
 if TYPE_CHECKING:
     from tests.conftest import Run
@@ -104,8 +105,7 @@ def test_nothing_is_read_while_it_is_paused(run: Run) -> None:
         link.start(owner)
         link.pause()
         far.send(b"later")
-        await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
+        await unread(link.socket)
         assert owner.data == b""
         link.resume()
         await until(lambda: owner.data == b"later")

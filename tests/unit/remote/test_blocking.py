@@ -25,6 +25,7 @@ from portline.line import (
 )
 from portline.net.proxy import Proxy
 from portline.remote.blocking import WRITE_SIZE, Serial
+from portline.remote.inbox import RECEIVE_LIMIT
 from portline.remote.place import Place
 from portline.remote.thread import LoopThread
 from portline.remote.url import parse
@@ -303,10 +304,10 @@ def test_a_loss_is_an_error_that_names_the_server() -> None:
 
 
 def test_more_than_fits_is_held_back_and_follows() -> None:
-    size = 4 * port_module.RECEIVE_LIMIT
+    size = 4 * RECEIVE_LIMIT
     with opened() as (port, server):
         server.say(bytes(size))
-        server.becomes(lambda: port.in_waiting >= port_module.RECEIVE_LIMIT)
+        server.becomes(lambda: port.in_waiting >= RECEIVE_LIMIT)
         assert len(port.read(size)) == size
         server.say(b"old")
         server.becomes(lambda: port.in_waiting)

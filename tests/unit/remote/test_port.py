@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import portline.remote.inbox as inbox
 import portline.remote.port as module
 from portline.errors import NetworkError, PeerError, SettingRefused, UsageError
 from portline.line import (
@@ -23,8 +24,8 @@ from portline.line import (
     SetLine,
     SetModem,
 )
+from portline.remote.inbox import RECEIVE_LIMIT
 from portline.remote.opening import open as open_port
-from portline.remote.port import RECEIVE_LIMIT
 from portline.wire.rfc2217_codes import ANSWER, command
 from tests.unit.remote.played import Played
 from tests.waiting import until
@@ -160,7 +161,7 @@ def test_a_server_can_hold_data_back(run: Run) -> None:
             server.link.write(command(8 + ANSWER))
             await until(lambda: port._known.suspended)
             port.write(b"later")
-            await asyncio.sleep(0.01)
+            await port.set(baudrate=300)  # which the server hears all the same
             assert (port.unsent, server.received) == (5, b"")
             server.link.write(command(9 + ANSWER))
             await port.drain()
@@ -189,7 +190,7 @@ def test_a_program_that_does_not_read_holds_the_server_back(run: Run) -> None:
 def test_a_flood_is_held_back_while_an_answer_is_waited_for(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ASKING_LIMIT", 4 * RECEIVE_LIMIT)
+    monkeypatch.setattr(inbox, "ASKING_LIMIT", 4 * RECEIVE_LIMIT)
     monkeypatch.setattr("portline.wire.rfc2217_client.ANSWER_TIMEOUT", 0.2)
 
     async def scenario() -> None:

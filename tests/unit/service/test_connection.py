@@ -27,7 +27,7 @@ from portline.service.local import keeper
 from portline.service.peer import linger, sweep
 from tests.conftest import Run
 from tests.unit.service.conftest import Play
-from tests.waiting import until
+from tests.waiting import unread, until
 
 UNPLUGGED = PortAbsent("/dev/ttyNONE0", "the device was unplugged")
 
@@ -314,8 +314,8 @@ def test_a_full_port_holds_back_who_has_written_to_it(run: Run, stage: Play) -> 
             late = await meter.peer()
             early.send(b"early")
             late.send(b"late")
-            for _ in range(10):
-                await asyncio.sleep(0.001)
+            for peer in meter.connection.hub.peers:
+                await unread(peer.link.socket)
             assert meter.port.written == b""
             meter.connection.port_full(False)
             await until(lambda: len(meter.port.written) == len(b"earlylate"))

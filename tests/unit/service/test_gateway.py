@@ -146,8 +146,7 @@ def test_a_stop_lets_the_ports_send_what_they_have(
                 stop = group.create_task(made.stop())
                 assert await peer.hears_end() == b""
                 peer.close()
-                for _ in range(5):
-                    await asyncio.sleep(0.001)
+                await until(lambda: not made.status()[0].peers)
                 assert not stop.done()
                 assert port.opened
                 port.queued = 0

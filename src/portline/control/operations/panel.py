@@ -15,7 +15,7 @@ from portline.control.operations.parameters import NAME, TABLE, TEXT, table
 from portline.errors import ConfigError
 from portline.hub.pulses import Pulse, pulse
 from portline.line import BREAK_PULSE, SetLine
-from portline.port.tty.port import BREAK_LIMIT
+from portline.port.tty.orders import BREAK_LIMIT
 from portline.service.adoption import SETTINGS
 from portline.service.local.panel import INPUTS, OUTPUTS
 

@@ -22,11 +22,13 @@ class Status(Result):
     """The result of ``status``.
 
     A connection is a :func:`portline.control.snapshot.snapshot`, made when it is its turn, because
-    a thousand of them at once would hold the data up.
+    a thousand of them at once would hold the data up.  ``control`` counts whom the control socket
+    has refused.
     """
 
     connections: Iterator[dict[str, object]] = field(metadata={"schema": snapshot_schema})
-    page: PageStatus | None = None
+    page: PageStatus | None
+    control: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
                 rates = subject.rates.of(status.name, status.heard, status.spoken)
                 yield snapshot(status, rates)
 
-    return Status(subject.process, connections(), subject.page)
+    return Status(subject.process, connections(), subject.page, dict(subject.control))
 
 
 async def _reload(subject: Subject) -> Changed:

@@ -76,7 +76,8 @@ class PageStatus:
 class Subject:
     """What operations work on: a running Portline, the ``command`` that it is and its ``file``.
 
-    ``pages`` has what tells of the page, where there is one.
+    ``pages`` has what tells of the page, where there is one.  ``control`` counts whom the control
+    socket has refused since the start, because there were too many already.
     """
 
     served: Served
@@ -85,6 +86,9 @@ class Subject:
     file: str | None = None
     started: float = field(default_factory=time.monotonic)
     pages: list[Callable[[], PageStatus | None]] = field(default_factory=list)
+    control: dict[str, int] = field(
+        default_factory=lambda: {"callers_refused": 0, "streams_refused": 0}
+    )
 
     @property
     def process(self) -> Process:

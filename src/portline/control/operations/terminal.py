@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["TERMINAL", "Granted", "Terminal"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Terminal(Result):
     """The result of ``terminal``: the connection and its port; RFC 2217 follows on the socket."""
 
@@ -23,25 +23,20 @@ class Terminal(Result):
     port: str
 
 
-class Granted(Terminal):
-    """A terminal that waits for the caller's socket; ``admission`` takes it, or is withdrawn."""
+@dataclass(frozen=True, slots=True)
+class Granted(Result):
+    """A ``terminal`` to tell the caller of; ``admission`` waits for its socket, to be used once."""
 
-    def __init__(self, terminal: Terminal, admission: Admission) -> None:
-        super().__init__(terminal.process, terminal.name, terminal.port)
-        object.__setattr__(self, "_admission", admission)  # it is frozen
-
-    @property
-    def admission(self) -> Admission:
-        """What is to be used, once."""
-        found: Admission = self.__dict__["_admission"]
-        return found
+    terminal: Terminal
+    admission: Admission
 
 
-async def _terminal(subject: Subject, *, name: str) -> Terminal:
+async def _terminal(subject: Subject, *, name: str) -> Granted:
     """Open a terminal at a connection: the socket speaks RFC 2217 behind the line of the result."""
     connection = subject.connection(name)
     admission = await connection.operators.admit()
-    return Granted(Terminal(subject.process, name, connection.port.name), admission)
+    process = subject.process
+    return Granted(process, Terminal(process, name, connection.port.name), admission)
 
 
 TERMINAL: Final = (Operation("terminal", (NAME,), Terminal, _terminal, changes=True, local=True),)

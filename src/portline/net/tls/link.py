@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from portline.net.link import FINISH_LIMIT, GATHER, READ_SIZE
 from portline.net.retained import Retained
-from portline.net.stream import FINISH_LIMIT, GATHER, READ_SIZE
 from portline.net.tls.certificate import end_point, fingerprint
 from portline.net.tls.channel import Security
 from portline.net.tls.ledger import Ledger
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from portline.net.stream import LinkOwner, StreamLink
+    from portline.net.link import LinkOwner
+    from portline.net.stream import StreamLink
     from portline.net.tls.channel import Channel
     from portline.net.tls.mistrust import TlsFault
 

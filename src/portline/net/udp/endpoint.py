@@ -20,15 +20,14 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from portline.errors import NetworkError
 from portline.net.address import display
 from portline.net.attempts import Attempts
 from portline.net.faults import address_fault
+from portline.net.link import READ_SIZE
 from portline.net.lookup import Lookups
-from portline.net.stream import READ_SIZE
 from portline.net.udp import socket as udp
 from portline.net.udp.link import DatagramLink
 from portline.net.udp.way import Host, Way, anywhere, end_of
@@ -36,9 +35,10 @@ from portline.net.udp.way import Host, Way, anywhere, end_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from portline.net.udp.counts import Counts
     from portline.net.udp.way import End, Place, Sockaddr
 
-__all__ = ["LOOKUP_LIMIT", "READS_PER_TURN", "RETRY", "Counts", "Endpoint"]
+__all__ = ["LOOKUP_LIMIT", "READS_PER_TURN", "RETRY", "Endpoint"]
 
 RETRY: Final = 2.0
 """Seconds between attempts to get an address or to find a host, as for a listener."""
@@ -50,22 +50,6 @@ READS_PER_TURN: Final = 16
 """Datagrams read in one turn of the loop, so that a flood of them leaves turns for the others."""
 
 Fault: TypeAlias = OSError | ValueError  # of a look-up or a socket
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of datagrams beside those that went as they should; counted in datagrams."""
-
-    divided: int = 0
-    """Packets that were too large for one datagram, and went as several."""
-    returned: int = 0
-    """Datagrams that did not arrive, as ICMP has told."""
-    strangers: int = 0
-    """Datagrams from those who are not accepted."""
-    echoes: int = 0
-    """Datagrams of our own that came back."""
-    overrun: int = 0
-    """Datagrams that the kernel dropped because they were not read fast enough."""
 
 
 class Endpoint:

@@ -17,14 +17,14 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from portline.net.address import display_sockaddr
-from portline.net.stream import FINISH_LIMIT, READ_SIZE
+from portline.net.link import FINISH_LIMIT, READ_SIZE
 from portline.net.udp import socket as udp
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from portline.net.stream import LinkOwner
+    from portline.net.link import LinkOwner
     from portline.net.udp.endpoint import Endpoint
     from portline.net.udp.way import Sockaddr, Way
 

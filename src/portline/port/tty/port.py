@@ -4,8 +4,9 @@ Theory of operation
 -------------------
 An open port is a :class:`portline.port.tty.device.Tty`, which knows the driver, and around it the
 :mod:`reader <portline.port.tty.reader>` for what the device sends, the :mod:`outlet
-<portline.port.outlet>` for what it is sent, and the :mod:`watch <portline.port.tty.watch>` for what
-its line does by itself.  They are made at each open and thrown away together.
+<portline.port.outlet>` for what it is sent, the :mod:`orders <portline.port.tty.orders>` for what
+it is asked to do, and the :mod:`watch <portline.port.tty.watch>` for what its line does by itself.
+They are made at each open and thrown away together.
 
 Settings that were configured must be in force, or ``open`` raises; those submitted later are put
 in force again after a loss as far as the new device does them.
@@ -13,23 +14,15 @@ in force again after a loss as far as the new device does them.
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portline.errors import PortAbsent, PortError, UsageError
 from portline.line import (
-    Hold,
-    Item,
     LineSettings,
     PortState,
-    Purge,
-    Query,
     Request,
-    SendBreak,
-    SetBreak,
     SetInputs,
     SetLine,
     SetModem,
@@ -38,9 +31,10 @@ from portline.port.base import REAL, unanswered
 from portline.port.hardware import Hardware, hardware_of
 from portline.port.outlet import Outlet
 from portline.port.tty.device import Tty, refusal
-from portline.port.tty.direction import Direction, Turn, without_rts
+from portline.port.tty.direction import Direction, without_rts
 from portline.port.tty.features import NO_FEATURES, Engaged, Features
 from portline.port.tty.node import WENT_AWAY, close_node, open_node
+from portline.port.tty.orders import Orders
 from portline.port.tty.reader import Reader
 from portline.port.tty.termios2 import (
     marked,
@@ -48,7 +42,7 @@ from portline.port.tty.termios2 import (
     require_layout,
     write_attributes,
 )
-from portline.port.tty.watch import SLOW, Watch
+from portline.port.tty.watch import Watch
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,13 +51,7 @@ if TYPE_CHECKING:
     from portline.line import LineFault
     from portline.port.base import PortOwner
 
-__all__ = ["BREAK_LIMIT", "PosixPort"]
-
-BREAK_LIMIT: Final = 5.0
-"""Seconds after which a break is ended: many times what a Break key (0.5 s) or a boot monitor
-wants, and short enough that a peer that vanished does not silence the line."""
-
-LOG: Final = logging.getLogger("portline.port")
+__all__ = ["PosixPort"]
 
 
 class PosixPort:
@@ -115,8 +103,7 @@ class PosixPort:
         self._features = features
         self._engaged = Engaged()
         self._direction: Direction | None = None
-        self._break_timer: asyncio.TimerHandle | None = None
-        self._told_slow = False
+        self._orders: Orders | None = None
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -184,13 +171,13 @@ class PosixPort:
             self._direction = Direction(
                 self._engaged.software, self._outlet, self._loop, drive=tty.drive, unsent=tty.unsent
             )
-        self._told_slow = False
+        self._orders = Orders(self.name, tty, self._outlet, self._direction, self._loop)
         self._watch = Watch(
             tty,
             self._loop,
             report=self._owner.port_report,
             data=self._owner.port_data,
-            slow=self._answered_late,
+            slow=self._orders.answered_late,
         )
         self._watch.set(modem_lines=self._wants[0], faults=self._wants[1])
         self._reader = Reader(
@@ -303,14 +290,15 @@ class PosixPort:
 
     def _shut(self) -> list[Callable[[PortState], None]]:
         """Close everything and keep what was in force; return what has to be answered."""
-        tty, outlet, watch, reader = self._tty, self._outlet, self._watch, self._reader
-        if tty is None or outlet is None or watch is None or reader is None:
+        tty, outlet, orders = self._tty, self._outlet, self._orders
+        watch, reader = self._watch, self._reader
+        if tty is None or outlet is None or orders is None or watch is None or reader is None:
             return []
         reader.stop()
         watch.stop()
         waiting = outlet.close()
         self._sent += outlet.taken
-        self._end_break()
+        orders.close()
         if self._direction is not None:
             self._direction.close()
             self._direction = None
@@ -322,7 +310,7 @@ class PosixPort:
         self._closed_state = self._outputs.applied_to(found)
         self._refused += tty.refused
         self._had_lines = tty.has_lines
-        self._tty = self._outlet = self._watch = self._reader = None
+        self._tty = self._outlet = self._orders = self._watch = self._reader = None
         self.path = None
         close_node(self._fd)
         self._fd = -1
@@ -345,51 +333,7 @@ class PosixPort:
 
     def carry_out(self, request: Request) -> float:
         """Do what is asked as far as the driver does; return the seconds of a break."""
-        begun = monotonic()
-        seconds = self._carry_out(request)
-        if (took := monotonic() - begun) > SLOW:
-            self._answered_late(took)
-        return seconds
-
-    def _answered_late(self, seconds: float) -> None:
-        """Tell once, until it is opened anew, that everybody waits for this device."""
-        if not self._told_slow:
-            self._told_slow = True
-            LOG.warning(
-                "%s: the device took %.1f s to answer its driver, and all other ports waited "
-                "meanwhile; replug it, or share it from a Portline of its own",
-                self.name,
-                seconds,
-            )
-
-    def _carry_out(self, request: Request) -> float:
-        tty = self._tty
-        if tty is None or self._outlet is None:
-            return 0.0
-        match request:
-            case SetLine():
-                tty.configure(request.applied_to(tty.settings))
-                self._outlet.character_time = tty.settings.character_time
-            case Turn():
-                return 0.0 if self._direction is None else self._direction.turn(request)
-            case SetModem():
-                tty.drive(request)
-            case SetBreak(on):
-                self._set_break(on)
-            case SendBreak(duration):
-                if duration > 0 and self._set_break(True):
-                    return min(duration, BREAK_LIMIT)
-            case Hold(duration):
-                return duration
-            case Purge(received):
-                if received:
-                    tty.drop_received()
-            case Query(item):
-                if item is Item.MODEM_LINES:
-                    tty.read_modem_lines()
-            case SetInputs():
-                pass  # submit() has refused it
-        return 0.0
+        return 0.0 if self._orders is None else self._orders.carry_out(request)
 
     def unsent(self) -> int:
         """Return the bytes in the kernel's output queue."""
@@ -416,20 +360,3 @@ class PosixPort:
     def _lose_if(self, tty: Tty | None, reason: str) -> None:
         if tty is self._tty and tty is not None:
             self._lose(reason)
-
-    # --- break ----------------------------------------------------------------------------------
-
-    def _set_break(self, on: bool) -> bool:
-        if not on:
-            return self._end_break()
-        if self._tty is None or not self._tty.set_break(True):
-            return False
-        if self._break_timer is None:
-            self._break_timer = self._loop.call_later(BREAK_LIMIT, self._end_break)
-        return True
-
-    def _end_break(self) -> bool:
-        if self._break_timer is not None:
-            self._break_timer.cancel()
-            self._break_timer = None
-        return self._tty is not None and self._tty.set_break(False)

@@ -25,7 +25,8 @@ from portline.auth.exchange import MECHANISM
 from portline.auth.seal import OVERHEAD
 from portline.config.datagram import Accept, UdpConnection
 from portline.net.address import display
-from portline.net.udp.endpoint import Counts, Endpoint
+from portline.net.udp.counts import Counts
+from portline.net.udp.endpoint import Endpoint
 from portline.net.udp.socket import Settings
 from portline.net.udp.way import same_host
 from portline.service.network.associations import Associations, counted
@@ -100,7 +101,7 @@ class Datagrams:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of datagrams (``net.udp.endpoint.Counts``), and of logins."""
+        """What became of datagrams (``net.udp.counts.Counts``), and of logins."""
         self.endpoint.count_overrun()
         logins = {} if self._logins is None else counted(self._logins.counts)
         denied = {"denied": self._denied} if self._config.networks.limited else {}

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from portline.errors import PortBusy, UsageError
 from portline.line import LineChange, Query, SetBreak
-from portline.net.stream import FINISH_LIMIT, StreamLink
+from portline.net.link import FINISH_LIMIT
+from portline.net.stream import StreamLink
 from portline.port.base import Ability
 from portline.port.inventory.holder import holders
 from portline.service.making import make_wire

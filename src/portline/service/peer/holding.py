@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["EARLY_LIMIT", "HOLD_LIMIT", "Holding", "refusal_of"]
+from portline.service.peer.refusal import asks_login
+
+__all__ = ["EARLY_LIMIT", "HOLD_LIMIT", "Holding"]
 
 HOLD_LIMIT: Final = 3.0
 """Seconds that data waits for a peer to turn out to be an access server; as in pyserial."""
 
 EARLY_LIMIT: Final = 4 * 1024
 """Bytes that a peer may say before it turns out to be an access server or none; more is data."""
-
-REFUSAL_SHOWN: Final = 200
-"""Characters that are shown of what a peer said instead of serving."""
 
 
 class Holding:
@@ -41,17 +40,6 @@ class Holding:
         return now - self._since >= HOLD_LIMIT
 
     @property
-    def refusal(self) -> str:
-        """What the peer said that does not serve, for people; "" if it said nothing."""
-        return refusal_of(self.early)
-
-
-def refusal_of(early: bytes) -> str:
-    """Return what a peer said instead of serving as a reason for people; "" if it said nothing.
-
-    A server that has no place says so in plain text and closes the connection.  No device said
-    that, so no application must read it.
-    """
-    text = early.decode("utf-8", "replace").strip()[:REFUSAL_SHOWN]
-    shown = "".join(each if each.isprintable() else "?" for each in text)
-    return shown and f'the peer does not serve us: "{shown}"'
+    def asks_login(self) -> bool:
+        """Tell whether the peer asks for a password."""
+        return asks_login(self.early)

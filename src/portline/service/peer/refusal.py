@@ -4,7 +4,8 @@ A server that is full says so before it closes.  A raw connection has no words b
 the text arrives where the device's would: for a person at ``nc`` that is what is wanted, an
 application must not read it.  A client of ours knows it by its form, as the first and last thing
 that a server says.  No device is cut short by that: what does not begin like such a text passes at
-once, and one that is not followed by the end of the connection passes DOUBT later.
+once, and one that is not followed by the end of the connection passes a little later
+(:mod:`portline.service.peer.doubt`).
 
 A server that wants a login says so at once, and nothing else
 (:mod:`portline.wire.login`): who has no password leaves it.
@@ -21,9 +22,9 @@ from typing import Final
 from portline.wire.login.lines import is_greeting
 
 __all__ = [
-    "DOUBT",
     "NOT_A_WORD",
     "NO_PASSWORD",
+    "SHOWN_MAX",
     "TEXT_MAX",
     "asks_login",
     "full",
@@ -31,14 +32,14 @@ __all__ = [
     "is_refusal",
     "may_become_refusal",
     "offers_rfc2217",
+    "reason_of",
 ]
-
-DOUBT: Final = 2.0
-"""Seconds after a connection was made in which the server may still say that it is full: one lets
-newcomers wait a second for somebody who is leaving, and the rest is for the way."""
 
 TEXT_MAX: Final = 1024
 """Bytes of such a text: the name of a connection has 64 characters at most, an address fewer."""
+
+SHOWN_MAX: Final = 200
+"""Characters that are shown of what a peer said instead of serving."""
 
 NOT_A_WORD: Final = (
     "has ended the connection before it said anything; it may not let us in (its networks), or one "
@@ -97,3 +98,18 @@ def is_refusal(data: bytes) -> bool:
 def offers_rfc2217(data: bytes) -> bool:
     """Tell whether the first ``data`` of a server offers RFC 2217."""
     return _OFFER.match(data) is not None
+
+
+def reason_of(early: bytes, *, left: bool) -> str:
+    """Return why a peer does not serve that has said ``early`` so far, and maybe ``left`` then.
+
+    For people; "" while there is no reason.  A server that has no place says so in plain text and
+    closes the connection.  No device said that, so no application must read it.
+    """
+    if left and not early:
+        return NOT_A_WORD
+    if asks_login(early):
+        return NO_PASSWORD
+    text = early.decode("utf-8", "replace").strip()[:SHOWN_MAX]
+    shown = "".join(each if each.isprintable() else "?" for each in text)
+    return shown and f'the peer does not serve us: "{shown}"'

@@ -34,17 +34,10 @@ from portline.line import (
     SetModem,
     Watch,
 )
-from portline.net.stream import FINISH_LIMIT
-from portline.service.peer.holding import Holding, refusal_of
-from portline.service.peer.refusal import (
-    DOUBT,
-    NO_PASSWORD,
-    NOT_A_WORD,
-    asks_login,
-    is_refusal,
-    may_become_refusal,
-    offers_rfc2217,
-)
+from portline.net.link import FINISH_LIMIT
+from portline.service.peer.doubt import Doubt
+from portline.service.peer.holding import Holding
+from portline.service.peer.refusal import NO_PASSWORD, offers_rfc2217, reason_of
 from portline.service.peer.remote import EVERY_FAULT, EVERY_LINE, NO_FAULT, RemoteState
 from portline.service.peer.turns import COMMANDS_READ, next_read
 
@@ -76,9 +69,8 @@ class Session:
 
     Where it is to be ``held``, data waits at first, see :mod:`portline.service.peer.holding`.
 
-    One that is not held may be ``doubted``: for DOUBT seconds, or until it has said something else,
-    it may say that it is full (:mod:`portline.service.peer.refusal`), and has then taken nothing of
-    what it was sent.  Nothing waits for that but a text that begins like this one.
+    One that is not held may be ``doubted``: at first it may say that it is full
+    (:mod:`portline.service.peer.doubt`), and has then taken nothing of what it was sent.
     """
 
     def __init__(
@@ -113,7 +105,7 @@ class Session:
         self._clock = clock
         self._clear = not held
         self._holding = Holding(self.connected_at) if held else None
-        self._doubted = doubted
+        self._doubt = Doubt(self.connected_at) if doubted else None
         self._suspended = False
         self._behind = False
         self._data_sent: int | None = None  # the link's count while data of ours is on its way
@@ -121,7 +113,6 @@ class Session:
         self._collected: list[bytes] | None = None
         self._owed: dict[type, Report] = {}
         self._left = False  # by the peer's will, or by a fault
-        self._early = b""  # what a doubted peer has said
         self._given = self._encoded = 0  # bytes of data, before and after the wire spelled them
         self._serves = False
         self.outbox.suspended = held
@@ -239,7 +230,7 @@ class Session:
         now = self._clock()
         wire = self.wire
         if wire.transparent:
-            if self._doubted and not (data := self._judged(data)):
+            if self._doubt is not None and not (data := self._judged(self._doubt, data)):
                 return
             self.active_at = now
             self._owner.peer_data(self, data)
@@ -255,7 +246,7 @@ class Session:
                 if self.closed:
                     return
                 if isinstance(event, bytes) and self._holding is None:
-                    if self._doubted and not (event := self._judged(event)):
+                    if self._doubt is not None and not (event := self._judged(self._doubt, event)):
                         continue
                     self.active_at = now
                     self._owner.peer_data(self, event)
@@ -288,7 +279,7 @@ class Session:
         match event:
             case bytes() if self._holding is not None:
                 self._holding.early += event
-                if asks_login(self._holding.early):
+                if self._holding.asks_login:
                     self.abort(NO_PASSWORD)
             case bytes():
                 self.active_at = self._clock()
@@ -337,41 +328,35 @@ class Session:
         if holding.early:
             self._take(holding.early)
 
-    def _judged(self, data: bytes) -> bytes:
+    def _judged(self, doubt: Doubt, data: bytes) -> bytes:
         """Return what the peer has said so far, b"" while that may be a refusal."""
-        self._early += data
-        if asks_login(self._early):
+        if doubt.hear(data):
+            if self.wire.transparent and offers_rfc2217(doubt.early):
+                self._owner.peer_offers_more(self)
+            return self._believed(doubt)
+        if doubt.asks_login:
             self.abort(NO_PASSWORD)
-            return b""
-        if may_become_refusal(self._early):
-            return b""
-        if self.wire.transparent and offers_rfc2217(self._early):
-            self._owner.peer_offers_more(self)
-        return self._believed()
+        return b""
 
-    def _believed(self) -> bytes:
+    def _believed(self, doubt: Doubt) -> bytes:
         """Doubt the peer no longer; returns what it has said."""
-        self._doubted = False
+        self._doubt = None
         self.link.trust()
-        early, self._early = self._early, b""
         self._owner.peer_settled(self)
-        return early
+        return doubt.early
 
     def _conclude(self) -> None:
         """Decide what a doubted peer has said, because it will say nothing more."""
-        refused = is_refusal(self._early) or asks_login(self._early)
-        if self._doubted and self._early and not refused:
-            self._owner.peer_data(self, self._believed())
+        if self._doubt is not None and self._doubt.is_data:
+            self._owner.peer_data(self, self._believed(self._doubt))
 
     @property
     def refusal(self) -> str:
         """What a peer said instead of serving, for people; "" unless it ended before it served."""
         if told := self.link.refusal:
             return told
-        early = self._early if self._holding is None else self._holding.early
-        if self._left and not early and (self._doubted or self._holding is not None):
-            return NOT_A_WORD
-        return NO_PASSWORD if asks_login(early) else refusal_of(early)
+        unknown = self._doubt or self._holding
+        return "" if unknown is None else reason_of(unknown.early, left=self._left)
 
     def link_eof(self) -> None:
         """Note that the peer will send nothing more."""
@@ -390,9 +375,10 @@ class Session:
 
     def _give_up(self) -> None:
         """Forget what waits, or have it ready for the next peer."""
-        link, refused = self.link, self._doubted and bool(self._early)
+        link, doubt = self.link, self._doubt
+        refused = doubt is not None and bool(doubt.early)
         # It may have been served, as far as anybody can tell; so it is not sent again, but counted.
-        unserved = self._left and self._doubted and not self._early
+        unserved = self._left and doubt is not None and not doubt.early
         self.outbox.dropped += link.acked if unserved else 0
         if self._retains:
             sent, got = link.unacknowledged()
@@ -416,7 +402,8 @@ class Session:
             self._say(self.wire.outgoing())
         if self._holding is not None and self._holding.overdue(now):
             self._release(self._holding)
-        if self._doubted and now - self.connected_at >= DOUBT and (data := self._believed()):
+        doubt = self._doubt
+        if doubt is not None and doubt.overdue(now) and (data := self._believed(doubt)):
             self._owner.peer_data(self, data)
 
     # --- pace and end ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from portline.net.stream import READ_SIZE
+from portline.net.link import READ_SIZE
 
 __all__ = ["COMMANDS_LEAST", "COMMANDS_READ", "next_read"]
 

@@ -16,7 +16,7 @@ from portline.net.tls.handshake import Handshake, Turns
 from portline.net.tls.link import TlsLink
 from tests.unit.net.test_stream import Owner
 from tests.unit.net.tls_ends import Place, old_context, place
-from tests.waiting import until
+from tests.waiting import unread, until
 
 if TYPE_CHECKING:
     from portline.net.tls.mistrust import TlsFault
@@ -240,7 +240,7 @@ def test_what_comes_with_the_handshake_waits_for_who_listens(run: Run, place: Pl
         with pytest.raises(ssl.SSLWantReadError):
             far.tls.unwrap()
         await far.flush()
-        await asyncio.sleep(0.02)
+        await unread(link._stream.socket)
         owner = Owner()
         link.start(owner)
         assert owner.data == b""  # never from within a call of the owner
@@ -259,7 +259,7 @@ def test_who_is_paused_before_the_start_hears_nothing_yet(run: Run, place: Place
         owner = Owner()
         link.pause()
         link.start(owner)
-        await asyncio.sleep(0.05)
+        await unread(link._stream.socket)
         assert owner.data == b""
         link.resume()
         await until(lambda: owner.data == b"early")
@@ -286,7 +286,8 @@ def test_what_is_read_is_passed_on_in_the_pieces_that_are_wanted(run: Run, place
         link.start(owner)
         await asyncio.get_running_loop().sock_sendall(sock, far.records(bytes(16384)))
         await until(lambda: len(pieces) == 2)
-        await asyncio.sleep(0.02)
+        for _ in range(5):  # what is left has come, and would be given in the next turn
+            await asyncio.sleep(0)
         assert pieces == [4096, 4096]
         link.resume()
         await until(lambda: len(owner.data) == 16384)

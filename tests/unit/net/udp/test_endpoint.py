@@ -12,7 +12,7 @@ from portline.net.udp import socket as udp
 from portline.net.udp.socket import Returned
 from tests.interop.server import free_port
 from tests.unit.net.far import Far, Near
-from tests.waiting import until
+from tests.waiting import unread, until
 
 if TYPE_CHECKING:
     from tests.conftest import Run
@@ -43,8 +43,7 @@ def test_nothing_is_read_while_anybody_is_paused(run: Run) -> None:
             await far.hears(b"?")
             link.pause()
             far.socket.sendto(b"!", far.source)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await unread(near.endpoint.ways[0].sock)
             assert near.heard == []
             link.resume()
             await until(lambda: near.heard)
@@ -200,6 +199,9 @@ def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_port_that_is_taken_is_tried_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     short_retries(monkeypatch)
+    tries: list[object] = []
+    told = module.address_fault
+    monkeypatch.setattr(module, "address_fault", lambda *what: (tries.append(what), told(*what))[1])
 
     async def scenario() -> None:
         far = Far()
@@ -208,7 +210,7 @@ def test_a_port_that_is_taken_is_tried_again(run: Run, monkeypatch: pytest.Monke
             assert not near.endpoint.ready
             assert near.endpoint.hosts == {}
             assert near.endpoint.listening(far.place).endswith(str(far.place[1]))
-            await asyncio.sleep(0.03)
+            await until(lambda: len(tries) > 2)
             assert len(near.news) == 1
             far.socket.close()
             await until(lambda: near.endpoint.ready)

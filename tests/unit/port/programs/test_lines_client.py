@@ -181,7 +181,8 @@ def test_what_the_program_did_counts_until_it_is_confirmed(served: Any) -> None:
         assert str(terminal.state) == "115200-7E1 dtr=on rts=off break=on"
         confirmed = asyncio.ensure_future(terminal.confirmed())  # noqa: TID251 - awaited below
         bench.say(Done(1), Done(2))
-        await asyncio.sleep(0.01)
+        bench.say(PortState(LineSettings(115200), lines=ModemLines(dsr=True)))
+        await until(lambda: terminal.state.lines.dsr)
         assert not confirmed.done()
         # The serving side has the last word.
         bench.say(PortState(LineSettings(115200, 7), dtr=True, break_on=True), Done(3), Done(99))

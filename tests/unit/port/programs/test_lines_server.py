@@ -44,6 +44,7 @@ class Port:
         self.application_state = PortState(LineSettings(115200), dtr=True, rts=True)
         self.did: list[Action] = []
         self.read = True
+        self.looks = 0
         self.taken = 0
         self.draining: list[Callable[[], None]] = []
 
@@ -53,6 +54,7 @@ class Port:
             self.application_state = what.applied_to(self.application_state)
 
     def all_read(self) -> bool:
+        self.looks += 1
         return self.read
 
     def drain(self, done: Callable[[], None]) -> None:
@@ -174,7 +176,8 @@ def test_a_drain_ends_when_all_is_read_and_has_left(served: Any) -> None:
         port.read = False
         supervisor.say(Asked(2, DrainFirst()), Asked(3, DrainFirst()), Asked(4, SetBreak(True)))
         assert await supervisor.hear() == Done(4)
-        await asyncio.sleep(3 * lines_server.DRAIN_POLL)
+        looks = port.looks
+        await until(lambda: port.looks > looks + 2)
         assert not port.draining
         port.read = True
         await until(lambda: port.draining)

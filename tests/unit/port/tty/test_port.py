@@ -27,8 +27,8 @@ from portline.line import (
     SetModem,
 )
 from portline.port.tty import device as tty
+from portline.port.tty import orders, reader
 from portline.port.tty import port as module
-from portline.port.tty import reader
 from portline.port.tty.features import Features
 from portline.port.tty.port import PosixPort
 from portline.port.tty.reader import FULL_READ
@@ -252,7 +252,7 @@ def test_marked_faults_come_in_their_place(
 
 
 def test_a_break_ends_by_itself(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BREAK_LIMIT", 0.02)
+    monkeypatch.setattr(orders, "BREAK_LIMIT", 0.02)
 
     async def scenario() -> None:
         bench = DeviceBench(tmp_path)
@@ -567,7 +567,7 @@ def test_a_device_that_does_not_answer_is_told_of_once(
         bench = DeviceBench(tmp_path)
         port = port_with(bench)
         await bench.open()
-        monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(orders, "monotonic", lambda: clock[0])
         with monkeypatch.context() as patched:
             patched.setattr(tty.Tty, "configure", late)
             for rate in (1200, 2400):

@@ -20,7 +20,7 @@ from portline.service.network.datagrams import ANYBODY, Datagrams
 from portline.service.status import State
 from tests.interop.server import free_port
 from tests.memory import MemoryPort
-from tests.waiting import until
+from tests.waiting import unread, until
 
 if TYPE_CHECKING:
     from portline.port.base import PortOwner
@@ -406,8 +406,7 @@ def test_a_full_port_holds_the_peers_back(run: Run) -> None:
         async with Stage(Far()) as meter:
             meter.connection.port_full(True)
             meter.says(meter.far[0], b"data")
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await unread(meter.sessions[0].link.way.sock)
             assert meter.port.written == b""
             meter.connection.port_full(False)
             await meter.gets(b"data")

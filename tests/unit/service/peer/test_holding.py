@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from portline.service.peer.holding import EARLY_LIMIT, HOLD_LIMIT, REFUSAL_SHOWN, Holding
+from portline.service.peer.holding import EARLY_LIMIT, HOLD_LIMIT, Holding
 
 
 def test_to_agree_is_not_enough_and_to_refuse_is() -> None:
@@ -27,10 +27,9 @@ def test_waiting_has_an_end() -> None:
     assert holding.overdue(10.0 + HOLD_LIMIT)
 
 
-def test_a_refusal_is_one_printable_line_of_bounded_length() -> None:
+def test_a_login_is_asked_for() -> None:
     holding = Holding(since=10.0)
-    assert holding.refusal == ""
-    holding.early = b"  port\x07 in\nuse \xff\r\n"
-    assert holding.refusal == 'the peer does not serve us: "port? in?use \ufffd"'
-    holding.early = b"a" * (2 * REFUSAL_SHOWN)
-    assert holding.refusal.count("a") == REFUSAL_SHOWN
+    holding.early = b"portline: login 1 SCRAM-SHA-256"
+    assert not holding.asks_login
+    holding.early += b"\r\n"
+    assert holding.asks_login

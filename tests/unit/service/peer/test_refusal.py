@@ -3,12 +3,16 @@ from __future__ import annotations
 import pytest
 
 from portline.service.peer.refusal import (
+    NO_PASSWORD,
+    NOT_A_WORD,
+    SHOWN_MAX,
     TEXT_MAX,
     full,
     in_use,
     is_refusal,
     may_become_refusal,
     offers_rfc2217,
+    reason_of,
 )
 from portline.wire.rfc2217 import Rfc2217Wire
 
@@ -50,3 +54,15 @@ def test_an_offer_of_rfc2217_is_known() -> None:
         b"\xff\xff\x2c",
     ):
         assert not offers_rfc2217(other)
+
+
+def test_a_refusal_is_one_printable_line_of_bounded_length() -> None:
+    told = reason_of(b"  port\x07 in\nuse \xff\r\n", left=False)
+    assert told == 'the peer does not serve us: "port? in?use \ufffd"'
+    assert reason_of(b"~" * (2 * SHOWN_MAX), left=True).count("~") == SHOWN_MAX
+
+
+def test_who_has_said_nothing_is_no_reason_until_it_has_left() -> None:
+    assert reason_of(b"", left=False) == ""
+    assert reason_of(b"", left=True) == NOT_A_WORD
+    assert reason_of(b"portline: login 1 SCRAM-SHA-256\r\n", left=True) == NO_PASSWORD

@@ -23,9 +23,10 @@ from portline.line import (
     SetLine,
     Watch,
 )
-from portline.net.stream import READ_SIZE
+from portline.net.link import READ_SIZE
+from portline.service.peer.doubt import DOUBT
 from portline.service.peer.holding import EARLY_LIMIT
-from portline.service.peer.refusal import DOUBT, in_use
+from portline.service.peer.refusal import in_use
 from portline.service.peer.session import Session
 from portline.service.peer.turns import COMMANDS_LEAST, COMMANDS_READ, MANY
 from portline.wire.base import RawWire, Wire

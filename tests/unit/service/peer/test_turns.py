@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from portline.net.stream import READ_SIZE
+from portline.net.link import READ_SIZE
 from portline.service.peer.turns import COMMANDS_READ, MANY, WORD, next_read
 
 

@@ -106,3 +106,18 @@ export function button(text, look, press, props = {}) {
 export function link(href, text, look = "", props = {}) {
   return el("a", { href, class: look || null, ...props }, text);
 }
+
+/** A small switch with its word; `change(on)` is told. */
+export function smallSwitch(text, checked, change) {
+  return el(
+    "label",
+    { class: "switch small" },
+    el("input", {
+      type: "checkbox",
+      role: "switch",
+      checked,
+      on: { change: (event) => change(event.target.checked) },
+    }),
+    text,
+  );
+}

@@ -1,6 +1,6 @@
 // Monitor: everything that passes at a connection and happens to it, live.
 
-import { button, el, icon, link, mark, say, show } from "./elements.js";
+import { button, el, icon, link, mark, say, show, smallSwitch } from "./elements.js";
 import { bytes, clock } from "./formats.js";
 import { dump, found, needle, text } from "./hexdump.js";
 import { notice } from "./notices.js";
@@ -73,22 +73,10 @@ export function page({ main, live, connections }, name) {
     },
   });
   const count = el("span", { class: "soft count", role: "status" });
-  const events = el(
-    "label",
-    { class: "switch small" },
-    el("input", {
-      type: "checkbox",
-      role: "switch",
-      checked: kept.events,
-      on: {
-        change: (event) => {
-          kept.events = event.target.checked;
-          draw();
-        },
-      },
-    }),
-    "Events",
-  );
+  const events = smallSwitch("Events", kept.events, (on) => {
+    kept.events = on;
+    draw();
+  });
 
   main.append(
     el(

@@ -3,7 +3,7 @@
 import { FitAddon } from "../vendor/xterm/addon-fit.mjs";
 import { Terminal } from "../vendor/xterm/xterm.mjs";
 import { boundRepeats } from "./bounded-repeats.js";
-import { button, el, link, mark, say } from "./elements.js";
+import { button, el, link, mark, say, smallSwitch } from "./elements.js";
 import { Lamps } from "./lamps.js";
 import { SessionLink } from "./session-link.js";
 import { strictStyles } from "./strict-styles.js";
@@ -28,20 +28,6 @@ const kept = { echo: false, end: "cr", newline: false, reader: false };
 const encoder = new TextEncoder();
 
 const bytesOf = (text) => Uint8Array.from(text, (char) => char.charCodeAt(0) & 0xff);
-
-function toggle(text, checked, change) {
-  return el(
-    "label",
-    { class: "switch small" },
-    el("input", {
-      type: "checkbox",
-      role: "switch",
-      checked,
-      on: { change: (event) => change(event.target.checked) },
-    }),
-    text,
-  );
-}
 
 export function page({ main }, name) {
   main.classList.add("whole");
@@ -219,14 +205,14 @@ export function page({ main }, name) {
                 ),
               ),
             ),
-            toggle("Local echo", kept.echo, (on) => {
+            smallSwitch("Local echo", kept.echo, (on) => {
               kept.echo = on;
             }),
-            toggle("LF begins a line", kept.newline, (on) => {
+            smallSwitch("LF begins a line", kept.newline, (on) => {
               kept.newline = on;
               terminal.options.convertEol = on;
             }),
-            toggle("Screen reader", kept.reader, (on) => {
+            smallSwitch("Screen reader", kept.reader, (on) => {
               kept.reader = on;
               terminal.options.screenReaderMode = on;
             }),
