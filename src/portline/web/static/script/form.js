@@ -33,7 +33,6 @@ export async function page(context, name) {
     const connection = before
       ? (await ask("status", { names: before })).connections.find((each) => each.name === before)
       : null;
-    if (before && !connection) throw new Error(`There is no connection ${before}.`);
     const form = new Form(described, connection, go);
     main.append(form.element);
     form.begin();
