@@ -20,6 +20,7 @@ from portline.cli.processes import socket_option
 from portline.cli.watching import Count, Measured, Watched, forget_output, source_option
 from portline.config.measures import Size
 from portline.errors import PortlineError, UsageError
+from portline.plural import plural
 from portline.recording.pcapng import PcapngWriter
 from portline.recording.record import Kind, Source
 from portline.recording.writing import HexWriter, JsonWriter, RawWriter
@@ -233,7 +234,7 @@ def record(
         took = time.monotonic() - begun
     to_stdout = str(file) == "-"
     for _, output in outputs:
-        more = f", {min(output.turns, files - 1)} older files" if output.turns else ""
+        more = f", {plural(min(output.turns, files - 1), 'older file')}" if output.turns else ""
         told = f"{clean(output.path)}: {quantity(output.written)}{more}"
         click.echo(told, err=to_stdout)
     click.echo(f"{age(took)}, {count}", err=to_stdout)

@@ -9,6 +9,7 @@ from portline.cli.terminal.keyboard import ALSO, COMMANDS, ENTER, Prompt, key_sh
 from portline.cli.terminal.screen import LINE_ENDS
 from portline.errors import PortlineError
 from portline.line import BREAK_PULSE, Item, LineSettings, Query, SetLine
+from portline.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,7 +176,7 @@ class Keys:
     def _log_or_not(self) -> None:
         if self._terminal.log.path:
             self._terminal.notice(
-                f"{self._terminal.log.path}: {self._terminal.log.end()} bytes were logged"
+                f"{self._terminal.log.path}: logged {plural(self._terminal.log.end(), 'byte')}"
             )
         else:
             self._ask("log to file", self._log_to)
@@ -208,7 +209,7 @@ class Keys:
                     size += len(data)
         except OSError as error:
             raise PortlineError(f"{path}: {error.strerror}") from error
-        self._terminal.notice(f"{path}: {size} bytes were sent")
+        self._terminal.notice(f"{path}: sent {plural(size, 'byte')}")
 
 
 def _next(names: list[str], now: str) -> str:
