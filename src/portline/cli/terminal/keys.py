@@ -94,9 +94,13 @@ class Keys:
         escape = self._terminal.keyboard.escape
         assert escape is not None
         key = key_shown(escape)
+        commands = dict(COMMANDS)
+        if self._terminal.lineless:
+            for name in ("d", "r"):
+                commands[name] = f"nothing here: {self._terminal.lineless}"
         self._terminal.notice(
             f"behind {key}:",
-            *(f"  {name}  {text}" for name, text in COMMANDS.items()),
+            *(f"  {name}  {text}" for name, text in commands.items()),
             f"  {key}  send {key} itself",
         )
 
@@ -140,6 +144,9 @@ class Keys:
 
     async def _toggle(self, key: str) -> None:
         port = self._terminal.there()
+        if self._terminal.lineless:
+            self._terminal.notice(f"{self._terminal.lineless}: there is nothing to switch")
+            return
         if key == "d":
             await port.set_lines(dtr=not port.dtr)
         else:

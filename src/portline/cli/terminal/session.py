@@ -88,6 +88,8 @@ class Terminal:
         self.log = log
         self._tell = tell
         self._port: RemotePort | None = None
+        self.lineless = ""
+        """Why the port that is open has no signal lines; "" where it has them."""
         self.prompt: Prompt | None = None
         self._over = asyncio.Event()
         self._input_ended = False
@@ -138,6 +140,7 @@ class Terminal:
             else:
                 told = "ended"
                 begun = self._loop.time()
+                self.lineless = attached.lineless
                 try:
                     why = await self._attached(attached.port, attached.title)
                 finally:
@@ -208,6 +211,8 @@ class Terminal:
         """Write ``115200-8N1  DTR RTS > port > CTS DSR``, what is known without asking."""
         if port.raw:
             return "(raw: no settings, no lines)"
+        if self.lineless:
+            return f"{port.settings}  no signal lines"
         outputs = " ".join(name for name, on in (("DTR", port.dtr), ("RTS", port.rts)) if on) or "-"
         return f"{port.settings}  out: {outputs}  in: {port.lines}"
 
