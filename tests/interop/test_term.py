@@ -370,6 +370,41 @@ def test_a_raw_server_that_answers_and_hangs_up() -> None:
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize(
+    ("last_words", "told"),
+    [
+        (b"", "without a word; it may speak TLS (raws://127.0.0.1:"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "speaks TLS; open it as raws://127.0.0.1:"),
+    ],
+)
+def test_a_server_that_wants_something_else_is_no_success(last_words: bytes, told: str) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(PATIENCE)
+        url = f"raw://127.0.0.1:{listening.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*TERM, url, "--linger", "60"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"hello")
+        process.stdin.close()
+        peer, _ = listening.accept()
+        with peer:
+            peer.settimeout(PATIENCE)
+            assert peer.recv(100) == b"hello"
+            # It has seen the end of its input by then, as one that ends by itself has.
+            time.sleep(0.3)
+            peer.sendall(last_words)
+        assert process.stderr is not None
+        with process.stderr:
+            assert told in process.stderr.read().decode()
+        assert process.wait(PATIENCE) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),

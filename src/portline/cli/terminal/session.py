@@ -48,6 +48,17 @@ ENDED: Final = "the other side has closed it"
 UNSENT_MAX: Final = 1024**2
 """Bytes that were typed, or pasted, and that the port has not taken; more is refused."""
 
+SILENT: Final = (
+    "the other side has closed it without a word; it may speak TLS ({tls}), want a login, or let in "
+    "only others: its log tells"
+)
+TLS: Final = "the other side speaks TLS; open it as {tls}"
+
+_ALERT: Final = b"\x15\x03"
+"""How a TLS server begins when it is told something else: an alert (RFC 8446, section 5.1)."""
+
+_ALERT_SIZE: Final = 7
+
 TASKS_MAX: Final = 8
 """Things that keys have set off and that are not done yet; further ones are refused."""
 
@@ -174,9 +185,11 @@ class Terminal:
                 *([f"{key} h for help, {key} q quits"] if key else []),
             )
         watcher = self._loop.create_task(self._watch(port))
+        beginning = b""
         try:
             while data := await port.read():
                 self._moved = self._loop.time()
+                beginning = beginning or data[: _ALERT_SIZE + 1]
                 self.log.write(data)
                 if fault := self.log.told():
                     self.notice(fault)
@@ -187,7 +200,7 @@ class Terminal:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await watcher
-        return await self.place.why() or None
+        return await self.place.why() or _suspicion(port, beginning) or None
 
     async def _show(self, data: bytes) -> None:
         if self.console is not None:
@@ -332,3 +345,16 @@ class Terminal:
         if self._port is None:
             raise PortlineError("there is no connection now")
         return self._port
+
+
+def _suspicion(port: RemotePort, beginning: bytes) -> str:
+    """Return what a raw server probably wants that has ended the connection; "" for nothing.
+
+    ``beginning`` are the first bytes that it has sent.
+    """
+    if not port.raw or port.security is not None:
+        return ""
+    secured = port.name.replace("raw://", "raws://", 1)
+    if beginning.startswith(_ALERT) and len(beginning) == _ALERT_SIZE:
+        return TLS.format(tls=secured)
+    return "" if beginning else SILENT.format(tls=secured)
