@@ -49,8 +49,8 @@ UNSENT_MAX: Final = 1024**2
 """Bytes that were typed, or pasted, and that the port has not taken; more is refused."""
 
 SILENT: Final = (
-    "the other side has closed it without a word; it may speak TLS ({tls}), want a login, or let in "
-    "only others: its log tells"
+    "the other side has closed it without a word; it may speak TLS ({tls}), want a login, or let "
+    "in only others: its log tells"
 )
 TLS: Final = "the other side speaks TLS; open it as {tls}"
 
