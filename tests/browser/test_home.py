@@ -185,9 +185,7 @@ def test_news_that_stop_are_told_of_and_come_again(
         line(window, "meter").get_by_text("connected", exact=True).wait_for()
 
 
-def test_a_board_is_reset_where_there_are_lines(
-    windows: Callable[..., Window], home: Home
-) -> None:
+def test_a_board_is_reset_where_there_are_lines(windows: Callable[..., Window], home: Home) -> None:
     window = windows()
     page = window.page
     assert opened(window, "meter").get_by_role("button", name="Pulse meter").count() == 0

@@ -367,10 +367,12 @@ class Form {
       const options = this.#options();
       const old = this.#connection?.name;
       const title = this.#title;
-      if (old) await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) });
+      let note = "";
+      if (old) ({ note } = await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) }));
       else await act("add", { name: title, options });
       this.#dirty = false;
-      notice(old ? `${title} is saved.` : `${title} is made.`);
+      if (note) notice(`${title} is saved, but ${note}.`, true);
+      else notice(old ? `${title} is saved.` : `${title} is made.`);
       this.#go("/");
     } catch (problem) {
       const mistakes = problem.mistakes?.length
