@@ -286,3 +286,30 @@ def test_home_fits_into_every_width(windows: Callable[..., Window]) -> None:
         window.page.set_viewport_size({"width": width, "height": 900})
         window.picture(f"home-{width}")
         assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_an_address_where_nothing_is_leads_home(
+    windows: Callable[..., Window], home: Home, axe: str
+) -> None:
+    window = windows()
+    page = window.page
+    told = "status of 404 (Not Found)"
+    page.goto(f"{home.url}/nope")
+    assert page.locator("h1").inner_text() == "There is no such page"
+    window.picture("no-page")
+    assert serious(window, axe, {}) == []
+    window.faults[:] = [fault for fault in window.faults if told not in fault]
+    page.get_by_role("link", name="Back to the connections").click()
+    ready(page, "home")
+    for word in ("monitor", "terminal", "edit"):
+        page.goto(f"{home.url}/{word}/nope")
+        page.get_by_role("heading", name="There is no connection nope").wait_for()
+        window.picture(f"no-{word}")
+        assert page.locator("main").inner_text().count("nope") == 1
+        page.locator("main").get_by_role("link", name="meter").click()
+        page.wait_for_url(f"**/{word}/meter")
+        ready(page, word)
+        page.go_back()
+        page.get_by_role("heading", name="There is no connection nope").wait_for()
+        page.get_by_role("link", name="Back to the connections").click()
+        ready(page, "home")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.interop.server import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Locator, WebSocketRoute
+    from playwright.sync_api import Locator, Route, WebSocketRoute
 
     from tests.browser.conftest import Window
 
@@ -188,6 +189,39 @@ def test_news_that_stop_are_told_of_and_come_again(
     assert len(sockets) == 2
     with socket.create_connection(("127.0.0.1", PORT), PATIENCE):
         line(window, "meter").get_by_text("connected", exact=True).wait_for()
+
+
+def test_a_board_is_reset_where_there_are_lines(windows: Callable[..., Window], home: Home) -> None:
+    window = windows()
+    page = window.page
+    assert opened(window, "meter").get_by_role("button", name="Pulse meter").count() == 0
+    asked: list[str] = []
+
+    def with_lines(link: WebSocketRoute) -> None:
+        server = link.connect_to_server()
+        none, some = '"has_lines":false', '"has_lines":true'
+        server.on_message(lambda text: link.send(str(text).replace(none, some)))
+
+    def pulsed(route: Route) -> None:
+        asked.append(route.request.post_data or "")
+        route.fulfill(json={"name": "meter", "sequence": "x"})
+
+    # The device of the tests has no signal lines.
+    page.route_web_socket(re.compile("/live$"), with_lines)
+    page.route("**/api/pulse", pulsed)
+    page.goto(home.url)
+    opened(window, "meter").get_by_role("button", name="Pulse meter").click()
+    dialog = page.get_by_role("dialog", name="Pulse the lines of meter?")
+    dialog.get_by_label("Sequence").select_option("arduino")
+    dialog.get_by_text("dtr=0,rts=0 wait=0.25 dtr=1,rts=1 wait=0.05").wait_for()
+    window.picture("pulse")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert asked == []
+    page.keyboard.press("Enter")  # the focus is back at the button
+    dialog.get_by_label("Sequence").select_option("esp32-run")
+    dialog.get_by_role("button", name="Pulse").click()
+    page.get_by_text("meter: esp32-run is done.").wait_for()
+    assert [json.loads(text) for text in asked] == [{"name": "meter", "sequence": "esp32-run"}]
 
 
 def test_the_log_follows_and_is_sifted(window: Window, home: Home) -> None:

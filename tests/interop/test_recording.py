@@ -121,7 +121,7 @@ def test_wireshark_opens_what_was_recorded_and_it_can_be_played(
     assert int(rows[-1][0], 0) == 6
     address = f"raw://127.0.0.1:{server.port}"
     code, text = run_portline("replay", str(path), address, "--from", "peers", "--fast")
-    assert (code, "played 6 bytes in 1 pieces" in text) == (0, True), text
+    assert (code, "played 6 bytes in 1 piece" in text) == (0, True), text
     assert device.read(6) == b"*IDN?\n"
 
 

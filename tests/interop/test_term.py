@@ -10,12 +10,15 @@ import socket
 import subprocess
 import sys
 import termios
+import threading
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 import pytest
 
+from portline.line import Item, PortState, Query, SetLine, SetModem
+from portline.wire.rfc2217 import Rfc2217Wire
 from tests.interop.device import PATIENCE
 from tests.interop.server import SUT, free_port
 from tests.interop.test_programs import shows
@@ -122,12 +125,17 @@ def test_a_terminal_at_a_connection(device: Device, share: Callable[..., Server]
         person.types(ESCAPE + b"u")
         person.sees("settings: ")
         person.types(b"12345\x7f\x15\x7f1200\r")  # all of the first try is taken back
-        person.sees("1200-8N1  out: ")
+        person.sees("1200-8N1  no signal lines")
         assert device.in_force().baudrate == 1200
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
             device.write(b"for both")
             person.sees("for both")
             assert peer.recv(8) == b"for both"
+        for key in (b"d", b"r"):
+            person.types(ESCAPE + key)
+            person.sees("the device has no signal lines: there is nothing to switch")
+        person.types(ESCAPE + b"h")
+        person.sees("d  nothing here: the device has no signal lines")
         person.types(ESCAPE + ESCAPE)  # itself
         assert device.read(1) == ESCAPE
         person.types(ESCAPE + b"q")
@@ -173,15 +181,18 @@ def test_views_echo_macros_and_files(device: Device, tmp_path: Path) -> None:
         person.sees("send file: ")
         person.types(f"{file}\r".encode())
         assert device.read(25600) == file.read_bytes()
-        person.sees("25600 bytes were sent")
+        person.sees("sent 25600 bytes")
         person.types(b"\x01l")
-        person.sees("7 bytes were logged")
+        person.sees("logged 7 bytes")
         person.types(b"\x01f")
         person.sees("send file: ")
         person.types(b"/none\r")
         person.sees("/none: No such file or directory")
         person.types(b"\x01h")
         person.sees("behind Ctrl-A:")
+        person.sees("r  nothing here: the device has no signal lines")
+        person.types(b"\x01d")
+        person.sees("there is nothing to switch")
         person.types(b"\x01m")
         person.sees(r"1  b'AT\r\n'")
         person.types(b"\x01s")
@@ -359,6 +370,41 @@ def test_a_raw_server_that_answers_and_hangs_up() -> None:
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize(
+    ("last_words", "told"),
+    [
+        (b"", "without a word; it may speak TLS (raws://127.0.0.1:"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "speaks TLS; open it as raws://127.0.0.1:"),
+    ],
+)
+def test_a_server_that_wants_something_else_is_no_success(last_words: bytes, told: str) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(PATIENCE)
+        url = f"raw://127.0.0.1:{listening.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*TERM, url, "--linger", "60"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"hello")
+        process.stdin.close()
+        peer, _ = listening.accept()
+        with peer:
+            peer.settimeout(PATIENCE)
+            assert peer.recv(100) == b"hello"
+            # It has seen the end of its input by then, as one that ends by itself has.
+            time.sleep(0.3)
+            peer.sendall(last_words)
+        assert process.stderr is not None
+        with process.stderr:
+            assert told in process.stderr.read().decode()
+        assert process.wait(PATIENCE) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
@@ -394,3 +440,44 @@ def test_a_device_that_a_connection_has(device: Device, share: Callable[..., Ser
     assert b"is the port of the connection meter" in ended.stderr
     assert b"`portline term meter`" in ended.stderr
     assert ended.returncode == 1
+
+
+@pytest.mark.parametrize("protocol", ["raw", "rfc2217"])
+def test_a_remote_port_of_which_no_lines_are_told(protocol: str) -> None:
+    """One that speaks RFC 2217 and never answers about lines, as ser2net where there are none."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(PATIENCE)
+        url = f"{protocol}://127.0.0.1:{listening.getsockname()[1]}"
+        with sitting(url) as person:
+            peer, _ = listening.accept()
+            with peer:
+                peer.settimeout(PATIENCE)
+                if protocol == "rfc2217":
+                    answers = threading.Thread(target=_without_lines, args=(peer,))
+                    answers.start()
+                person.sees("Ctrl-] q quits")
+                person.types(ESCAPE + b"d")
+                person.sees("there is nothing to switch")
+                person.types(ESCAPE + b"q")
+                assert person.ends() == 0
+        if protocol == "rfc2217":
+            answers.join()
+
+
+def _without_lines(peer: socket.socket) -> None:
+    wire = Rfc2217Wire(serves=True, asks=False, signature="mute")
+    state = PortState()
+    peer.sendall(wire.start(0.0))
+    while data := peer.recv(4096):
+        said = b""
+        for event in wire.feed(data, 0.0):
+            match event:
+                case Query(Item.DTR | Item.RTS | Item.MODEM_LINES):
+                    pass
+                case Query() | SetLine() | SetModem():
+                    said += wire.answer(event, state)
+                case _:
+                    pass
+        peer.sendall(said + wire.outgoing())

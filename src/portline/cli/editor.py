@@ -69,6 +69,10 @@ def carry_out(
             continue
         for line in answer.result["changes"] or ["nothing has changed"]:
             click.echo(clean(line))
+        if note := answer.result.get("note"):
+            click.echo(
+                f"portline: {clean(parameters.get('rename') or name)}: {clean(note)}", err=True
+            )
 
 
 def _print(result: dict[str, Any]) -> None:

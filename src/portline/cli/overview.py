@@ -16,6 +16,7 @@ from portline.cli.layout import (
     together,
 )
 from portline.line import FlowControl, LineSettings, Parity, StopBits
+from portline.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,50 +31,50 @@ NUMBERS: Final[Mapping[str, str]] = {
     "dropped": "{bytes} dropped for peers that read too slowly, went or were not there",
     "turned_away": "{count} turned away",
     "replaced": "{count} replaced by newcomers",
-    "recognised": "{count} reset sequences run here (reset-sequences)",
+    "recognised": "{count} reset sequence{s} run here (reset-sequences)",
     "watchers": "{count} watching",
     "watch_skipped": "{bytes} skipped by who watches (monitor, record), too slow",
-    "divided": "{count} packets sent as several datagrams",
-    "returned": "{count} datagrams did not arrive (ICMP)",
-    "strangers": "{count} datagrams of strangers not taken (accept)",
-    "echoes": "{count} datagrams of our own came back",
-    "overrun": "{count} datagrams came faster than they were read",
+    "divided": "{count} packet{s} sent as several datagrams",
+    "returned": "{count} datagram{s} did not arrive (ICMP)",
+    "strangers": "{count} datagram{s} of strangers not taken (accept)",
+    "echoes": "{count} datagram{s} of our own came back",
+    "overrun": "{count} datagram{s} came faster than read",
     "handshakes_plain_text": "{count} spoke plain text and not TLS",
     "handshakes_old_version": "{count} spoke no version of TLS that is allowed (tls-minimum)",
-    "handshakes_bad_certificate": "{count} certificates refused",
+    "handshakes_bad_certificate": "{count} certificate{s} refused",
     "handshakes_no_certificate": "{count} showed no certificate (client-ca)",
     "handshakes_refused_by_peer": "{count} refused our certificate",
-    "handshakes_timed_out": "{count} TLS handshakes not over in time",
-    "handshakes_crowded_out": "{count} TLS handshakes gave way to others",
+    "handshakes_timed_out": "{count} TLS handshake{s} not over in time",
+    "handshakes_crowded_out": "{count} TLS handshake{s} gave way to others",
     "handshakes_given_up": "{count} went before TLS was agreed on",
-    "handshakes_broken": "{count} TLS handshakes broken",
+    "handshakes_broken": "{count} TLS handshake{s} broken",
     "denied": "{count} not let in by their address (allow, deny)",
-    "logins": "{count} logins",
-    "wrong_password": "{count} logins with a wrong password",
-    "other_certificate": "{count} logins through somebody in the middle (another certificate)",
-    "no_binding": "{count} logins that were not bound to TLS",
+    "logins": "{count} login{s}",
+    "wrong_password": "{count} login{s} with a wrong password",
+    "other_certificate": "{count} login{s} through somebody in the middle (another certificate)",
+    "no_binding": "{count} login{s} not bound to TLS",
     "no_login": "{count} did not log in, but said something else",
     "login_too_late": "{count} did not log in in time",
     "login_broken_off": "{count} came and went without a login",
     "login_crowded": "{count} not let in because too many logged in at the same time",
     "login_slowed": "{count} told to wait after wrong passwords from their address",
-    "bad_login": "{count} logins that were not understood",
-    "login_under_way": "{count} logins under way",
-    "addresses_slowed": "{count} addresses have to wait after wrong passwords",
-    "truncated": "{count} TLS connections cut off",
+    "bad_login": "{count} login{s} not understood",
+    "login_under_way": "{count} login{s} under way",
+    "addresses_slowed": "{count} address{es} told to wait after wrong passwords",
+    "truncated": "{count} TLS connection{s} cut off",
     "waiting": "{bytes} wait for the device",
     "discarded": "{bytes} for the port discarded (it was away or not open, or purged)",
-    "refused": "{count} requests that the driver refused",
+    "refused": "{count} request{s} that the driver refused",
 }
 """Counters of a connection and of its port, and what they tell a person.
 
 One that is not in here is shown by its name, so that none is hidden."""
 
 DRIVER_COUNTERS: Final[Mapping[str, str]] = {
-    "framing": "framing errors",
-    "overrun": "overruns of the UART",
-    "parity": "parity errors",
-    "buffer_overrun": "overruns of the driver",
+    "framing": "framing error{s}",
+    "overrun": "overrun{s} of the UART",
+    "parity": "parity error{s}",
+    "buffer_overrun": "overrun{s} of the driver",
 }
 """What the driver counts, where the name of the counter says too little."""
 
@@ -157,7 +158,7 @@ def _security(security: _Json) -> str:
     if security["certificate"]:
         parts.append(f"certificate {clean(security['certificate'])}")
     if security["handshakes"]:
-        parts.append(f"{security['handshakes']} handshakes under way")
+        parts.append(f"{plural(security['handshakes'], 'handshake')} under way")
     return ", ".join(parts)
 
 
@@ -177,12 +178,12 @@ def _driver(hardware: _Json) -> str:
     """
     parts = list(hardware["features"])
     if hardware.get("stuck"):
-        parts.append(f"{hardware['stuck']} times stuck while sending")
+        parts.append(f"{plural(hardware['stuck'], 'time')} stuck while sending")
     if hardware["lines"] != "none":  # that there are none is told where the lines are
         parts.append(f"lines {hardware['lines']}")
     for name, count in (hardware["counters"] or {}).items():
         if count:
-            parts.append(f"{count} {DRIVER_COUNTERS.get(name, name)}")
+            parts.append(_worded(f"{{count}} {DRIVER_COUNTERS.get(name, name)}", count))
     if hardware["driver"] or parts:
         parts.insert(0, hardware["driver"] or "unknown")
     return clean(", ".join(parts))
@@ -208,7 +209,13 @@ def _numbers(connection: _Json, *, everything: bool) -> Iterator[str]:
     for name, value in (counters | ours).items():
         if value or everything:
             words = NUMBERS.get(name, f"{{count}} {clean(name).replace('_', ' ')}")
-            yield words.format(bytes=quantity(value), count=value)
+            yield _worded(words, value)
+
+
+def _worded(words: str, count: int) -> str:
+    """Fill in ``{count}`` or ``{bytes}``, and ``{s}`` or ``{es}`` at the end of the noun."""
+    s, es = ("", "") if count == 1 else ("s", "es")
+    return words.format(bytes=quantity(count), count=count, s=s, es=es)
 
 
 def _peers(peers: list[_Json]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from portline.cli.processes import socket_option
 from portline.cli.watching import Count, Measured, Watched, forget_output, source_option
 from portline.config.measures import Size
 from portline.errors import PortlineError, UsageError
+from portline.plural import plural
 from portline.recording.pcapng import PcapngWriter
 from portline.recording.record import Kind, Source
 from portline.recording.writing import HexWriter, JsonWriter, RawWriter
@@ -44,6 +45,9 @@ END_MAX: Final = 256
 
 _FORMATS: Final = ("pcapng", "hex", "json", "raw")
 _SUFFIXES: Final = {
+    "": "pcapng",
+    ".pcapng": "pcapng",
+    ".pcap": "pcapng",
     ".txt": "hex",
     ".hex": "hex",
     ".json": "json",
@@ -140,7 +144,17 @@ class Output:
 
 
 def _format_of(path: Path, chosen: str | None) -> str:
-    return chosen or _SUFFIXES.get(path.suffix.lower(), "pcapng")
+    """Return the format of a file.  Raises UsageError where its name ends in an unknown way."""
+    if chosen is not None:
+        return chosen
+    try:
+        return _SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        endings = ", ".join(filter(None, _SUFFIXES))
+        raise UsageError(
+            f"{path}: {path.suffix} is no ending of a recording; there are: {endings}; or choose "
+            f"with --format ({', '.join(_FORMATS)})"
+        ) from None
 
 
 def _outputs(
@@ -180,7 +194,7 @@ def _outputs(
     "form",
     type=click.Choice(_FORMATS),
     help="pcapng for Wireshark, lines of hex, lines of JSON, or the bytes alone. [default: what "
-    "the name ends with (.txt, .json, .bin), else pcapng]",
+    "the name ends with (.pcapng, .txt, .json, .bin); pcapng where it ends with nothing]",
 )
 @source_option("Only what comes from the port, or from the peers.")
 @click.option("--seconds", type=SECONDS, help="End after this time.")
@@ -233,7 +247,7 @@ def record(
         took = time.monotonic() - begun
     to_stdout = str(file) == "-"
     for _, output in outputs:
-        more = f", {min(output.turns, files - 1)} older files" if output.turns else ""
+        more = f", {plural(min(output.turns, files - 1), 'older file')}" if output.turns else ""
         told = f"{clean(output.path)}: {quantity(output.written)}{more}"
         click.echo(told, err=to_stdout)
     click.echo(f"{age(took)}, {count}", err=to_stdout)

@@ -18,6 +18,7 @@ from portline.cli.layout import age, clean
 from portline.cli.watching import forget_output
 from portline.errors import PortlineError, SettingRefused
 from portline.line import LineSettings
+from portline.plural import plural
 from portline.recording.pcapng import MAGIC, read_pcapng
 from portline.recording.record import Kind, Record, Source
 
@@ -279,14 +280,14 @@ def replay(
     if stopped is None:
         return 0
     where = "" if target == "-" else f" to {clean(target)}"
-    told = (
-        f"{'stopped after' if stopped else 'played'} {player.bytes} bytes in {player.pieces} pieces"
-    )
+    told = "stopped after" if stopped else "played"
+    told += f" {plural(player.bytes, 'byte')} in {plural(player.pieces, 'piece')}"
     told += f"{where} in {age(time.monotonic() - begun)}"
     if heard:
-        told += f"; {heard} bytes came back"
+        told += f"; {plural(heard, 'byte')} came back"
     if player.gaps:
-        told += f"; the recording has gaps: {player.gaps} times something came too fast for it"
+        gaps = plural(player.gaps, "time")
+        told += f"; the recording has gaps: {gaps} something came too fast for it"
     if not player.bytes and player.others:
         told += f"; there is nothing from the {source}, the other direction has something"
     click.echo(told, err=target == "-")

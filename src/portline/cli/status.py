@@ -16,6 +16,7 @@ from portline.cli.watch import Picture, repeat
 from portline.cli.watching import Measured
 from portline.config.measures import Duration
 from portline.errors import PortlineError, UsageError
+from portline.plural import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,12 +154,12 @@ def _page(page: dict[str, Any], width: int) -> list[str]:
     if page["error"]:
         parts.append(clean(page["error"]))
     parts += [
-        f"{count} {what}" if (count := counters[key]) == 1 else f"{count} {what}s"
+        plural(counters[key], what)
         for key, what in (("connections", "browser connection"), ("sessions", "session"))
         if key in counters
     ]
     parts += [
-        f"{count} {clean(key).replace('_', ' ')}"
+        _counted(clean(key).split("_"), count)
         for key, count in counters.items()
         if count and key not in ("connections", "sessions")
     ]
@@ -167,7 +168,14 @@ def _page(page: dict[str, Any], width: int) -> list[str]:
 
 def _refused(control: dict[str, int]) -> list[str]:
     """Return how many programs the control socket has refused, by the reason."""
-    return [f"{count} {clean(key).replace('_', ' ')}" for key, count in control.items() if count]
+    return [_counted(clean(key).split("_"), count) for key, count in control.items() if count]
+
+
+def _counted(words: list[str], count: int) -> str:
+    """Write a counter by its name: of ``logins_failed`` or ``slow_headers`` the noun bends."""
+    if count == 1:
+        words = [word.removesuffix("s") for word in words]
+    return f"{count} {' '.join(words)}"
 
 
 def _title(process: dict[str, Any], refused: list[str], width: int) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from portline.cli.layout import cut, span
 from portline.cli.watching import forget_output
+from portline.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,11 @@ class Picture:
             columns, rows = shutil.get_terminal_size((80, 24))
             room = max(1, rows - 1)
             if len(lines) > room:
-                left = len(lines) - room + 1
-                lines = [*lines[: room - 1], f"... {left} more lines; make the window higher"]
+                left = plural(len(lines) - room + 1, "more line")
+                lines = [
+                    *lines[: room - 1],
+                    f"... {left}; make the window higher",
+                ]
             lines = [line if span(line) <= columns else cut(line, columns) for line in lines]
             # Up to where the last picture began, each line anew, and what was below it away.
             up = f"\x1b[{self._rows}F" if self._rows else ""

@@ -14,6 +14,7 @@ from portline.cli.layout import clean
 from portline.cli.processes import holder_of
 from portline.control.client import Stream
 from portline.errors import PortlineError
+from portline.plural import plural
 from portline.recording.record import Kind, Record, Source
 
 if TYPE_CHECKING:
@@ -113,11 +114,14 @@ class Count:
     def __str__(self) -> str:
         """Write ``3 records: 12 bytes from the port, 7 bytes to it``."""
         heard, spoken = self.bytes[Source.PORT], self.bytes[Source.PEER]
-        text = f"{self.records} records: {heard} bytes from the port, {spoken} bytes to it"
+        text = (
+            f"{plural(self.records, 'record')}: {plural(heard, 'byte')} from the port, "
+            f"{plural(spoken, 'byte')} to it"
+        )
         if self.skipped_records:
             text += (
-                f"; skipped {self.skipped_records} records with {self.skipped_bytes} bytes, which "
-                "came faster than they were taken"
+                f"; skipped {plural(self.skipped_records, 'record')} with "
+                f"{plural(self.skipped_bytes, 'byte')}, which came faster than taken"
             )
         return text
 

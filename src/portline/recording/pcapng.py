@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from portline.plural import plural
 from portline.recording.record import Kind, Record, Source
 from portline.recording.rtac import HEADER, LINKTYPE, EventType, header, lines_of
 
@@ -157,7 +158,7 @@ def read_pcapng(read: Callable[[int], bytes]) -> Iterator[Record]:
             raise ValueError("is no pcapng file")
         kind, length = struct.unpack(f"{order}II", start)
         if length % 4 or not 12 <= length <= BLOCK_MAX:
-            raise ValueError(f"is damaged: a block of {length} bytes")
+            raise ValueError(f"is damaged: a block of {plural(length, 'byte')}")
         body = read(length - read_already)
         if len(body) < length - read_already:
             return

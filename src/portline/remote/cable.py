@@ -66,6 +66,8 @@ class Cable:
         self.suspended = False
         """The server wants data held back."""
         self.wire = wire
+        self.tells_outputs = False
+        """The server has told DTR or RTS."""
         self._asked: list[Asked] = []
 
     def ask(self, request: Request, now: float) -> tuple[bytes, Asked]:
@@ -103,6 +105,7 @@ class Cable:
     def _take(self, told: Told) -> list[LineChange]:
         settings = self.state.settings
         self.state = _told(self.state, told.item, told.value)
+        self.tells_outputs = self.tells_outputs or told.item in (Item.DTR, Item.RTS)
         for asked in self._asked:
             if asked.request is told.request:
                 asked.told[told.item] = told.value

@@ -67,6 +67,11 @@ class Knowledge:
         return self._known.state.rts
 
     @property
+    def tells_outputs(self) -> bool:
+        """Tell whether the server has ever told DTR or RTS; one whose port has none may not."""
+        return self._cable is not None and self._cable.tells_outputs
+
+    @property
     def signature(self) -> str:
         """Who the server says it is; "" if it does not."""
         return "" if self._cable is None else self._cable.wire.peer_signature

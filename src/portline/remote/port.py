@@ -35,6 +35,7 @@ from portline.line import (
     SetModem,
 )
 from portline.net.link import FINISH_LIMIT
+from portline.plural import plural
 from portline.remote.bell import Bell
 from portline.remote.cable import Cable
 from portline.remote.events import Events
@@ -155,8 +156,9 @@ class RemotePort(Knowledge):
         while len(got) < size:
             data = await self.read(size - len(got))
             if not data:
+                wanted = plural(size, "byte")
                 raise NetworkError(
-                    self.name, f"the connection ended after {len(got)} of {size} bytes; open again"
+                    self.name, f"the connection ended after {len(got)} of {wanted}; open again"
                 )
             got += data
         return bytes(got)

@@ -50,6 +50,7 @@ def adopt(
         session.outbox.limit = config.backlog_size
     if any(field in fields for field in SETTINGS):
         asked = config.line_settings()
+        connection.configured.clear()
         connection.port.configure(asked, partial(_configured, connection, asked))
         connection.keeper.hurry()
     if any(field in fields for field in LINES):
@@ -79,6 +80,8 @@ def _configured(connection: Connection, asked: LineSettings, state: PortState) -
     """Tell when the device does not take what the new configuration wants."""
     connection.time_packets(state.settings)
     connection.unlike = ""
+    if asked == connection.config.line_settings():
+        connection.configured.set()
     if state.settings != asked:
         unlike = f"the device does not do {asked}; it stays at {state.settings}"
         connection.log.warning("%s: %s", connection.port.name, unlike)

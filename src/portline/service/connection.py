@@ -13,6 +13,7 @@ is away, are states with a reason and a retry (``NetworkSide``, ``PortKeeper``).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -51,7 +52,6 @@ from portline.service.peer.peers import Peers
 from portline.service.peer.sweep import Sweep
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from portline.auth.secret import Secret
@@ -136,6 +136,9 @@ class Connection:
         """Whether the port takes no more for now."""
         self.unlike = ""
         """How the settings of the open port differ from the configured ones; "" if they do not."""
+        self.configured = asyncio.Event()
+        """The port has answered to the settings that an edit wants."""
+        self.configured.set()
         self._absent_since = 0.0
         self.pace = Pace(self.hub, self.port, overflow=config.overflow, loop=loop, log=self.log)
         self.sweep = Sweep(

@@ -23,6 +23,7 @@ from portline.web.api import Api
 from portline.web.files import Files
 from portline.web.live import Live
 from portline.web.problem import Problem, problem_of
+from portline.web.refusal import refusal, wants_page
 from portline.web.terminal import Terminals
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ class Application:
     ) -> None:
         if answered.begun:
             return  # half of an answer cannot be taken back; uvicorn ends the connection
-        response = problem.response()
+        page = wants_page(scope, Headers(scope=scope))
+        response = refusal(problem) if page else problem.response()
         if scope["type"] == "websocket":
             await WebSocket(scope, receive, answered).send_denial_response(response)
         else:
@@ -238,4 +240,4 @@ def _too_large() -> Problem:
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    raise Problem(404, "there is nothing here")
+    raise Problem(404, "there is nothing at this address")

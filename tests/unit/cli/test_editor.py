@@ -48,7 +48,8 @@ def asked(file: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
                 yield Answer(Path(name), error=ConfigError(["a: is wrong", "b: is, too"]))
             else:
                 made.append((name, operation, given))
-                yield Answer(Path(name), {"changes": ["meter: changed\x1b"]})
+                note = "the device does not do that\x1b" if "parity" in str(given) else ""
+                yield Answer(Path(name), {"changes": ["meter: changed\x1b"], "note": note})
 
     monkeypatch.setattr(module, "ask_all", ask_all)
     return made
@@ -134,6 +135,12 @@ def test_a_running_portline_changes_its_own_file(file: Path, asked: Asked) -> No
     portline("add", "new", "--port", "/dev/z", "--config", "portline.toml")
     assert asked.pop() == ("/1.sock", "add", {"name": "new", "options": {"port": "/dev/z"}})
     assert file.read_text() == TEXT
+
+
+def test_what_the_device_does_not_do_is_told(file: Path, asked: Asked) -> None:
+    result = portline("edit", "meter", "--parity", "even")
+    assert result.stdout == "meter: changed\\x1b\n"
+    assert result.stderr == "portline: meter: the device does not do that\\x1b\n"
 
 
 def test_whose_file_is_meant_must_be_clear(file: Path, asked: Asked) -> None:

@@ -91,7 +91,10 @@ def test_traffic_and_what_was_counted() -> None:
 def test_in_detail_every_counter_is_shown() -> None:
     lines = overview(connection(), 80, everything=True)
     assert lines[5:7] == ["", "  Counters"]
-    texts = (NUMBERS[name].format(bytes="0 B", count=0) for name in counters() - {*TRAFFIC})
+    texts = (
+        NUMBERS[name].format(bytes="0 B", count=0, s="s", es="es")
+        for name in counters() - {*TRAFFIC}
+    )
     assert sorted(lines[7:]) == sorted(f"    {text}" for text in texts)
 
 
@@ -158,3 +161,10 @@ def test_encryption_is_shown_with_what_protects_each_peer() -> None:
 
 def test_every_failure_of_a_handshake_is_told_in_words() -> None:
     assert {failure.value for failure in Failure} <= NUMBERS.keys()
+
+
+def test_nouns_bend_with_their_number() -> None:
+    for count, words in ((1, "1 login; 1 request that"), (2, "2 logins; 2 requests that")):
+        made = connection(port={"refused": count})
+        made["counters"]["logins"] = count
+        assert words in " ".join(overview(made, 200))

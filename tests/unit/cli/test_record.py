@@ -63,6 +63,22 @@ def test_the_name_tells_the_format(
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
+def test_an_ending_that_is_not_known_wants_a_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    watch(monkeypatch, SEEN)
+    path = tmp_path / "x.csv"
+    result = record(path)
+    assert result.exit_code == 2
+    assert f"{path}: .csv is no ending of a recording; there are: .pcapng, .pcap, .txt" in (
+        result.stderr
+    )
+    assert "--format (pcapng, hex, json, raw)" in result.stderr
+    assert not path.exists()
+    assert record(path, "--format", "hex").exit_code == 0
+    assert path.read_text().startswith("# meter")
+
+
 def test_raw_data_has_a_file_for_each_direction(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

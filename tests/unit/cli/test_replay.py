@@ -67,7 +67,7 @@ def test_one_direction_to_a_pipe(file: Path, slept: list[float]) -> None:
     result = replay(file, "-")
     assert (result.exit_code, result.stdout) == (0, "one two\n")
     assert result.stderr == (
-        "played 8 bytes in 2 pieces in 0 s; the recording has gaps: 1 times something came too "
+        "played 8 bytes in 2 pieces in 0 s; the recording has gaps: 1 time something came too "
         "fast for it\n"
     )
     assert replay(file, "-", "--from", "peers").stdout == "*IDN?\n"
@@ -202,4 +202,4 @@ def test_ctrl_c_says_how_far_it_came(file: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module.asyncio, "sleep", sleep)
     result = replay(file, "-")
     assert result.exit_code == 0
-    assert result.stderr.startswith("stopped after 4 bytes in 1 pieces")
+    assert result.stderr.startswith("stopped after 4 bytes in 1 piece")

@@ -12,6 +12,7 @@ from portline.control.operations.operation import Result
 from portline.control.operations.process import Changed, Status
 from portline.control.operations.table import OPERATIONS
 from portline.errors import ConfigError, PortError, UsageError
+from portline.hub.pulses import NAMED
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
@@ -20,7 +21,7 @@ def test_the_table_describes_itself() -> None:
     assert list(OPERATIONS) == [
         *("status", "reload", "restart", "add", "update", "remove"),
         *("start", "stop", "enable", "disable", "disconnect"),
-        *("pulse", "lines", "break", "settings", "ports", "options", "check"),
+        *("pulse", "sequences", "lines", "break", "settings", "ports", "options", "check"),
         *("events", "monitor", "terminal"),
     ]
     for name, operation in OPERATIONS.items():
@@ -28,7 +29,7 @@ def test_the_table_describes_itself() -> None:
         assert operation.text.endswith(".")
         assert issubclass(operation.result, Result)
     asking = [name for name, operation in OPERATIONS.items() if not operation.changes]
-    assert asking == ["status", "ports", "options", "check", "events", "monitor"]
+    assert asking == ["status", "sequences", "ports", "options", "check", "events", "monitor"]
 
 
 def test_parameters_are_read_and_may_be_left_out() -> None:
@@ -54,6 +55,18 @@ def test_a_text_that_is_none_is_told_by_its_own_name(operation: str, parameter: 
     given = {"name": "meter", "options": {}, parameter: 5}
     with pytest.raises(UsageError, match=f"{operation}: {parameter} must be a text"):
         OPERATIONS[operation].arguments(given)
+
+
+def test_the_sequences_that_have_a_name_are_told(run: Run) -> None:
+    async def scenario() -> None:
+        result = await OPERATIONS["sequences"].run(host().subject)
+        named = {each.name: each.steps for each in result.sequences}
+        assert named == {name: each.text for name, each in NAMED.items()}
+        for name, steps in named.items():
+            read = OPERATIONS["pulse"].arguments({"name": "meter", "sequence": name})
+            assert read["sequence"].text == steps
+
+    run(scenario())
 
 
 def test_a_pulse_needs_a_connection_and_a_sequence(run: Run) -> None:

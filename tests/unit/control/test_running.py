@@ -12,6 +12,7 @@ import pytest
 
 from portline.config.models import GatewayConfig
 from portline.config.saving import change
+from portline.control.operations import configuration
 from portline.control.operations.table import OPERATIONS
 from portline.control.schema import parameters_schema, result_schema
 from portline.errors import ConfigError, NameUnknown, PortError, UsageError
@@ -73,6 +74,28 @@ class Running:
 
 def meter(device: str, more: str = "") -> str:
     return f'[connections.meter]\nport = "{device}"\nlisten = "127.0.0.1:0"\n{more}'
+
+
+def test_an_edit_says_what_the_device_does_not_do_of_it(
+    run: Run, tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with Running(tmp_path / "x.toml", meter(device)) as made:
+            connection = made.gateway.connections["meter"]
+            await until(lambda: connection.keeper.open)
+            # The kernel gives pseudo terminals 8 bits and no parity.
+            answer = await made.ask("update", name="meter", options={"parity": "even"})
+            assert answer["changes"] == ["meter: parity changed"]
+            assert "the device does not do 9600-8E1; it stays at 9600-8N1" in answer["note"]
+            await until(lambda: connection.keeper.open)
+            answer = await made.ask("update", name="meter", options={"parity": None})
+            assert (answer["changes"], answer["note"]) == (["meter: parity changed"], "")
+            monkeypatch.setattr(configuration, "ANSWER", 0.01)
+            monkeypatch.setattr(type(connection.port), "configure", lambda *_: None)
+            answer = await made.ask("update", name="meter", options={"parity": "even"})
+            assert answer["note"] == "", "what has not answered is not waited for"
+
+    run(scenario())
 
 
 def test_a_connection_is_stopped_and_started(run: Run, tmp_path: Path, device: str) -> None:

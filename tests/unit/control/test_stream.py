@@ -215,7 +215,7 @@ def test_events_since_a_number_and_gaps(run: Run) -> None:
                 log.info("%d", turn)
             late.says(asking("events", since=number))
             gap, *_ = await tells(late, 1)
-            assert gap["text"] == "3 events skipped: not read while they were kept"
+            assert gap["text"] == "3 events skipped: not read while kept"
             assert gap["number"] == number + 3
             everything = await tells(late, EVENTS_RING + 1)
             assert [each["number"] for each in everything] == list(

@@ -58,6 +58,7 @@ def test_the_socket_becomes_the_terminal_behind_the_result(run: Run, tmp_path: P
                 line, _, words = caller.heard.partition(b"\n")
                 result = json.loads(line)["result"]
                 assert (result["name"], result["port"]) == ("meter", str(stage.bench.link))
+                assert result["has_lines"] is False, "a pseudo terminal has none"
                 assert words.startswith(b"\xff\xfd\x2c")  # DO COM-PORT-OPTION
                 assert stage.operators == 1
             await until(lambda: stage.operators == 0)

@@ -9,6 +9,7 @@ from portline.cli.terminal.keyboard import ALSO, COMMANDS, ENTER, Prompt, key_sh
 from portline.cli.terminal.screen import LINE_ENDS
 from portline.errors import PortlineError
 from portline.line import BREAK_PULSE, Item, LineSettings, Query, SetLine
+from portline.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,9 +94,13 @@ class Keys:
         escape = self._terminal.keyboard.escape
         assert escape is not None
         key = key_shown(escape)
+        commands = dict(COMMANDS)
+        if self._terminal.lineless:
+            for name in ("d", "r"):
+                commands[name] = f"nothing here: {self._terminal.lineless}"
         self._terminal.notice(
             f"behind {key}:",
-            *(f"  {name}  {text}" for name, text in COMMANDS.items()),
+            *(f"  {name}  {text}" for name, text in commands.items()),
             f"  {key}  send {key} itself",
         )
 
@@ -139,6 +144,9 @@ class Keys:
 
     async def _toggle(self, key: str) -> None:
         port = self._terminal.there()
+        if self._terminal.lineless:
+            self._terminal.notice(f"{self._terminal.lineless}: there is nothing to switch")
+            return
         if key == "d":
             await port.set_lines(dtr=not port.dtr)
         else:
@@ -175,7 +183,7 @@ class Keys:
     def _log_or_not(self) -> None:
         if self._terminal.log.path:
             self._terminal.notice(
-                f"{self._terminal.log.path}: {self._terminal.log.end()} bytes were logged"
+                f"{self._terminal.log.path}: logged {plural(self._terminal.log.end(), 'byte')}"
             )
         else:
             self._ask("log to file", self._log_to)
@@ -208,7 +216,7 @@ class Keys:
                     size += len(data)
         except OSError as error:
             raise PortlineError(f"{path}: {error.strerror}") from error
-        self._terminal.notice(f"{path}: {size} bytes were sent")
+        self._terminal.notice(f"{path}: sent {plural(size, 'byte')}")
 
 
 def _next(names: list[str], now: str) -> str:

@@ -26,16 +26,22 @@ DEVICE: Final = ("usb:", "path:")
 """How the name of a device begins that is no path."""
 
 
+LINELESS: Final = "the device has no signal lines"
+
 CLOSE_LIMIT: Final = 5.0
 """Seconds that a device gets for what it still has to send."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A port that is open, and what it is for people."""
+    """A port that is open, and what it is for people.
+
+    ``lineless``: why it has no signal lines; "" where it has them.
+    """
 
     port: RemotePort
     title: str
+    lineless: str = ""
 
 
 class Place(Protocol):
@@ -78,8 +84,9 @@ class Served:
         except BaseException:
             port.abort()
             raise
-        device = result.get("port", "") if isinstance(result, dict) else ""
-        return Attached(port, f"{self.name} ({device})")
+        told = result if isinstance(result, dict) else {}
+        lineless = "" if told.get("has_lines", True) else LINELESS
+        return Attached(port, f"{self.name} ({told.get('port', '')})", lineless)
 
     async def why(self) -> str:
         """Ask the process."""
@@ -113,7 +120,12 @@ class Remote:
 
         port = await portline.open(self.name, **self.options)
         told = "" if port.raw or not port.signature else f" ({port.signature})"
-        return Attached(port, f"{self.name}{told}")
+        lineless = ""
+        if port.raw:
+            lineless = "raw:// carries data only, no signal lines"
+        elif not port.tells_outputs:
+            lineless = "the server tells of no DTR and RTS"
+        return Attached(port, f"{self.name}{told}", lineless)
 
     async def why(self) -> str:
         """Return nothing: the port has told itself."""
@@ -161,8 +173,10 @@ class Device:
         ours, theirs = socket.socketpair()
         self._bench.serve(theirs)
         path = self._bench.port.path
+        lineless = "" if self._bench.port.has_lines else LINELESS
         port = await over(loop, ours, self.name)
-        return Attached(port, self.name if path in (None, self.name) else f"{self.name} ({path})")
+        title = self.name if path in (None, self.name) else f"{self.name} ({path})"
+        return Attached(port, title, lineless)
 
     def _busy(self, error: PortBusy) -> PortError:
         """Return the error, with the connection to which the device belongs if it is ours."""

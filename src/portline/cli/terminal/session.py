@@ -48,6 +48,17 @@ ENDED: Final = "the other side has closed it"
 UNSENT_MAX: Final = 1024**2
 """Bytes that were typed, or pasted, and that the port has not taken; more is refused."""
 
+SILENT: Final = (
+    "the other side has closed it without a word; it may speak TLS ({tls}), want a login, or let "
+    "in only others: its log tells"
+)
+TLS: Final = "the other side speaks TLS; open it as {tls}"
+
+_ALERT: Final = b"\x15\x03"
+"""How a TLS server begins when it is told something else: an alert (RFC 8446, section 5.1)."""
+
+_ALERT_SIZE: Final = 7
+
 TASKS_MAX: Final = 8
 """Things that keys have set off and that are not done yet; further ones are refused."""
 
@@ -88,6 +99,8 @@ class Terminal:
         self.log = log
         self._tell = tell
         self._port: RemotePort | None = None
+        self.lineless = ""
+        """Why the port that is open has no signal lines; "" where it has them."""
         self.prompt: Prompt | None = None
         self._over = asyncio.Event()
         self._input_ended = False
@@ -138,6 +151,7 @@ class Terminal:
             else:
                 told = "ended"
                 begun = self._loop.time()
+                self.lineless = attached.lineless
                 try:
                     why = await self._attached(attached.port, attached.title)
                 finally:
@@ -171,9 +185,11 @@ class Terminal:
                 *([f"{key} h for help, {key} q quits"] if key else []),
             )
         watcher = self._loop.create_task(self._watch(port))
+        beginning = b""
         try:
             while data := await port.read():
                 self._moved = self._loop.time()
+                beginning = beginning or data[: _ALERT_SIZE + 1]
                 self.log.write(data)
                 if fault := self.log.told():
                     self.notice(fault)
@@ -184,7 +200,7 @@ class Terminal:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await watcher
-        return await self.place.why() or None
+        return await self.place.why() or _suspicion(port, beginning) or None
 
     async def _show(self, data: bytes) -> None:
         if self.console is not None:
@@ -208,6 +224,8 @@ class Terminal:
         """Write ``115200-8N1  DTR RTS > port > CTS DSR``, what is known without asking."""
         if port.raw:
             return "(raw: no settings, no lines)"
+        if self.lineless:
+            return f"{port.settings}  no signal lines"
         outputs = " ".join(name for name, on in (("DTR", port.dtr), ("RTS", port.rts)) if on) or "-"
         return f"{port.settings}  out: {outputs}  in: {port.lines}"
 
@@ -327,3 +345,16 @@ class Terminal:
         if self._port is None:
             raise PortlineError("there is no connection now")
         return self._port
+
+
+def _suspicion(port: RemotePort, beginning: bytes) -> str:
+    """Return what a raw server probably wants that has ended the connection; "" for nothing.
+
+    ``beginning`` are the first bytes that it has sent.
+    """
+    if not port.raw or port.security is not None:
+        return ""
+    secured = port.name.replace("raw://", "raws://", 1)
+    if beginning.startswith(_ALERT) and len(beginning) == _ALERT_SIZE:
+        return TLS.format(tls=secured)
+    return "" if beginning else SILENT.format(tls=secured)

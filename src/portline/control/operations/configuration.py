@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -24,7 +26,21 @@ if TYPE_CHECKING:
 
     from portline.control.operations.subject import Subject
 
-__all__ = ["CONFIGURATION"]
+__all__ = ["ANSWER", "CONFIGURATION", "Updated"]
+
+ANSWER: Final = 1.0
+"""Seconds that a device gets to take other settings before an edit is answered: what it does later
+is told in the status and the log, as a slow device has much to send first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updated(Changed):
+    """The result of ``update``.
+
+    ``note`` says what the device does not do of it, "" where it does all or has not answered yet.
+    """
+
+    note: str
 
 
 async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) -> Changed:
@@ -36,12 +52,13 @@ async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) ->
 
 async def _update(
     subject: Subject, *, name: str, options: Mapping[str, object], rename: str
-) -> Changed:
+) -> Updated:
     """Change options of a connection in the configuration file, and put them in force."""
     from portline.config import editing
 
     edit = partial(editing.updated, name=name, options=options, rename=rename)
-    return await _edited(subject, edit, rename or name)
+    changed = await _edited(subject, edit, rename or name)
+    return Updated(changed.process, changed.changes, await _note(subject, rename or name))
 
 
 async def _remove(subject: Subject, *, name: str) -> Changed:
@@ -49,6 +66,16 @@ async def _remove(subject: Subject, *, name: str) -> Changed:
     from portline.config import editing
 
     return await _edited(subject, partial(editing.removed, name=name), name)
+
+
+async def _note(subject: Subject, name: str) -> str:
+    """Return how the settings of the port differ from what was asked for, when it has answered."""
+    connection = subject.served.gateway.connections.get(name)
+    if connection is None or not connection.keeper.open:
+        return ""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(connection.configured.wait(), ANSWER)
+    return connection.unlike
 
 
 async def _edited(subject: Subject, edit: Callable[[str], str], name: str) -> Changed:
@@ -106,7 +133,7 @@ CONFIGURATION: Final = (
                 "",
             ),
         ),
-        Changed,
+        Updated,
         _update,
         changes=True,
     ),

@@ -13,7 +13,7 @@ from portline.config.rules import unknown
 from portline.control.operations.operation import Operation, Parameter, Result
 from portline.control.operations.parameters import NAME, TABLE, TEXT, table
 from portline.errors import ConfigError
-from portline.hub.pulses import Pulse, pulse
+from portline.hub.pulses import NAMED, Pulse, pulse
 from portline.line import BREAK_PULSE, SetLine
 from portline.port.tty.orders import BREAK_LIMIT
 from portline.service.adoption import SETTINGS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from portline.control.operations.subject import Subject
     from portline.line import LineSettings
 
-__all__ = ["PANEL", "BreakSent", "Lines", "Pulsed", "Settings"]
+__all__ = ["PANEL", "BreakSent", "Lines", "Pulsed", "Sequence", "Sequences", "Settings"]
 
 BREAK_MIN: Final = 0.001
 """Seconds; a shorter break is not told from a character of zeros at most rates."""
@@ -37,6 +37,22 @@ class Pulsed(Result):
 
     name: str
     sequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence that has a name: its steps, and what it is for."""
+
+    name: str
+    steps: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences(Result):
+    """The result of ``sequences``: the names that ``pulse`` knows."""
+
+    sequences: list[Sequence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,12 @@ async def _pulse(subject: Subject, *, name: str, sequence: Pulse) -> Pulsed:
     connection = subject.connection(name)
     await connection.resets.pulse(sequence, is_open=connection.keeper.open)
     return Pulsed(subject.process, name, sequence.text)
+
+
+async def _sequences(subject: Subject) -> Sequences:
+    """List the sequences that have a name for ``pulse``, with their steps."""
+    named = [Sequence(name, each.text, each.about) for name, each in NAMED.items()]
+    return Sequences(subject.process, named)
 
 
 async def _lines(subject: Subject, *, name: str, lines: Mapping[str, bool | None]) -> Lines:
@@ -158,6 +180,7 @@ PANEL: Final = (
         _pulse,
         changes=True,
     ),
+    Operation("sequences", (), Sequences, _sequences, changes=False),
     Operation(
         "lines",
         (
@@ -213,4 +236,4 @@ PANEL: Final = (
         changes=True,
     ),
 )
-"""pulse, lines, break, settings."""
+"""pulse, sequences, lines, break, settings."""

@@ -10,6 +10,7 @@ from portline.control.operations.operation import Operation, Parameter, Result
 from portline.control.operations.parameters import NAME
 from portline.control.schema import RECORD, schema_of
 from portline.control.snapshot import plain
+from portline.plural import plural
 from portline.service.process.events import EVENTS, Event
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class EventFeed:
         told = [_event(event) for event in found]
         if missed and not self._begun:
             # Who asks for all there is has missed nothing.
-            text = f"{missed} events skipped: not read while they were kept"
+            text = f"{plural(missed, 'event')} skipped: not read while kept"
             gap = Event(found[0].number - 1, time.time(), "warning", "", text)
             told.insert(0, _event(gap))
         self._begun = self._begun and not found

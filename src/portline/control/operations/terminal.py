@@ -17,10 +17,14 @@ __all__ = ["TERMINAL", "Granted", "Terminal"]
 
 @dataclass(frozen=True, slots=True)
 class Terminal(Result):
-    """The result of ``terminal``: the connection and its port; RFC 2217 follows on the socket."""
+    """The result of ``terminal``: the connection and its port; RFC 2217 follows on the socket.
+
+    ``has_lines``: whether the port has signal lines at all.
+    """
 
     name: str
     port: str
+    has_lines: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ async def _terminal(subject: Subject, *, name: str) -> Granted:
     """Open a terminal at a connection: the socket speaks RFC 2217 behind the line of the result."""
     connection = subject.connection(name)
     admission = await connection.operators.admit()
-    process = subject.process
-    return Granted(process, Terminal(process, name, connection.port.name), admission)
+    process, port = subject.process, connection.port
+    return Granted(process, Terminal(process, name, port.name, port.has_lines), admission)
 
 
 TERMINAL: Final = (Operation("terminal", (NAME,), Terminal, _terminal, changes=True, local=True),)

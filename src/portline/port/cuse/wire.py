@@ -33,6 +33,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from portline.plural import plural
+
 __all__ = [
     "BUFFER_SIZE",
     "MAX_READ",
@@ -201,10 +203,10 @@ def parse(message: bytes) -> Asked:
         size, opcode, unique, _, user, _, process, _, _ = IN_HEADER.unpack_from(message)
         body = memoryview(message)[IN_HEADER.size : size]
         if size != len(message):
-            raise ValueError(f"a request of {size} bytes came as {len(message)}")
+            raise ValueError(f"a request of {plural(size, 'byte')} came as {len(message)}")
         return _parse(opcode, unique, user, process, body)
     except struct.error as error:
-        raise ValueError(f"a request of {len(message)} bytes is too short") from error
+        raise ValueError(f"a request of {plural(len(message), 'byte')} is too short") from error
 
 
 def _parse(opcode: int, unique: int, user: int, process: int, body: memoryview) -> Asked:
@@ -216,7 +218,7 @@ def _parse(opcode: int, unique: int, user: int, process: int, body: memoryview) 
             handle, _, size, _, _, flags, _ = TRANSFER_IN.unpack_from(body)
             data = bytes(body[TRANSFER_IN.size : TRANSFER_IN.size + size])
             if len(data) != size:
-                raise ValueError(f"a write of {size} bytes has {len(data)}")
+                raise ValueError(f"a write of {plural(size, 'byte')} has {len(data)}")
             return Write(unique, handle, data, flags)
         case 40:  # POLL
             handle, wake, flags, events = POLL_IN.unpack_from(body)

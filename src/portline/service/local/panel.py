@@ -36,6 +36,7 @@ from portline.line import (
     SetLine,
     SetModem,
 )
+from portline.plural import plural
 from portline.port.base import Ability
 from portline.port.tty.rs485 import Rs485Mode
 
@@ -268,8 +269,8 @@ class Panel:
         except TimeoutError:
             raise PortError(
                 self._port.name,
-                f"the device takes nothing: {self._port.queued} bytes wait before what was asked, "
-                "which will be done in its turn",
+                f"the device takes nothing: {plural(self._port.queued, 'byte')} before what was "
+                "asked, which will be done in its turn",
             ) from None
 
 

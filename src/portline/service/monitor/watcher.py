@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from portline.plural import plural
 from portline.recording.record import Kind, Record, Source
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ class Watcher:
                     at,
                     Source.PORT,
                     Kind.SKIPPED,
-                    text=f"skipped {records} records with {count} bytes: not read fast enough",
+                    text=f"skipped {plural(records, 'record')} with {plural(count, 'byte')}: "
+                    "not read fast enough",
                     value={"bytes": count, "records": records},
                 )
             )

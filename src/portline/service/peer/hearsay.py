@@ -21,6 +21,7 @@ from portline.line import (
     Told,
     shown,
 )
+from portline.plural import plural
 
 if TYPE_CHECKING:
     import asyncio
@@ -124,7 +125,9 @@ class _Notes:
         more = self._changes - len(self._fresh)
         self._fresh.clear()
         self._changes = 0
-        return ", ".join(parts) + (f" ({more} changes in between left out)" if more else "")
+        return ", ".join(parts) + (
+            f" ({plural(more, 'change')} in between left out)" if more else ""
+        )
 
     def _parts(self) -> Iterator[str]:
         fresh, known = self._fresh, self._known

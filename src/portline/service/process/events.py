@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portline.errors import clean
+from portline.plural import plural
 from portline.service.process.shares import Shares
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Events(logging.Handler):
         try:
             wanted, left_out = self._shares.admits(record)
             if left_out:
-                self._keep(record, f"{left_out} events left out", logging.INFO)
+                self._keep(record, f"{plural(left_out, 'event')} left out", logging.INFO)
             if wanted:
                 self._keep(record, message_of(record), record.levelno)
         except Exception:

@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from portline.errors import clean
+from portline.plural import plural
 from portline.service.process.events import EVENTS, message_of
 from portline.service.process.shares import LINES, NOTICE, PERIOD, Shares
 
@@ -57,7 +58,7 @@ class _Bounded(logging.StreamHandler):  # type: ignore[type-arg]  # of any text 
 
 def _left_out(record: logging.LogRecord, count: int) -> logging.LogRecord:
     """Return a record that tells of lines which were left out, before this one."""
-    text = f"{count} events left out (more than {LINES} in {PERIOD:g} s; -vv writes all)"
+    text = f"{plural(count, 'event')} left out (more than {LINES} in {PERIOD:g} s; -vv writes all)"
     told = logging.LogRecord(record.name, logging.INFO, "", 0, text, None, None)
     told.connection = getattr(record, "connection", "")
     return told

@@ -1,8 +1,9 @@
 // What can be done to a connection from Home, and what is asked before.
 
+import { el, say } from "./elements.js";
 import { plural } from "./formats.js";
 import { attempted, confirmed } from "./notices.js";
-import { act } from "./server.js";
+import { act, ask } from "./server.js";
 
 export const isStopped = (connection) => connection.state === "stopped";
 export const isDisabled = (connection) => connection.options.enabled === false;
@@ -51,6 +52,36 @@ export async function remove(connection) {
     text: `It is taken out of the configuration file with all its options, and its port is closed.${peersOf(connection)}`,
   });
   return agreed && attempted(() => act("remove", { name }), `${name} is removed.`);
+}
+
+/** Whether its DTR and RTS can be moved in a sequence. */
+export const canPulse = ({ port, options }) =>
+  port.open && port.has_lines && !options.virtual && ["off", null, undefined].includes(options.rs485);
+
+/** Reset a board: move DTR and RTS in a sequence that is chosen. */
+export async function pulse({ name, peers }) {
+  let sequences = [];
+  if (!(await attempted(async () => ({ sequences } = await ask("sequences"))))) return false;
+  const steps = el("p", { class: "mono", id: "pulse-steps" });
+  const select = el(
+    "select",
+    { id: "pulse-sequence", "aria-describedby": "pulse-steps", on: { change: tell } },
+    ...sequences.map((each) => el("option", { value: each.name, text: `${each.name}: ${each.about}` })),
+  );
+  function tell() {
+    say(steps, sequences[select.selectedIndex].steps);
+  }
+  tell();
+  const others = peers.length ? ` ${plural(peers.length, "peer is", "peers are")} connected.` : "";
+  const agreed = await confirmed({
+    title: `Pulse the lines of ${name}?`,
+    action: "Pulse",
+    danger: true,
+    text: `DTR and RTS move in a sequence, and what is connected to the port begins anew.${others}`,
+    more: [el("label", { for: "pulse-sequence", text: "Sequence" }), select, steps],
+  });
+  const sequence = select.value;
+  return agreed && attempted(() => act("pulse", { name, sequence }), `${name}: ${sequence} is done.`);
 }
 
 /** Send a peer away. */

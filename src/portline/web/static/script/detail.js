@@ -1,6 +1,6 @@
 // Everything about one connection, below its line on Home.
 
-import { disconnect, isDisabled, isStopped, remove, start, stop, toggle } from "./actions.js";
+import { canPulse, disconnect, isDisabled, isStopped, pulse, remove, start, stop, toggle } from "./actions.js";
 import { told } from "./counters.js";
 import { button, el, link, mark, say, show } from "./elements.js";
 import { bytes, settings, span } from "./formats.js";
@@ -47,6 +47,7 @@ export class Detail {
       edit: link("", "Edit", "button small"),
       monitor: link("", "Monitor", "button small"),
       terminal: link("", "Terminal", "button small"),
+      pulse: button("Pulse", "small", () => pulse(this.#connection)),
       able: button("", "small", () => toggle(this.#connection)),
       remove: button("Remove", "small danger", () => remove(this.#connection)),
     };
@@ -63,6 +64,7 @@ export class Detail {
     const b = this.#buttons;
     say(b.run, isStopped(connection) ? "Start" : "Stop");
     say(b.able, isDisabled(connection) ? "Enable" : "Disable");
+    show(b.pulse, canPulse(connection));
     for (const word of ["edit", "monitor", "terminal"]) mark(b[word], "href", path(word, name));
     for (const [word, made] of Object.entries(b))
       mark(

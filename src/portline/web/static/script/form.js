@@ -33,7 +33,6 @@ export async function page(context, name) {
     const connection = before
       ? (await ask("status", { names: before })).connections.find((each) => each.name === before)
       : null;
-    if (before && !connection) throw new Error(`There is no connection ${before}.`);
     const form = new Form(described, connection, go);
     main.append(form.element);
     form.begin();
@@ -368,10 +367,12 @@ class Form {
       const options = this.#options();
       const old = this.#connection?.name;
       const title = this.#title;
-      if (old) await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) });
+      let note = "";
+      if (old) ({ note } = await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) }));
       else await act("add", { name: title, options });
       this.#dirty = false;
-      notice(old ? `${title} is saved.` : `${title} is made.`);
+      if (note) notice(`${title} is saved, but ${note}.`, true);
+      else notice(old ? `${title} is saved.` : `${title} is made.`);
       this.#go("/");
     } catch (problem) {
       const mistakes = problem.mistakes?.length

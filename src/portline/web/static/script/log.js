@@ -1,7 +1,7 @@
 // Log: the events of the service, the newest last.
 
 import { el, icon, link, say, show } from "./elements.js";
-import { moment } from "./formats.js";
+import { moment, plural } from "./formats.js";
 import { path } from "./row.js";
 
 const KEPT = 2000; // events; twice of what the service keeps
@@ -145,8 +145,8 @@ export function page({ main, live, connections }) {
     say(
       count,
       list.children.length === events.length
-        ? `${events.length} events`
-        : `${list.children.length} of ${events.length} events`,
+        ? plural(events.length, "event")
+        : `${list.children.length} of ${plural(events.length, "event")}`,
     );
   }
 

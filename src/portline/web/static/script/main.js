@@ -3,16 +3,20 @@
 import { Connections } from "./connections.js";
 import { button, el, icon, link, say } from "./elements.js";
 import { Live } from "./live.js";
+import { exists, page as missing } from "./missing.js";
 import { announce, attempted } from "./notices.js";
 import { currentSession, findSession, logOut, whenSessionEnds } from "./server.js";
 
-/** First word of the path -> title for the tab, and the module with `page(context, name)`. */
+/**
+ * First word of the path -> title for the tab, and the module with `page(context, name)`; `of` are
+ * those about one connection.
+ */
 const PAGES = {
   "": { title: () => "Connections", module: "./home.js" },
   new: { title: () => "New connection", module: "./form.js" },
-  edit: { title: (name) => `Edit ${name}`, module: "./form.js" },
-  monitor: { title: (name) => `Monitor ${name}`, module: "./monitor.js" },
-  terminal: { title: (name) => `Terminal ${name}`, module: "./terminal.js" },
+  edit: { title: (name) => `Edit ${name}`, module: "./form.js", of: true },
+  monitor: { title: (name) => `Monitor ${name}`, module: "./monitor.js", of: true },
+  terminal: { title: (name) => `Terminal ${name}`, module: "./terminal.js", of: true },
   log: { title: () => "Log", module: "./log.js" },
   login: { title: () => "Log in", module: "./login.js" },
 };
@@ -73,7 +77,10 @@ async function route() {
     connections.clear();
   }
   const mine = ++turn;
-  const { page } = await import(chosen.module);
+  const [{ page }, isThere] = await Promise.all([
+    import(chosen.module),
+    session && chosen.of ? exists(connections, name) : true,
+  ]);
   if (mine !== turn) return; // somebody was quicker
   leave?.();
   leave = null;
@@ -82,7 +89,7 @@ async function route() {
   main.className = "";
   main.replaceChildren();
   window.scrollTo(0, 0);
-  leave = (await page(context, name)) ?? null;
+  leave = (await (isThere ? page : missing)(context, name)) ?? null;
   if (mine === 1) return;
   if (!main.contains(document.activeElement) || document.activeElement === main)
     main.focus({ preventScroll: true });

@@ -1,7 +1,7 @@
 // Monitor: everything that passes at a connection and happens to it, live.
 
 import { button, el, icon, link, mark, say, show, smallSwitch } from "./elements.js";
-import { bytes, clock } from "./formats.js";
+import { bytes, clock, plural } from "./formats.js";
 import { dump, found, needle, text } from "./hexdump.js";
 import { notice } from "./notices.js";
 import { pcapng } from "./pcapng.js";
@@ -177,7 +177,7 @@ export function page({ main, live, connections }, name) {
   function told(record) {
     if (record.kind !== "skipped") return record.text || record.kind;
     const { bytes: lost = 0, records: many = 0 } = record.value ?? {};
-    return `This page could not keep up: ${bytes(lost)} in ${many} records were skipped.`;
+    return `This page could not keep up and skipped ${bytes(lost)} in ${plural(many, "record")}.`;
   }
 
   function down() {
@@ -202,7 +202,7 @@ export function page({ main, live, connections }, name) {
     const { port, peer } = records.totals;
     say(
       totals,
-      `${bytes(port)} from the port, ${bytes(peer)} to the port since this page was opened${records.forgotten ? `; the oldest ${records.forgotten} records were forgotten` : ""}`,
+      `${bytes(port)} from the port, ${bytes(peer)} to the port since this page was opened${records.forgotten ? `; ${plural(records.forgotten, "record")} forgotten, the oldest` : ""}`,
     );
     say(
       count,

@@ -47,9 +47,10 @@ export function announce(text) {
 
 /**
  * Ask before something is done; returns whether it was agreed to. The dialog is the browser's own,
- * which keeps the focus inside, closes with Escape, and gives the focus back.
+ * which keeps the focus inside, closes with Escape, and gives the focus back. `more` are elements
+ * below the text.
  */
-export function confirmed({ title, text, action, danger = false }) {
+export function confirmed({ title, text, action, danger = false, more = [] }) {
   return new Promise((resolve) => {
     const dialog = el("dialog", { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text" });
     const close = (answer) => {
@@ -70,6 +71,7 @@ export function confirmed({ title, text, action, danger = false }) {
         },
         el("h2", { id: "dialog-title", text: title }),
         el("p", { id: "dialog-text", text }),
+        ...more,
         el(
           "div",
           { class: "actions" },
