@@ -4,6 +4,7 @@
 
     PortlineError
      +-- ConfigError     what was written in the file or on the command line cannot be used
+     |    +-- ChangedMeanwhile  somebody else has changed the same (look again)
      +-- PortError       the serial side: absent, locked, refused a setting
      |    +-- PortAbsent       there is no such device now (retrying makes sense)
      |    +-- PortBusy         another program holds it (retrying makes sense)
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "ChangedMeanwhile",
     "ConfigError",
     "LoginError",
     "NameTaken",
@@ -78,6 +80,10 @@ class ConfigError(PortlineError):
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
         self.faults = list(faults)
+
+
+class ChangedMeanwhile(ConfigError):
+    """A change would go over one that somebody else has made since its author looked."""
 
 
 class PortError(PortlineError):

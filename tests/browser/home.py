@@ -42,7 +42,14 @@ class Home:
         state = folder / "state"
         state.mkdir(mode=0o700)
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.env = {
+            **os.environ,
+            "PYTHONPATH": str(SOURCE),
+            "PYTHONUNBUFFERED": "1",
+            "STATE_DIRECTORY": str(state),
+            "PORTLINE_PASSWORD": "of the connections",
+        }
+        """What it runs with, and any command that is to find it."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *DEVELOPER_MODE, "-m", "portline", "serve", f"--web={port}"],
@@ -50,17 +57,12 @@ class Home:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(SOURCE),
-                    "PYTHONUNBUFFERED": "1",
-                    "STATE_DIRECTORY": str(state),
-                    "PORTLINE_PASSWORD": "of the connections",
-                },
+                env=self.env,
             )
         try:
             eventually(lambda: "Its password" in self.told or self.process.poll() is not None)
             self.enter = re.findall(r"http\S+/enter\?key=\S+", self.told)[0]
+            self.url = self.enter.partition("/enter?")[0]
             self.password = re.findall(r"password: (\S+)", self.told)[0]
         except BaseException:
             self.stop()

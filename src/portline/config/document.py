@@ -30,6 +30,7 @@ __all__ = [
     "check",
     "content",
     "demand_toml",
+    "examined",
     "keys_of_connection",
     "load",
     "load_again",
@@ -85,7 +86,7 @@ def load_again(path: str | Path, web: Web = None, *, needed: bool = True) -> Gat
 
 def parse(text: str, source: str = "configuration", web: Web = None) -> GatewayConfig:
     """Read a configuration from text.  Raises ConfigError with every mistake in it."""
-    made, mistakes = _examined(text, source, web)
+    made, mistakes = examined(text, source, web)
     if made is None:
         raise refused(mistakes)
     return made
@@ -93,7 +94,7 @@ def parse(text: str, source: str = "configuration", web: Web = None) -> GatewayC
 
 def check(text: str, source: str = "configuration", web: Web = None) -> list[Mistake]:
     """Return every mistake in a document, in the order of its lines; none if it can be used."""
-    return _examined(text, source, web)[1]
+    return examined(text, source, web)[1]
 
 
 def demand_toml(text: str, source: str) -> None:
@@ -135,7 +136,8 @@ def content(path: Path) -> str:
         raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
 
 
-def _examined(text: str, source: str, web: Web) -> tuple[GatewayConfig | None, list[Mistake]]:
+def examined(text: str, source: str, web: Web) -> tuple[GatewayConfig | None, list[Mistake]]:
+    """Return the configuration that a document is, None where it cannot be used, and why not."""
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -78,7 +78,14 @@ def updated(text: str, name: str, options: Mapping[str, object], rename: str = "
         for item in end:
             table.add(item)
 
-    text = _edited(text, edit, _by_tomlkit(edit))
+    def within(text: str) -> str:
+        # The time of tomlkit grows with what it is given: tenths of a second for a large file.
+        lines = text.splitlines(keepends=True)
+        first, end = _section(lines, name)
+        section = _by_tomlkit(edit)("".join(lines[first:end]))
+        return "".join(lines[:first]) + section + "".join(lines[end:])
+
+    text = _edited(text, edit, within, _by_tomlkit(edit))
     return renamed(text, name, rename) if rename not in ("", name) else text
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from portline.config.models import ConnectionConfig
     from portline.config.rules import Fault
 
-__all__ = ["Examination", "MistakeOf", "examine"]
+__all__ = ["Examination", "MistakeOf", "examine", "values_of"]
 
 _CHOOSING: Final = frozenset({"kind", "port", "virtual", "protocol", "listen", "connect"})
 """Options that decide which others apply, and are always offered."""
@@ -104,6 +104,15 @@ def _changed(
         if value is not None:
             table[key] = value
     return table
+
+
+def values_of(table: Mapping[object, object]) -> dict[str, object]:
+    """Return the values that a table of a connection puts in force, as ``examine`` has them.
+
+    The same as a status has them, where the table can be used.
+    """
+    without: dict[str, None] = dict.fromkeys(_not_applicable(table))
+    return {**_as_far_as_possible(table), **without}
 
 
 def _as_far_as_possible(table: Mapping[object, object]) -> dict[str, object]:

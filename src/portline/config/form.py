@@ -7,6 +7,7 @@ apart.  What does not apply, and what is wrong, :mod:`portline.config.examinatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from portline.config.delimiters import Delimiters
@@ -97,8 +98,9 @@ class Form:
     groups: tuple[Section, ...]
 
 
+@cache
 def forms() -> dict[str, Form]:
-    """Return the form of each kind of connection."""
+    """Return the form of each kind of connection; made once, and nobody changes it."""
     return {kind: form(model) for kind, model in MODELS.items()}
 
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portline.config.document import (
-    check,
     content,
     demand_toml,
+    examined,
     keys_of_connection,
     load_again,
-    parse,
 )
 from portline.config.options import key_of
 from portline.config.secrets import file_faults
@@ -76,19 +75,24 @@ def change(
     every mistake that there would be in it, and whatever ``judge`` raises of it.
     """
 
+    made: list[GatewayConfig] = []
+
     def checked(text: str) -> str:
         demand_toml(text, str(path))
         after = edit(text)
-        if mistakes := check(after, str(path), web):
+        # Once: with hundreds of connections each time takes tenths of a second.
+        config, mistakes = examined(after, str(path), web)
+        if config is None:
             # A line of a text that nobody ever sees would help nobody.
             raise _unplaced((each.path, each.text) for each in mistakes)
-        config = parse(after, str(path), web)
         if faults := file_faults(config):
             raise _unplaced(map(_described, faults))
         judge(config)
+        made.append(config)
         return after
 
-    return parse(rewrite(path, checked), str(path), web)
+    rewrite(path, checked)
+    return made[-1]
 
 
 def _unplaced(faults: Iterable[tuple[str, str]]) -> ConfigError:

@@ -23,7 +23,7 @@ from urllib.parse import urlencode, urlsplit
 
 from portline.control.client import ANSWER_MAX, TIME_LIMIT
 from portline.control.operations.table import OPERATIONS
-from portline.errors import ConfigError, PortlineError, UsageError
+from portline.errors import ChangedMeanwhile, ConfigError, PortlineError, UsageError
 from portline.net.tls.certificate import fingerprint as fingerprint_of
 from portline.net.tls.certificate import fingerprint_fault
 
@@ -265,12 +265,12 @@ def _error(url: str, status: int, body: bytes) -> PortlineError:
             lines = [" ".join(str(each).split()) for each in errors]
         case _:
             return PortlineError(f"{url}: answered with {status}")
-    if status == 422:
+    if status == 422 or (status == 409 and mistakes):
         faults = [
             (str(each.get("option")), str(each.get("text")))
             for each in mistakes
             if isinstance(each, dict)
         ]
-        return ConfigError(lines, faults)
+        return (ConfigError if status == 422 else ChangedMeanwhile)(lines, faults)
     text = "\n".join(lines) or f"{url}: answered with {status}"
     return UsageError(text) if status in (400, 404) else PortlineError(text)

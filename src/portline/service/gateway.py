@@ -15,7 +15,7 @@ from portline.service.retirement import POLL, Retirement
 from portline.service.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
     from portline.auth.secret import Secret
     from portline.config.changes import Changes
@@ -252,10 +252,14 @@ class Gateway:
         """Return what every connection tells about itself, in the order of the configuration."""
         return list(self.each_status())
 
-    def each_status(self) -> Iterator[ConnectionStatus]:
-        """Yield what :meth:`status` returns, each made in its turn; all may change between two."""
-        for connection in tuple(self.connections.values()):
-            yield survey(connection, self._loop.time())
+    def each_status(self, names: Container[str] | None = None) -> Iterator[ConnectionStatus]:
+        """Yield what :meth:`status` returns, each made in its turn; all may change between two.
+
+        ``names`` are those that are wanted, as far as they are there; None for all.
+        """
+        for name, connection in tuple(self.connections.items()):
+            if names is None or name in names:
+                yield survey(connection, self._loop.time())
 
 
 async def _while(lasts: Callable[[], bool]) -> None:

@@ -86,6 +86,15 @@ UNREAD_LIMIT: Final = 30.0
 """Seconds for which the other end may take nothing of what is sent; else whoever reads no answer
 would keep his place for ever.  A phone that changes its network is back sooner."""
 
+_TEXT: Final = b"This page is encrypted: write https:// before its address.\n"
+
+_NOT_ENCRYPTED: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"X-Content-Type-Options: nosniff\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_TEXT), _TEXT)
+)
+"""What a browser is answered that speaks without TLS where there is TLS, for a person to read."""
+
 _log: Final = logging.getLogger("portline.web")
 
 
@@ -249,11 +258,17 @@ class Engine:
             if context is None
             else {"ssl_handshake_timeout": HANDSHAKE_LIMIT, "ssl_shutdown_timeout": 1.0}
         )
-        try:
-            await self._loop.connect_accepted_socket(lambda: protocol, sock, ssl=context, **limits)
-        except (OSError, ssl.SSLError, TimeoutError):
-            self.counts["handshakes_failed"] += 1
-            sock.close()
+        with sock.dup() as spare:  # the loop closes its own where a handshake fails
+            try:
+                await self._loop.connect_accepted_socket(
+                    lambda: protocol, sock, ssl=context, **limits
+                )
+            except (OSError, ssl.SSLError, TimeoutError) as error:
+                self.counts["handshakes_failed"] += 1
+                sock.close()
+                if getattr(error, "reason", "") == "HTTP_REQUEST":
+                    with suppress(OSError):
+                        spare.send(_NOT_ENCRYPTED)
 
     def _begun(self, protocol: _Protocol, task: asyncio.Task[None]) -> None:
         self.pending.pop(protocol, None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from portline.errors import ConfigError, NameUnknown, PortlineError
+from portline.errors import ChangedMeanwhile, ConfigError, NameUnknown, PortlineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,5 +58,6 @@ def problem_of(error: PortlineError) -> Problem:
     """Return what is answered when an operation could not be carried out."""
     if isinstance(error, ConfigError):
         mistakes = [{"option": option, "text": text} for option, text in error.faults]
-        return Problem(422, *error.mistakes, mistakes=mistakes)
+        status = 409 if isinstance(error, ChangedMeanwhile) else 422
+        return Problem(status, *error.mistakes, mistakes=mistakes)
     return Problem(404 if isinstance(error, NameUnknown) else 409, *str(error).splitlines())

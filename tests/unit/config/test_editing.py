@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portline.config import editing
 from portline.config.editing import added, removed, renamed, updated
 from portline.errors import ConfigError, UsageError
 
@@ -41,6 +42,21 @@ OTHER_WAYS = {
 
 def lines(text: str) -> list[str]:
     return text.splitlines()
+
+
+def test_a_change_has_tomlkit_read_that_connection_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    parse = editing.tomlkit.parse
+
+    def counted(text: str) -> object:
+        read.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(editing.tomlkit, "parse", counted)
+    many = "".join(f'[connections.c{n}]\nport = "p{n}" # {n}\n\n' for n in range(100))
+    after = updated(many, "c50", {"port": "x", "baudrate": 300})
+    assert after == many.replace('port = "p50" # 50\n', 'port = "x" # 50\nbaudrate = 300\n')
+    assert [len(text) < len(many) / 50 for text in read] == [True]
 
 
 def test_a_new_one_comes_last() -> None:

@@ -30,6 +30,24 @@ def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_configuration_is_read_once_for_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text(TEXT)
+    read = []
+    examined = saving.examined
+
+    def counted(text: str, source: str, web: object) -> object:
+        read.append(text)
+        return examined(text, source, None)
+
+    monkeypatch.setattr(saving, "examined", counted)
+    monkeypatch.setattr("portline.config.document.examined", counted)
+    assert change(path, upper).connections["meter"].port == "/dev/ttyUSB1"
+    assert read == [upper(TEXT)]
+
+
 def test_a_file_that_says_the_same_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "portline.toml"
     path.write_text(TEXT)

@@ -11,8 +11,11 @@ from portline.config.saving import change
 from portline.control.operations.operation import Result
 from portline.control.operations.process import Changed, Status
 from portline.control.operations.table import OPERATIONS
-from portline.errors import ConfigError, PortError, UsageError
+from portline.errors import ChangedMeanwhile, ConfigError, PortError, UsageError
 from portline.hub.pulses import NAMED
+from portline.service import gateway as gateways
+from portline.service.connection import Connection
+from portline.service.status import ConnectionStatus
 from tests.conftest import Run
 from tests.unit.control.conftest import gateway, host
 
@@ -106,6 +109,28 @@ def test_the_status_of_some_connections(run: Run) -> None:
     run(scenario())
 
 
+def test_who_asks_for_one_connection_has_no_other_looked_at(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    survey = gateways.survey
+
+    def noted(connection: Connection, now: float) -> ConnectionStatus:
+        looked.append(connection.name)
+        return survey(connection, now)
+
+    async def scenario() -> None:
+        subject = host(gateway(meter={}, scale={})).subject
+        monkeypatch.setattr(gateways, "survey", noted)
+        status = await OPERATIONS["status"].run(subject, names=frozenset({"scale"}))
+        assert isinstance(status, Status)
+        assert len(list(status.connections)) == 1
+        assert looked == ["scale"]
+
+    run(scenario())
+
+
 def test_the_process_tells_who_it_is(run: Run) -> None:
     async def scenario() -> None:
         process = host(file="/tmp/\udcff.toml").subject.process
@@ -144,6 +169,39 @@ def test_changes_of_the_configuration_are_edits_of_its_text(run: Run) -> None:
             await ask("remove", name="meter")
         with pytest.raises(UsageError, match="options must be a table"):
             await ask("add", name="x", options=["port"])
+
+    run(scenario())
+
+
+def test_who_says_what_he_saw_goes_over_no_change_of_another(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text('[connections.meter]\nport = "/dev/x"\nlisten = "127.0.0.1:4001"\n')
+
+    async def scenario() -> None:
+        made = host(gateway(meter={}))
+
+        async def edit(edit: Callable[[str], str]) -> list[str]:
+            change(path, edit)
+            return []
+
+        made.subject.served.edit = edit  # type: ignore[method-assign]
+
+        async def update(baudrate: int, **more: object) -> None:
+            given = {"name": "meter", "options": {"baudrate": baudrate}, **more}
+            operation = OPERATIONS["update"]
+            await operation.run(made.subject, **operation.arguments(given))
+
+        await update(300, was={"baudrate": 9600})
+        before = path.read_text()
+        with pytest.raises(ChangedMeanwhile, match="to 300 meanwhile; it was 9600") as caught:
+            await update(1200, was={"baudrate": 9600})
+        assert [option for option, _ in caught.value.faults] == ["baudrate"]
+        assert path.read_text() == before
+        await update(1200)
+        with pytest.raises(UsageError, match="was must be a table of options"):
+            await update(300, was=[])
+        with pytest.raises(UsageError, match="was: 1025 values; there may be 1024"):
+            await update(300, was={"listen": ["a"] * 1024})
 
     run(scenario())
 

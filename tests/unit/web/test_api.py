@@ -11,7 +11,7 @@ import pytest
 from portline.control.http import Client
 from portline.control.operations.parameters import ITEMS_MAX
 from portline.control.operations.table import OPERATIONS
-from portline.errors import ConfigError, PortlineError, UsageError
+from portline.errors import ChangedMeanwhile, ConfigError, PortlineError, UsageError
 from portline.web import api, live, terminal
 from tests.conftest import Run
 from tests.unit.web.conftest import Browser, Host, hosting
@@ -119,6 +119,10 @@ def test_the_client_asks_and_is_told_of_mistakes(folder: Path, run: Run) -> None
                 with pytest.raises(ConfigError) as caught:
                     gateway.ask("update", {"name": "a", "options": {"parity": "x"}})
                 assert caught.value.faults[0][0] == "parity"
+                late = {"name": "a", "options": {"baudrate": 1200}, "was": {"baudrate": 300}}
+                with pytest.raises(ChangedMeanwhile, match="to 9600 meanwhile; it was 300") as told:
+                    gateway.ask("update", late)
+                assert told.value.faults[0][0] == "baudrate"
                 with pytest.raises(UsageError, match="no operation 'terminal' over HTTP"):
                     gateway.ask("terminal", {"name": "a"})
                 with pytest.raises(PortlineError, match="no such token"):

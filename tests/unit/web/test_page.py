@@ -178,9 +178,15 @@ def test_it_is_encrypted_and_takes_a_renewed_certificate(
             # Somebody who does not speak TLS at all.
             stranger = await host.connect()
             stranger.asks("GET", "/", {"Host": "localhost"})
+            said = await stranger.hears_end()
+            assert said.startswith(b"HTTP/1.1 400 ")
+            assert said.endswith(b"This page is encrypted: write https:// before its address.\n")
+            await stranger.goes()
+            stranger = await host.connect()
+            stranger.writer.write(b"\x00" * 100)
             assert b"HTTP" not in await stranger.hears_end()
             await stranger.goes()
-            await until(lambda: host.page.counts["handshakes_failed"] == 1)
+            await until(lambda: host.page.counts["handshakes_failed"] == 2)
 
     run(scenario())
 

@@ -19,7 +19,7 @@ from portline.control.operations.parameters import (
     table,
 )
 from portline.control.operations.process import Changed
-from portline.errors import ConfigError, NameTaken
+from portline.errors import ChangedMeanwhile, ConfigError, NameTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,12 +51,21 @@ async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) ->
 
 
 async def _update(
-    subject: Subject, *, name: str, options: Mapping[str, object], rename: str
+    subject: Subject,
+    *,
+    name: str,
+    options: Mapping[str, object],
+    rename: str,
+    was: Mapping[str, object],
 ) -> Updated:
     """Change options of a connection in the configuration file, and put them in force."""
     from portline.config import editing
+    from portline.config.meanwhile import demand_unchanged
 
-    edit = partial(editing.updated, name=name, options=options, rename=rename)
+    def edit(text: str) -> str:
+        demand_unchanged(text, name, options, was)
+        return editing.updated(text, name, options, rename)
+
     changed = await _edited(subject, edit, rename or name)
     return Updated(changed.process, changed.changes, await _note(subject, rename or name))
 
@@ -93,6 +102,8 @@ def _about(name: str) -> Iterator[None]:
         yield
     except NameTaken as error:
         raise ConfigError([str(error)], [("name", str(error))]) from None
+    except ChangedMeanwhile:
+        raise
     except ConfigError as error:
         own = keys_of_connection(name)
         faults = []
@@ -131,6 +142,14 @@ CONFIGURATION: Final = (
                 optional_text("rename"),
                 {"type": "string"},
                 "",
+            ),
+            Parameter(
+                "was",
+                "What its options were when the change was thought of, as a status has them: where "
+                "one that changes is something else by now, nothing is changed, and both are told.",
+                partial(table, name="was"),
+                TABLE,
+                MappingProxyType({}),
             ),
         ),
         Updated,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ __all__ = ["FORM", "Checked", "Described"]
 class Described(Result):
     """The result of ``options``: the form of each kind of connection."""
 
-    kinds: dict[str, Form]
+    kinds: dict[str, Form] = field(metadata={"plain": True})
 
 
 @dataclass(frozen=True, slots=True)

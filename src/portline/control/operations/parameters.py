@@ -41,14 +41,14 @@ def optional_text(name: str) -> Callable[[object], str]:
     return read
 
 
-def table(value: object) -> Mapping[str, object]:
+def table(value: object, name: str = "options") -> Mapping[str, object]:
     """Take options by their keys: ITEMS_MAX values, those in lists counted."""
     if isinstance(value, dict):
         items = _items(value)
         if items > ITEMS_MAX:
-            raise ValueError(f"options have {items} values; there may be {ITEMS_MAX}")
+            raise ValueError(f"{name}: {items} values; there may be {ITEMS_MAX}")
         return value
-    raise ValueError("options must be a table of options and their values")
+    raise ValueError(f"{name} must be a table of options and their values")
 
 
 def _items(value: object) -> int:

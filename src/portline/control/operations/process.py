@@ -53,10 +53,9 @@ async def _status(subject: Subject, *, names: frozenset[str] | None) -> Status:
     """Tell what each connection is, does and has done."""
 
     def connections() -> Iterator[dict[str, object]]:
-        for status in subject.served.gateway.each_status():
-            if names is None or status.name in names:
-                rates = subject.rates.of(status.name, status.heard, status.spoken)
-                yield snapshot(status, rates)
+        for status in subject.served.gateway.each_status(names):
+            rates = subject.rates.of(status.name, status.heard, status.spoken)
+            yield snapshot(status, rates)
 
     return Status(subject.process, connections(), subject.page, dict(subject.control))
 

@@ -54,6 +54,11 @@ ANSWERED: Final = 0.05
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the service cleanly: a service manager's and Ctrl-C."""
 
+TURN: Final = 0.0005
+"""Seconds for which a thread may keep the loop, which carries the data, from running Python; it is
+ten times as long by default, and again after each call of the system that a turn of the loop makes.
+What is in threads (files that are read, passwords that are judged) is for people, who can wait."""
+
 LOG: Final = logging.getLogger("portline")
 
 
@@ -344,6 +349,7 @@ def run(
         return typed[0]
 
     start_logging(verbose)
+    sys.setswitchinterval(TURN)
     known = secrets(config, None if ask is None else type_once)
     store = Store()
 

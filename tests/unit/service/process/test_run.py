@@ -314,7 +314,11 @@ def test_a_process_runs_in_the_foreground(
         interrupt(signal.SIGTERM)
 
     monkeypatch.setattr(Gateway, "start", start_and_end)
+    turns: list[float] = []
+    monkeypatch.setattr(sys, "setswitchinterval", turns.append)
     assert module.run(config, verbose=1, announce=announce) == 0
+    assert turns == [module.TURN]
+    assert sys.getswitchinterval() >= 10 * module.TURN
     said = capsys.readouterr()
     assert said.out.startswith("scale: ") is announce
     assert said.out.count("\n") == (2 if announce else 0)

@@ -56,6 +56,7 @@ export async function page(context, name) {
 class Form {
   #described;
   #connection;
+  #was; // the options that were shown, with which a save would go over nothing unseen
   #go;
   #fields = new Map();
   #kind;
@@ -78,6 +79,7 @@ class Form {
   constructor(described, connection, go) {
     this.#described = described;
     this.#connection = connection;
+    this.#was = { ...connection?.options };
     this.#go = go;
     this.#kind = connection?.options.kind ?? "server";
     this.#name = new Field(
@@ -348,6 +350,18 @@ class Form {
     this.#summary.tell(this.#tried ? mistakes : [], all);
   }
 
+  /** What others have changed since the form was shown and this save has left alone, in a sentence. */
+  async #others(title, options) {
+    const found = (await ask("status", { names: title })).connections.find((each) => each.name === title);
+    const shown = this.#connection.options;
+    const text = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
+    const changed = Object.entries(found?.options ?? {})
+      .filter(([key, now]) => !(key in options) && now !== null && (shown[key] ?? null) !== null)
+      .filter(([key, now]) => text(now) !== text(shown[key]))
+      .map(([key, now]) => `${key} is ${text(now)}, and was ${text(shown[key])}`);
+    return changed.length ? `Somebody else has changed it meanwhile: ${changed.join("; ")}.` : "";
+  }
+
   #goTo(option) {
     if (option === "port" || option === "virtual") this.#port.isVirtual = option === "virtual";
     this.#all.get(option).focus();
@@ -367,14 +381,18 @@ class Form {
       const options = this.#options();
       const old = this.#connection?.name;
       const title = this.#title;
+      const rename = title === old ? {} : { rename: title };
       let note = "";
-      if (old) ({ note } = await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) }));
+      if (old) ({ note } = await act("update", { name: old, options, ...rename, was: this.#was }));
       else await act("add", { name: title, options });
       this.#dirty = false;
-      if (note) notice(`${title} is saved, but ${note}.`, true);
-      else notice(old ? `${title} is saved.` : `${title} is made.`);
+      const others = old ? await this.#others(title, options) : "";
+      if (note) notice(`${title} is saved, but ${note}. ${others}`.trim(), true);
+      else notice(old ? `${title} is saved. ${others}`.trim() : `${title} is made.`);
       this.#go("/");
     } catch (problem) {
+      // Somebody has changed it meanwhile: who is told of it and saves again means it.
+      if (problem.status === 409) for (const { option } of problem.mistakes ?? []) delete this.#was[option];
       const mistakes = problem.mistakes?.length
         ? problem.mistakes
         : (problem.lines?.length ? problem.lines : [problem.message]).map((text) => ({ option: "", text }));
