@@ -12,6 +12,7 @@ one starts at once, as a service manager has it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import re
@@ -258,9 +259,11 @@ def kills(
     rounds: int,
     seed: int,
     say: Callable[[str], None] = lambda _: None,
+    seconds: float = math.inf,
 ) -> Figures:
     """Kill a Portline ``rounds`` times; ``backends`` are those of its three ports.
 
+    After ``seconds`` no further round is begun.
     Raises AssertionError for whatever is not as it should be.
     """
     dice = random.Random(seed)
@@ -287,7 +290,10 @@ def kills(
         figures.back.append(time.monotonic() - begun)
 
     try:
+        enough = time.monotonic() + seconds
         for count in range(rounds):
+            if time.monotonic() > enough:
+                break
             if not count or dice.random() < 0.5:
                 of_use()
             time.sleep(dice.uniform(0, 1.5))
@@ -351,12 +357,14 @@ def _situation(applications: list[Application], service: Portline) -> str:
 
 
 def main() -> None:
-    """Print the figures; arguments: three backends, rounds, seed."""
+    """Print the figures; arguments: three backends, rounds, seed, at most how many seconds."""
     backends, rounds, seed = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3])
+    seconds = float(sys.argv[4]) if len(sys.argv) > 4 else math.inf
     folder = Path(tempfile.mkdtemp())
     os.environ["RUNTIME_DIRECTORY"] = str(folder)
     with far_ends(folder) as ends:
-        print(*backends, kills(ends, backends, folder, rounds, seed, partial(print, flush=True)))
+        say = partial(print, flush=True)
+        print(*backends, kills(ends, backends, folder, rounds, seed, say, seconds))
 
 
 if __name__ == "__main__":
