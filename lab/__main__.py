@@ -91,6 +91,8 @@ def job_of(asked: argparse.Namespace) -> Job:
     kept = ("PORTLINE_LAB_LONG", "PORTLINE_TESTS_REQUIRE", "PYTHONPATH")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment["PORTLINE_LAB"] = "yes"
+    if asked.systemd:
+        environment["LAB_SYSTEMD"] = "yes"
     environment["PORTLINE_TESTS_FETCHED"] = f"{gettempdir()}/portline-tests-{os.getuid()}"
     compile_package()
     match asked.what:
@@ -110,6 +112,7 @@ def main() -> int:
         prog="python -m lab", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds (default: %(default)s)")
+    parser.add_argument("--systemd", action="store_true", help="with systemd as process 1")
     choices = ["test", "run", "shell", "build"]
     parser.add_argument("what", nargs="?", default="test", choices=choices)
     parser.add_argument("words", nargs=argparse.REMAINDER)

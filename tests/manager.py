@@ -27,11 +27,16 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 class Manager:
-    """Listens at ``address`` while the ``with`` lasts; ``kept`` are the descriptors by name."""
+    """Listens at ``address`` while the ``with`` lasts; ``kept`` are the descriptors by name.
+
+    ``ready`` and ``status`` are what the service has told of itself.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.kept: dict[str, list[int]] = {}
+        self.ready = False
+        self.status = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
@@ -62,6 +67,9 @@ class Manager:
                 )
 
     def _told(self, said: dict[str, str], descriptors: list[int]) -> None:
+        if "READY" in said:
+            self.ready, self.status = said["READY"] == "1", said["STATUS"]
+            return
         name = said["FDNAME"]
         if "FDSTOREREMOVE" in said:
             for each in self.kept.pop(name, []):

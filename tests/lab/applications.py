@@ -19,6 +19,8 @@ import termios
 import time
 import tty
 
+from tests.lab.numbered import RECORD, Numbers, Reader
+
 __all__ = ["Application"]
 
 _RECORD = struct.Struct("=16sqqd")
@@ -37,12 +39,15 @@ ANSWER = 20.0
 class Application:
     """One program at ``path``; the far end of the line is expected to echo.
 
+    What it writes and reads is numbered by ``numbers``.
     ``spared`` is the number of a device that it leaves alone: the one over which a port lies, while
     it does not.
     """
 
-    def __init__(self, path: str, seed: int, spared: int = 0) -> None:
+    def __init__(self, path: str, seed: int, numbers: Numbers, spared: int = 0) -> None:
         self.path = path
+        self._numbers = numbers
+        self._reader = Reader(numbers.near)
         self._spared = spared
         self._seed = seed
         self._memory = mmap.mmap(-1, _RECORD.size)
@@ -121,6 +126,7 @@ class Application:
             if os.fstat(fd).st_rdev == self._spared:
                 return
             self._step("set")
+            self._reader.cut()
             tty.setraw(fd)
             for _ in range(dice.randrange(1, 6)):
                 self._once(fd, dice)
@@ -148,15 +154,26 @@ class Application:
             self._talk(fd, dice)
 
     def _talk(self, fd: int, dice: random.Random) -> None:
-        sent = f"{dice.randrange(1 << 40):x};".encode() * dice.choice((1, 1, 1, 60))
+        numbers = self._numbers
+        kills, first = numbers.kills, numbers.issued
+        count = dice.choice((1, 1, 1, 60))
         self._step("write")
-        sent = sent[: os.write(fd, sent)]
+        end = first
+        try:
+            written = os.write(fd, numbers.issue(count)) // RECORD
+            numbers.take_back(count - written)
+            end = first + written
+            self._answered(fd, end, dice)
+        finally:
+            numbers.end(first, end, kills)
+
+    def _answered(self, fd: int, end: int, dice: random.Random) -> None:
+        """Wait until the last record before ``end`` has come back."""
         if dice.randrange(2):
             self._step("drain")
             termios.tcdrain(fd)
-        got = b""
         deadline = time.monotonic() + ANSWER
-        while not got.endswith(sent):
+        while not self._numbers.near.times[end - 1]:
             self._step("wait")
             if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 return
@@ -164,5 +181,5 @@ class Application:
             more = os.read(fd, 4096)
             if not more:
                 return
-            got += more
+            self._reader.take(more)
         self._step("rest", answered=True)

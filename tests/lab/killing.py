@@ -12,6 +12,7 @@ one starts at once, as a service manager has it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import re
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING
 from tests.forked import Forked
 from tests.interop.server import free_port
 from tests.lab.applications import Application
+from tests.lab.numbered import Fates, Numbers, Reader
 from tests.lab.uart import clean_wire, raw
 from tests.waiting import LIMIT
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["far_ends", "kills"]
 
-NATIVE, LINK, OVER = "/dev/ttyKILL", "/run/tmp/ttyKILL", "/dev/ttyS4"
+PATHS = NATIVE, LINK, OVER = "/dev/ttyKILL", "/run/tmp/ttyKILL", "/dev/ttyS4"
 
 CONFIG = f"""\
 [connections.native]
@@ -98,9 +100,10 @@ def until(condition: Callable[[], object], what: Callable[[], str], limit: float
 # --- the far ends ---------------------------------------------------------------------------------
 
 
-def _echo(listener: socket.socket, call: int, wire: int) -> None:
+def _echo(listener: socket.socket, call: int, wire: int, numbers: dict[str, Numbers]) -> None:
     """Echo for whoever connects, for whom is called, and on a wire; for ever."""
     ends: dict[int, socket.socket] = {}
+    readers = {wire: Reader(numbers[OVER].far, say=OVER)}
     called: socket.socket | None = None
     while True:
         if called is None:
@@ -108,41 +111,56 @@ def _echo(listener: socket.socket, call: int, wire: int) -> None:
                 called = socket.create_connection(("127.0.0.1", call), 1)
                 called.setblocking(True)
                 ends[called.fileno()] = called
+                readers[called.fileno()] = Reader(numbers[LINK].far, say=LINK)
         for fd in select.select([listener, wire, *ends], [], [], 0.1)[0]:
             if fd is listener:
                 made, _ = listener.accept()
                 ends[made.fileno()] = made
+                readers[made.fileno()] = Reader(numbers[NATIVE].far, say=NATIVE)
             elif fd == wire:
-                os.write(wire, os.read(wire, 4096))
+                data = os.read(wire, 4096)
+                readers[wire].take(data)
+                os.write(wire, data)
             else:
                 data = b""
                 with contextlib.suppress(OSError):
                     data = ends[fd].recv(4096)
+                    readers[fd].take(data)
                     ends[fd].sendall(data)
                 if not data:
                     if ends[fd] is called:
                         called = None
+                    readers.pop(fd).cut()
                     ends.pop(fd).close()
 
 
+@dataclass(frozen=True, slots=True)
+class FarEnds:
+    """The TCP ports by their names in CONFIG, and what is heard at each port of it."""
+
+    places: dict[str, int]
+    numbers: dict[str, Numbers]
+
+
 @contextlib.contextmanager
-def far_ends(folder: Path) -> Iterator[dict[str, int]]:
-    """Run the far ends of all lines; the TCP ports by their names in CONFIG."""
+def far_ends(folder: Path) -> Iterator[FarEnds]:
+    """Run the far ends of all lines."""
     clean_wire("/dev/ttyS2", "/dev/ttyS3")
     found = {"listen": free_port(), "far": free_port()}
+    numbers = {path: Numbers(path, letter) for path, letter in zip(PATHS, "nlo", strict=True)}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found["echo"] = listener.getsockname()[1]
         wire = raw("/dev/ttyS3")
         echo = os.fork()
         if echo == 0:
             try:
-                _echo(listener, found["listen"], wire)
+                _echo(listener, found["listen"], wire, numbers)
             finally:
                 os._exit(1)
         os.close(wire)
     (folder / "far.toml").write_text(FAR.format_map(found))
     far = Portline(folder / "far.toml", folder / "far.log")
-    yield found
+    yield FarEnds(found, numbers)
     far.send_signal(signal.SIGTERM)
     assert far.wait() == 0, far.said()
     os.kill(echo, signal.SIGKILL)
@@ -220,6 +238,8 @@ class Figures:
     stops: int = 0
     programs: int = 0
     """Programs killed while the Portline was stopped."""
+    fates: dict[str, Fates] = field(default_factory=dict)
+    """What became of what was written, by port."""
 
     def __str__(self) -> str:
         slow = sorted(self.calls, reverse=True)[:5]
@@ -228,27 +248,32 @@ class Figures:
             f"killed meanwhile; of use again after {statistics.median(self.back):.1f} s (at most "
             f"{max(self.back):.1f}); longest calls "
             + ", ".join(f"{what} {seconds:.1f} s" for seconds, what in slow)
+            + "".join(f"\n{path}: {fates}" for path, fates in self.fates.items())
         )
 
 
 def kills(
-    places: dict[str, int],
+    ends: FarEnds,
     backends: Sequence[str],
     folder: Path,
     rounds: int,
     seed: int,
     say: Callable[[str], None] = lambda _: None,
+    seconds: float = math.inf,
 ) -> Figures:
     """Kill a Portline ``rounds`` times; ``backends`` are those of its three ports.
 
+    After ``seconds`` no further round is begun.
     Raises AssertionError for whatever is not as it should be.
     """
     dice = random.Random(seed)
     before = os.stat(OVER).st_rdev
     config, log = folder / "portline.toml", folder / "log"
-    config.write_text(CONFIG.format(backends=backends, **places))
+    config.write_text(CONFIG.format(backends=backends, **ends.places))
     service = Portline(config, log)
-    applications = [Application(path, n, before) for n, path in enumerate((NATIVE, LINK, OVER))]
+    applications = [
+        Application(path, n, ends.numbers[path], before) for n, path in enumerate(PATHS)
+    ]
     figures = Figures()
 
     def of_use() -> None:
@@ -265,7 +290,10 @@ def kills(
         figures.back.append(time.monotonic() - begun)
 
     try:
+        enough = time.monotonic() + seconds
         for count in range(rounds):
+            if time.monotonic() > enough:
+                break
             if not count or dice.random() < 0.5:
                 of_use()
             time.sleep(dice.uniform(0, 1.5))
@@ -281,6 +309,8 @@ def kills(
                 if dice.random() < 0.3:
                     service.send_signal(signal.SIGCONT)
                     time.sleep(dice.uniform(0, 1))
+            for each in ends.numbers.values():
+                each.killed()
             service.send_signal(signal.SIGKILL)
             code = service.wait()
             assert code == -signal.SIGKILL, f"ended with {code}: {service.said()[-4000:]}"
@@ -314,6 +344,7 @@ def kills(
     assert "Traceback" not in said
     assert "should not have happened" not in said
     assert complaints(kernel_log()) == []
+    figures.fates = {path: numbers.fates() for path, numbers in ends.numbers.items()}
     for line in sorted({re.sub(r"\d+", "N", line[20:]) for line in said.splitlines()}):
         if line.startswith(("warning", "error")):
             say(line)
@@ -326,12 +357,14 @@ def _situation(applications: list[Application], service: Portline) -> str:
 
 
 def main() -> None:
-    """Print the figures; arguments: three backends, rounds, seed."""
+    """Print the figures; arguments: three backends, rounds, seed, at most how many seconds."""
     backends, rounds, seed = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3])
+    seconds = float(sys.argv[4]) if len(sys.argv) > 4 else math.inf
     folder = Path(tempfile.mkdtemp())
     os.environ["RUNTIME_DIRECTORY"] = str(folder)
-    with far_ends(folder) as places:
-        print(*backends, kills(places, backends, folder, rounds, seed, partial(print, flush=True)))
+    with far_ends(folder) as ends:
+        say = partial(print, flush=True)
+        print(*backends, kills(ends, backends, folder, rounds, seed, say, seconds))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.killing import far_ends, kills
+from tests.lab.killing import FarEnds, far_ends, kills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ SEED = 1
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarEnds]:
     with far_ends(tmp_path_factory.mktemp("far")) as found:
         yield found
 
@@ -33,6 +33,6 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]
     ],
 )
 def test_killed_and_stopped_at_any_moment(
-    places: dict[str, int], backends: tuple[str, ...], tmp_path: Path
+    ends: FarEnds, backends: tuple[str, ...], tmp_path: Path
 ) -> None:
-    print(*backends, kills(places, backends, tmp_path, ROUNDS, SEED))
+    print(*backends, kills(ends, backends, tmp_path, ROUNDS, SEED))

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lab import __main__ as module
 from lab.__main__ import PROJECT, main, pytest_command, test_files
 from lab.errors import LabError
 from lab.image import require_machine
+from lab.machine import Job, Outcome
 
 found_files = test_files
 del test_files  # pytest would take it for a test
@@ -81,3 +83,23 @@ def test_outside_its_tests_are_left_out_or_skipped_with_the_reason() -> None:
 
     assert re.search(r"\b\d+ deselected", outside("-m", "not slow"))
     assert "needs the kernel of the lab: `make lab`" in outside("-m", "lab")
+
+
+@pytest.mark.parametrize("words", [[], ["--systemd"]])
+def test_the_machine_boots_systemd_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    jobs: list[Job] = []
+
+    def play(_image: object, job: Job) -> Outcome:
+        jobs.append(job)
+        return Outcome(7, 1.0, 1.0, 0.5, 0.8)
+
+    monkeypatch.setattr(module, "build", lambda: None)
+    monkeypatch.setattr(module, "compile_package", lambda: None)
+    monkeypatch.setattr(module, "run", play)
+    monkeypatch.setattr("sys.argv", ["lab", *words, "run", "true"])
+    assert main() == 7
+    [job] = jobs
+    assert job.command == "true"
+    assert ("LAB_SYSTEMD" in job.environment) is bool(words)

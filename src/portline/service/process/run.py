@@ -158,6 +158,7 @@ class Service:
             lines = [*self.gateway.apply(config, known).lines(), *renewed]
             for follower in self.followers:
                 lines += follower(config)
+            self._tell_manager()
         for line in lines:
             LOG.info("reloaded: %s", line)
         return lines
@@ -245,6 +246,7 @@ class Service:
         try:
             await self._first_attempts()
             started(self.gateway)
+            self._tell_manager()
             while not self._ended.is_set():
                 await self._asked.wait()
                 self._asked.clear()
@@ -256,6 +258,12 @@ class Service:
             if self.restarts or (self._store is not None and self._store.outlives):
                 self.gateway.leave_ports(named=self.restarts)
             await self.gateway.stop()
+
+    def _tell_manager(self) -> None:
+        """Let a service manager know that all has begun, and how much that is."""
+        if self._store is not None:
+            count = len(self.gateway.connections)
+            self._store.ready(f"{count} connection{'' if count == 1 else 's'}, see portline status")
 
     async def _first_attempts(self) -> None:
         """Wait until each host has been tried, a little while, or until all ends."""

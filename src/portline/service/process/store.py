@@ -70,6 +70,13 @@ class Store:
         """Whether what is kept outlives this process however it ends."""
         return self._notify.there
 
+    def ready(self, status: str) -> None:
+        """Tell a service manager that all has begun (READY), and what to show of it (STATUS).
+
+        It may be told again, with another ``status`` of one line.
+        """
+        self._notify.send(f"READY=1\nSTATUS={status}")
+
     def shelf(self, name: str) -> Shelf:
         """Return the part of the virtual port ``name``."""
         return _Part(self, _label(name))
@@ -178,7 +185,7 @@ class _Notify:
                 socket.send_fds(sock, [text.encode()], list(descriptors))
         except OSError as error:
             if not self._warned:
-                LOG.warning("the service manager does not take what is to be kept: %s", error)
+                LOG.warning("the service manager does not take what it is told: %s", error)
             self._warned = True
 
 

@@ -24,6 +24,7 @@ from portline.service.process.announcement import announcement
 from portline.service.process.run import Service, new_event_loop
 from portline.service.process.store import Store
 from tests.conftest import Run
+from tests.manager import Manager
 from tests.ports import until
 from tests.proxies import silent_address
 
@@ -392,6 +393,32 @@ def test_ports_are_left_at_a_restart_and_for_a_service_manager_only(
     finally:
         for number in (signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_service_manager_hears_of_the_start_and_of_changes(
+    run: Run, config: GatewayConfig, tmp_path: Path
+) -> None:
+    one = GatewayConfig.model_validate({"connections": {"scale": config.connections["scale"]}})
+    with Manager(str(tmp_path / "manager")) as manager:
+
+        async def scenario() -> None:
+            store = Store(manager.environment())
+            service = Service(config, Loading(lambda: one), store=store)
+
+            def started(gateway: Gateway) -> None:
+                manager.listen()
+                assert not manager.ready
+
+            running = asyncio.get_running_loop().create_task(service.run(started=started))
+            await until(lambda: (manager.listen(), manager.ready)[1])
+            assert manager.status == "2 connections, see portline status"
+            await service.reload()
+            manager.listen()
+            assert manager.status == "1 connection, see portline status"
+            service.end()
+            await running
+
+        run(scenario())
 
 
 def test_a_restart_executes_the_same_command_line(

@@ -93,7 +93,22 @@ def test_a_service_manager_that_does_not_listen_is_told_of_once(
         store.shelf("plc").keep(pair)
         store.shelf("plc").forget()
     [record] = caplog.records
-    assert "does not take what is to be kept" in record.message
+    assert "does not take what it is told" in record.message
+
+
+def test_a_service_manager_is_told_that_all_has_begun(manager: Manager) -> None:
+    store = Store(manager.environment())
+    for text in ("2 connections", "1 connection"):
+        assert manager.status != text
+        store.ready(text)
+        manager.listen()
+        assert (manager.ready, manager.status) == (True, text)
+    assert manager.kept == {}
+
+
+def test_without_one_nobody_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Store({}).ready("1 connection")
+    assert caplog.records == []
 
 
 def test_without_one_nothing_outlives_the_process() -> None:
