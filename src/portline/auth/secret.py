@@ -69,7 +69,7 @@ def read_private(path: str, *, makes: str) -> str:
         if mode & (_OTHERS | _GROUP_WRITES):
             raise ValueError(
                 f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o}); run "
-                f"`chmod 600 {path}`, and take another password if others may have read it"
+                f"`chmod 600 {path}`, and take another one if others may have read it"
             )
         if status.st_uid not in (0, os.geteuid()):  # as ssh does it: its owner can change the mode
             me, owner = _user(os.geteuid()), _user(status.st_uid)

@@ -89,7 +89,6 @@ class EventStream:
                 # That of an SSLSocket takes its state away from the thread that waits in it.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             self._thread.join()
-        self._answer.close()
         self._hang_up()
 
     def wait(self, limit: float | None) -> list[dict[str, Any]] | None:

@@ -116,9 +116,12 @@ class Client:
         request = _request(operation, parameters or {})
         with _Call(self._limit if limit is None else limit) as call, self._told(call):
             self._connect(call)
-            body = self._answer(call, *request).read(ANSWER_MAX + 1)
-        if len(body) > ANSWER_MAX:
-            raise PortlineError(f"{self.url}: the answer has more than {ANSWER_MAX} bytes")
+            answer = self._answer(call, *request)
+            body = answer.read(ANSWER_MAX + 1)
+            if len(body) > ANSWER_MAX:
+                raise PortlineError(f"{self.url}: the answer has more than {ANSWER_MAX} bytes")
+            if answer.length:
+                raise http.client.IncompleteRead(body, answer.length)
         return self._json(body)
 
     def stream(self, operation: str, parameters: Mapping[str, object] | None = None) -> EventStream:
@@ -163,7 +166,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
         call.connection.request(method, path, body, headers)
-        answer = call.connection.getresponse()
+        call.answer = answer = call.connection.getresponse()
         if answer.status != 200:
             raise self._error(answer.status, answer.read(ERROR_MAX))
         return answer
@@ -171,12 +174,18 @@ class Client:
     @contextmanager
     def _told(self, call: _Call) -> Iterator[None]:
         """Make errors of what is done of those of the network."""
+        late = f"{self.url}: no answer within {call.limit:g} s"
         try:
             yield
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            late = call.late or isinstance(error, TimeoutError)
-            fault = f"no answer within {call.limit:g} s" if late else _fault(error)
-            raise PortlineError(f"{self.url}: {fault}") from error
+        except (OSError, http.client.HTTPException, ValueError, PortlineError) as error:
+            # Where it was cut off, what was read so far looks like a wrong answer.
+            if call.late or isinstance(error, TimeoutError):
+                raise PortlineError(late) from error
+            if isinstance(error, PortlineError):
+                raise
+            raise PortlineError(f"{self.url}: {_fault(error)}") from error
+        if call.late:
+            raise PortlineError(late)
 
     def _json(self, body: bytes) -> Any:
         try:
@@ -232,6 +241,7 @@ class _Call:
         self.late = False
         self.sock: socket.socket | None = None
         self.connection: http.client.HTTPConnection
+        self.answer: http.client.HTTPResponse | None = None
         self._timer: Timer | None = None
 
     def __enter__(self) -> _Call:
@@ -276,6 +286,8 @@ class _Call:
         """Hang up.  May be called twice."""
         if self._timer is not None:
             self._timer.cancel()
+        if self.answer is not None:  # it keeps the socket open
+            self.answer.close()
         if self.sock is not None:
             self.sock.close()
 
