@@ -10,7 +10,7 @@ from typing import Final
 
 from portline.auth.password import Password, Verifier, looks_salted
 
-__all__ = ["FILE_MAX", "VARIABLE", "Secret", "read_secret", "write_secret"]
+__all__ = ["FILE_MAX", "VARIABLE", "Secret", "read_private", "read_secret", "write_secret"]
 
 VARIABLE: Final = "PORTLINE_PASSWORD"
 """The environment variable with the password of what has no file for it."""
@@ -43,13 +43,21 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
     Raises ValueError that reads well after the name of the option, and never says what is in the
     file; ``salted_will_do`` for who only has to recognise the other end.
     """
+    plain = "" if salted_will_do else "--plain "
+    text = read_private(path, makes=f"`portline password {plain}{path}` makes it")
+    return _parsed(text, path, salted_will_do=salted_will_do)
+
+
+def read_private(path: str, *, makes: str) -> str:
+    """Return the one line in a file that nobody else may read or change.
+
+    Raises ValueError as :func:`read_secret` does; ``makes`` says what makes a file that is missing.
+    """
     try:
         # Not blocking: a pipe that nobody writes to is no file, but opening it would wait.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        plain = "" if salted_will_do else "--plain "
-        text = f"there is no file {path}; `portline password {plain}{path}` makes it"
-        raise ValueError(text) from None
+        raise ValueError(f"there is no file {path}; {makes}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{path} cannot be read: {reason}") from None
@@ -61,7 +69,7 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
         if mode & (_OTHERS | _GROUP_WRITES):
             raise ValueError(
                 f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o}); run "
-                f"`chmod 600 {path}`, and take another password if others may have read it"
+                f"`chmod 600 {path}`, and take another one if others may have read it"
             )
         if status.st_uid not in (0, os.geteuid()):  # as ssh does it: its owner can change the mode
             me, owner = _user(os.geteuid()), _user(status.st_uid)
@@ -72,7 +80,7 @@ def read_secret(path: str, *, salted_will_do: bool) -> Secret:
         content = os.read(fd, FILE_MAX + 1)
     finally:
         os.close(fd)
-    return _parsed(content, path, salted_will_do=salted_will_do)
+    return _line(content, path)
 
 
 def _user(uid: int) -> str:
@@ -82,7 +90,7 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _parsed(content: bytes, path: str, *, salted_will_do: bool) -> Secret:
+def _line(content: bytes, path: str) -> str:
     if len(content) > FILE_MAX:
         raise ValueError(f"{path} has more than {FILE_MAX} bytes; is it the right file?")
     try:
@@ -90,7 +98,11 @@ def _parsed(content: bytes, path: str, *, salted_will_do: bool) -> Secret:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text") from None
     if "\n" in text:
-        raise ValueError(f"{path} has more than one line; only a password may be in it")
+        raise ValueError(f"{path} has more than one line; only a password or a token may be in it")
+    return text
+
+
+def _parsed(text: str, path: str, *, salted_will_do: bool) -> Secret:
     try:
         if not looks_salted(text):
             return Secret(password=Password(text))

@@ -9,6 +9,7 @@ import click
 
 from portline.cli.app import verbose_option
 from portline.cli.editor import carry_out
+from portline.cli.elsewhere import is_elsewhere
 from portline.cli.flags import GroupedCommand, every_option, written
 from portline.cli.processes import json_option
 from portline.cli.serve import PLACES, config_flag
@@ -44,7 +45,9 @@ def add(name: str, kind: str, as_json: bool, named: Path | None, **given: Any) -
     portline add meter --port /dev/ttyUSB0 --baudrate 115200 --listen 127.0.0.1:4001
     portline add scale --kind client --connect rfc2217://192.0.2.5:4001 --virtual ttyScale
     """
-    options = ({} if kind == "server" else {"kind": kind}) | written(given)
+    options = ({} if kind == "server" else {"kind": kind}) | written(
+        given, elsewhere=is_elsewhere(click.get_current_context())
+    )
     place = PLACES[0] if named is None else named
     edit = partial(added, name=name, options=options)
     carry_out("add", edit, named, {"name": name, "options": options}, place=place, as_json=as_json)

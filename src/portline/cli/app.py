@@ -18,6 +18,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from portline import __version__
 from portline.cli.complaint import complain, wants_json
+from portline.cli.elsewhere import check_command, elsewhere_options
 from portline.errors import ConfigError, PortlineError, UsageError
 from portline.service.process.early import hold
 
@@ -148,9 +149,19 @@ class LazyGroup(click.Group):
         """Tell whether a command line asks a command for JSON that has it."""
         if not wants_json(arguments):
             return False
-        name = next((word for word in arguments if not word.startswith("-")), "")
-        command = self.get_command(click.Context(self), name)
+        command = self.get_command(click.Context(self), self._command_in(arguments))
         return command is not None and any(each.name == "as_json" for each in command.params)
+
+    def _command_in(self, arguments: Sequence[str]) -> str:
+        """Return the name of the command in a command line, "" for none."""
+        flags = {flag for each in self.params for flag in each.opts if _has_value(each)}
+        words = iter(arguments)
+        for word in words:
+            if not word.startswith("-"):
+                return word
+            if word in flags:
+                next(words, "")
+        return ""
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands without importing them, and the flags."""
@@ -199,6 +210,10 @@ class LazyGroup(click.Group):
         return code
 
 
+def _has_value(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and not (param.is_flag or param.count)
+
+
 def _told(error: BaseException, *, as_json: bool) -> int:
     """Say what a foreseen error means, and return the exit code."""
     match error:
@@ -233,8 +248,10 @@ def _confessed(error: Exception, arguments: Sequence[str], *, as_json: bool) -> 
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="portline", message="%(prog)s %(version)s")
+@elsewhere_options
 @verbose_option
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context, /, **_elsewhere: object) -> None:
     """Share serial ports over a network, raw or with RFC 2217.
 
     \b
@@ -243,3 +260,4 @@ def main() -> None:
     portline attach 192.0.2.7:4001 --virtual ttyV0  bring a remote port here
     portline serve --config portline.toml           share what a file describes
     """
+    check_command(ctx, ctx.invoked_subcommand or "")

@@ -38,10 +38,10 @@ VARIABLE: Final = "_PORTLINE_COMPLETE"
 
 
 def connections(
-    _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer the names of the connections of running Portlines."""
-    return [CompletionItem(name) for name in _names() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in _names(ctx) if name.startswith(incomplete)]
 
 
 def devices(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -75,15 +75,20 @@ def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return [CompletionItem(incomplete, type="file")]
 
 
-def _names() -> list[str]:
-    from portline.control.client import ask
+def _names(ctx: click.Context) -> list[str]:
+    from portline.cli.elsewhere import way_elsewhere
+    from portline.control.client import SocketWay
     from portline.control.place import Places
     from portline.errors import PortlineError
 
     found: set[str] = set()
-    for path in Places().sockets():
+    try:
+        elsewhere = way_elsewhere(ctx)
+    except PortlineError:
+        return []
+    for way in map(SocketWay, Places().sockets()) if elsewhere is None else [elsewhere]:
         try:
-            result = ask(path, "status", limit=LIMIT)
+            result = way.ask("status", limit=LIMIT)
             found |= {str(each["name"]) for each in result["connections"]}
         except (PortlineError, LookupError, TypeError):
             continue

@@ -10,6 +10,7 @@ import click
 from portline.cli.app import verbose_option
 from portline.cli.completion import connections
 from portline.cli.editor import carry_out
+from portline.cli.elsewhere import is_elsewhere
 from portline.cli.flags import GroupedCommand, every_option, written
 from portline.cli.processes import json_option
 from portline.cli.serve import config_flag
@@ -51,7 +52,8 @@ def edit(
     portline edit meter --baudrate 19200 --unset packet-pause
     portline edit meter --rename water
     """
-    removed, values = dict.fromkeys(map(_field, unset)), written(given)
+    removed = dict.fromkeys(map(_field, unset))
+    values = written(given, elsewhere=is_elsewhere(click.get_current_context()))
     if both := [key_of(field) for field in removed if field in values]:
         raise UsageError(f"--unset {both[0]} and --{both[0]} exclude each other; give one of them")
     changed: dict[str, object] = {**removed, **values}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portline.cli.elsewhere import way_elsewhere
 from portline.cli.layout import clean
 from portline.cli.processes import ask_all
 from portline.cli.serve import found_config
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from portline.control.way import Way
+
 __all__ = ["carry_out"]
 
 
@@ -30,7 +33,7 @@ __all__ = ["carry_out"]
 class _Running:
     """A `portline serve` that has read a file."""
 
-    socket: Path
+    way: Way
     file: str
     names: frozenset[str]
 
@@ -48,11 +51,20 @@ def carry_out(
 
     ``edit`` does the same to the text of a file.  ``named`` is the file that was given; without
     one, it is that of the only Portline that runs or, where several do, that has the connection.
-    ``place`` is a file to begin where there is none at all.  Raises PortlineError.
+    A Portline on another machine (``--url``) changes its own file.  ``place`` is a file to begin
+    where there is none at all.  Raises PortlineError.
     """
     name = parameters["name"]
-    running = _concerned(name, named, new=operation == "add")
-    if running is None:
+    way: Way | None = way_elsewhere(click.get_current_context(silent=True))
+    if way is not None and named is not None:
+        raise UsageError(
+            f"--config names a file of this machine, and --url (or PORTLINE_URL) a Portline at "
+            f"{way}, which changes its own; leave one of them out"
+        )
+    if way is None:
+        running = _concerned(name, named, new=operation == "add")
+        way = None if running is None else running.way
+    if way is None:
         path = _file(named, place)
         change(path, edit)
         done = f"{clean(name)} {_DONE[operation]}"
@@ -61,7 +73,7 @@ def carry_out(
         else:
             click.echo(f"{path}: {done}; no `portline serve` runs it now")
         return
-    for answer in ask_all(operation, running.socket, **parameters):
+    for answer in ask_all(operation, way, **parameters):
         if answer.error is not None:
             raise answer.error
         if as_json:
@@ -119,7 +131,7 @@ def _concerned(name: str, named: Path | None, *, new: bool) -> _Running | None:
 def _serving() -> list[_Running]:
     return [
         _Running(
-            answer.path,
+            answer.way,
             answer.result["process"]["file"],
             frozenset(each["name"] for each in answer.result["connections"]),
         )

@@ -23,7 +23,7 @@ from portline.config.models import MODELS, GatewayConfig
 from portline.config.options import Group, Option, key_of
 from portline.config.refusal import faults_of
 from portline.config.secrets import TLS_FILES, file_faults
-from portline.errors import ConfigError
+from portline.errors import ConfigError, UsageError
 from portline.net.tls.contexts import SYSTEM
 
 if TYPE_CHECKING:
@@ -215,11 +215,21 @@ def _absolute(table: Mapping[str, Any]) -> dict[str, str]:
     return {field: os.path.abspath(path) for field, path in paths.items()}
 
 
-def written(given: Mapping[str, Any]) -> dict[str, object]:
-    """Return what was given as a file would have it: numbers as numbers, one value as no list."""
+def written(given: Mapping[str, Any], *, elsewhere: bool = False) -> dict[str, object]:
+    """Return what was given as a file would have it: numbers as numbers, one value as no list.
+
+    Raises UsageError for a path that would mean something else ``elsewhere``, on another machine.
+    """
     known = {field: option for model in MODELS.values() for field, option in options(model).items()}
     table = {field: value for field, value in given.items() if value not in (None, ())}
-    table |= _absolute(table)
+    absolute = _absolute(table)
+    for field, path in absolute.items():
+        if elsewhere and str(table[field]) != path:
+            raise UsageError(
+                f"--{key_of(field)} {table[field]}: is a path on the other machine; write it from "
+                "/ on"
+            )
+    table |= absolute
     return {field: _value(known[field], value) for field, value in table.items()}
 
 

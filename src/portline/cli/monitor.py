@@ -21,8 +21,8 @@ from portline.recording.writing import JsonWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    from portline.control.way import Way
     from portline.recording.record import Record
 
 __all__ = ["SECONDS", "SOURCES", "kinds", "monitor"]
@@ -98,7 +98,7 @@ def monitor(
     gap: float,
     count: int | None,
     seconds: float | None,
-    socket: Path | None,
+    way: Way | None,
 ) -> int:
     """Show what passes and happens at the connection NAME of a running Portline, until Ctrl-C.
 
@@ -118,12 +118,12 @@ def monitor(
         return "".join(f"{line}\n" for line in page.lines(record))
 
     gatherer = None if as_json or not gap else Gatherer(gap, lines=page.view is View.TEXT)
-    return _show(name, socket, choice, shown, gatherer, count=count, seconds=seconds, quiet=as_json)
+    return _show(name, way, choice, shown, gatherer, count=count, seconds=seconds, quiet=as_json)
 
 
 def _show(
     name: str,
-    socket: Path | None,
+    way: Way | None,
     choice: Choice,
     shown: Callable[[Record], str],
     gatherer: Gatherer | None,
@@ -133,7 +133,7 @@ def _show(
     quiet: bool,
 ) -> int:
     seen, left = Count(), count
-    with Watched(name, socket) as watched:
+    with Watched(name, way) as watched:
         if not quiet:
             click.echo(f"{watched.title}\n{LEGEND}", err=True)
         try:

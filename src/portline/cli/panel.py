@@ -15,7 +15,7 @@ from portline.errors import UsageError
 from portline.line import BREAK_PULSE
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from portline.control.way import Way
 
 __all__ = ["lines", "send_break", "set_settings"]
 
@@ -33,7 +33,7 @@ LEVELS: Final[dict[str, bool | None]] = {
 @json_option
 @socket_option
 @verbose_option
-def lines(name: str, levels: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
+def lines(name: str, levels: tuple[str, ...], as_json: bool, way: Way | None) -> int:
     """Show the signal lines of the connection NAME, or drive some first.
 
     A real port drives dtr and rts; the application of a virtual one reads cts, dsr, dcd and ri.
@@ -46,7 +46,7 @@ def lines(name: str, levels: tuple[str, ...], as_json: bool, socket: Path | None
     portline lines meter dtr=auto
     """
     wanted = {line: _level(line, text) for line, text in _pairs(levels, "dtr=on").items()}
-    answer = ask_holder("lines", name, socket, lines=wanted)
+    answer = ask_holder("lines", name, way, lines=wanted)
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return 0
@@ -72,13 +72,13 @@ def _level(line: str, text: str) -> bool | None:
 @json_option
 @socket_option
 @verbose_option
-def send_break(name: str, seconds: float, as_json: bool, socket: Path | None) -> int:
+def send_break(name: str, seconds: float, as_json: bool, way: Way | None) -> int:
     """Send a break at the port of the connection NAME, for SECONDS.  [default: 0.25, at most 5]
 
     It comes behind what the peers have sent.  The application of a virtual port reads a break,
     where the port can show one.
     """
-    answer = ask_holder("break", name, socket, seconds=seconds)
+    answer = ask_holder("break", name, way, seconds=seconds)
     text = f"{clean(name)}: a break of {seconds:g} s"
     click.echo(json.dumps(answer, indent=2) if as_json else text)
     return 0
@@ -90,7 +90,7 @@ def send_break(name: str, seconds: float, as_json: bool, socket: Path | None) ->
 @json_option
 @socket_option
 @verbose_option
-def set_settings(name: str, settings: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
+def set_settings(name: str, settings: tuple[str, ...], as_json: bool, way: Way | None) -> int:
     """Put settings of the real port of the connection NAME in force now, and show all of them.
 
     OPTION is baudrate, data-bits, parity, stop-bits or flow-control, as in a file.  The file stays
@@ -101,7 +101,7 @@ def set_settings(name: str, settings: tuple[str, ...], as_json: bool, socket: Pa
     portline set meter baudrate=19200 parity=even
     portline set meter
     """
-    answer = ask_holder("settings", name, socket, options=_pairs(settings, "baudrate=9600"))
+    answer = ask_holder("settings", name, way, options=_pairs(settings, "baudrate=9600"))
     text = f"{clean(name)}: {clean(answer['notation'])}"
     click.echo(json.dumps(answer, indent=2) if as_json else text)
     return 0

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from portline.cli.complaint import complain
-from portline.control.client import NobodyThere, ask
+from portline.cli.elsewhere import asked_on_command_line, way_elsewhere
+from portline.control.client import NobodyThere, SocketWay
 from portline.control.place import Places, remove_stale
 from portline.errors import ConfigError, NameUnknown, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from portline.control.way import Way
 
 __all__ = [
     "Answer",
@@ -27,6 +30,7 @@ __all__ = [
     "holder_of",
     "json_option",
     "nobody",
+    "on_this_machine",
     "socket_option",
 ]
 
@@ -37,92 +41,125 @@ _Command = TypeVar("_Command", bound="Callable[..., Any]")
 class Answer:
     """What one process said: a result, or why there is none."""
 
-    path: Path
+    way: Way
     result: Any = None
     error: PortlineError | None = None
 
 
 def socket_option(command: _Command) -> _Command:
-    """Give a command ``--socket PATH``."""
+    """Give a command ``way``: ``--socket PATH``, or what `portline --url` says.
+
+    None where neither is given: all processes of this user.
+    """
     from pathlib import Path
+
+    def chosen(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Way | None:
+        if ctx.resilient_parsing:  # the shell's completion, which asks by itself
+            return None
+        elsewhere = way_elsewhere(ctx)
+        if path is None:
+            return elsewhere
+        if elsewhere is not None:
+            raise UsageError(
+                f"--socket is for a Portline of this machine, and --url (or PORTLINE_URL) says "
+                f"{elsewhere}; leave one of them out"
+            )
+        return SocketWay(path)
 
     option = click.option(
         "--socket",
-        "socket",
+        "way",
         type=click.Path(path_type=Path, readable=False),
         metavar="PATH",
+        callback=chosen,
         help="Ask the process with this socket only. [default: all of this user]",
     )
     return option(command)
 
 
-def ask_all(operation: str, socket: Path | None, **parameters: object) -> Iterator[Answer]:
-    """Ask the process of one socket, or all that this user may ask; left-over sockets go."""
-    for path in Places().sockets() if socket is None else [socket]:
+def on_this_machine(name: str, way: Way | None) -> Way | None:
+    """Return whom to ask of this machine about what ``name`` means on it alone.
+
+    PORTLINE_URL does not count then.  Raises UsageError for a ``--url``.
+    """
+    if way is None or isinstance(way, SocketWay):
+        return way
+    if asked_on_command_line(click.get_current_context(silent=True)):
+        raise UsageError(f"{name}: means nothing at {way}; name a connection, or leave out --url")
+    return None
+
+
+def ask_all(operation: str, way: Way | None, **parameters: object) -> Iterator[Answer]:
+    """Ask one process, or all of this machine that this user may ask; left-over sockets go."""
+    ways = map(SocketWay, Places().sockets()) if way is None else [way]
+    for each in ways:
         try:
-            yield Answer(path, _checked(path, ask(path, operation, parameters)))
+            yield Answer(each, _checked(each, each.ask(operation, parameters)))
         except NobodyThere as error:
-            remove_stale(path)
-            if socket is not None:
-                yield Answer(path, error=error)
+            if isinstance(each, SocketWay):
+                remove_stale(each.path)
+            if way is not None:
+                yield Answer(each, error=error)
         except PortlineError as error:
-            yield Answer(path, error=error)
+            yield Answer(each, error=error)
 
 
-def ask_holder(operation: str, name: str, socket: Path | None, **parameters: object) -> Any:
+def ask_holder(operation: str, name: str, way: Way | None, **parameters: object) -> Any:
     """Have the process that has the connection ``name`` do an operation on it; return its result.
 
     Raises PortlineError: what the process says, or that there is none, or no such connection.
     """
-    path = holder_of(name, socket)
-    for answer in ask_all(operation, path, name=name, **parameters):
+    found = holder_of(name, way)
+    for answer in ask_all(operation, found, name=name, **parameters):
         if answer.error is not None:
             raise answer.error
         return answer.result
     raise nobody("Portline")
 
 
-def holder_of(name: str, socket: Path | None) -> Path:
-    """Return the socket of the process that has the connection ``name``.
+def holder_of(name: str, way: Way | None) -> Way:
+    """Return the way to the process that has the connection ``name``.
 
     Raises NameUnknown, UsageError where several have one of that name, PortlineError where nobody
     has answered.
     """
-    known: dict[str, list[Path]] = {}
+    known: dict[str, list[Way]] = {}
     errors: list[PortlineError] = []
-    for answer in ask_all("status", socket):
+    for answer in ask_all("status", way):
         if answer.error is not None:
             errors.append(answer.error)
             continue
         for connection in answer.result["connections"]:
-            known.setdefault(connection["name"], []).append(answer.path)
+            known.setdefault(connection["name"], []).append(answer.way)
     if name in known:
         return holder(name, known[name])
-    if errors and (socket is not None or not known):
+    if errors and (way is not None or not known):
         raise errors[0]
-    raise NameUnknown(name, sorted(known)) if known else nobody("Portline")
+    if known or way is not None:
+        raise NameUnknown(name, sorted(known))
+    raise nobody("Portline")
 
 
-def holder(name: str, paths: list[Path]) -> Path:
-    """Return the only one of the sockets by which a connection is reached.  Raises UsageError."""
-    if len(paths) > 1:
-        sockets = ", ".join(clean(path) for path in paths)
+def holder(name: str, ways: list[Way]) -> Way:
+    """Return the only one of the ways by which a connection is reached.  Raises UsageError."""
+    if len(ways) > 1:
+        sockets = ", ".join(map(clean, ways))
         raise UsageError(
             f"{name!r} is a connection of several processes; choose one with --socket: {sockets}"
         )
-    return paths[0]
+    return ways[0]
 
 
 def each_service(
     answers: Iterable[Answer],
-    act: Callable[[Path, dict[str, Any], list[Any] | None], int],
+    act: Callable[[Way, dict[str, Any], list[Any] | None], int],
     *,
     named: bool,
     as_json: bool,
 ) -> int:
     """Act on each `portline serve` among those that answer; return the highest exit code.
 
-    ``act`` gets the socket, what the process says of itself, and a list for its result where JSON
+    ``act`` gets the way, what the process says of itself, and a list for its result where JSON
     is wanted, which is printed at the end.  ``named`` takes a process without a file, too.  Raises
     PortlineError where there is none.
     """
@@ -133,7 +170,7 @@ def each_service(
             codes.append(failed("", answer.error, as_json=as_json))
         elif answer.result["process"]["file"] is not None or named:
             process = answer.result["process"]
-            codes.append(act(answer.path, process, results if as_json else None))
+            codes.append(act(answer.way, process, results if as_json else None))
     if not codes:
         raise nobody("`portline serve`")
     if as_json:
@@ -155,7 +192,7 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help=text)(command)
 
 
-def _checked(path: Path, result: Any) -> Any:
+def _checked(way: Way, result: Any) -> Any:
     """Return a result that has at least the shape of one: root asks programs of any user."""
     match result:
         case {"process": {"pid": int(), "command": str(), "file": _}}:
@@ -164,7 +201,7 @@ def _checked(path: Path, result: Any) -> Any:
                 return result
         case _:
             pass
-    raise PortlineError(f"{path}: is answered by a program that is no Portline")
+    raise PortlineError(f"{way}: is answered by a program that is no Portline")
 
 
 def _has_name(connection: object) -> bool:

@@ -12,15 +12,21 @@ import click
 from portline.cli.app import verbose_option
 from portline.cli.completion import connections_and_devices
 from portline.cli.layout import clean
-from portline.cli.processes import ask_all, holder, json_option, nobody, socket_option
-from portline.errors import PortError, PortlineError, UsageError
+from portline.cli.processes import (
+    ask_all,
+    holder,
+    json_option,
+    nobody,
+    on_this_machine,
+    socket_option,
+)
+from portline.errors import NameUnknown, PortError, PortlineError, UsageError
 from portline.hub.pulses import NAMED
 from portline.hub.pulses import pulse as sequence_of
 from portline.line import Hold
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from portline.control.way import Way
     from portline.hub.pulses import Pulse
 
 __all__ = ["pulse"]
@@ -42,7 +48,7 @@ _TABLE: Final = "\n".join(
 @json_option
 @socket_option
 @verbose_option
-def pulse(name: str, sequence: tuple[str, ...], as_json: bool, socket: Path | None) -> int:
+def pulse(name: str, sequence: tuple[str, ...], as_json: bool, way: Way | None) -> int:
     """Move DTR and RTS of a port in a sequence, with exact timing.
 
     NAME is a connection of a running Portline, or a device: a path, or usb:... or path:...; one
@@ -58,8 +64,10 @@ def pulse(name: str, sequence: tuple[str, ...], as_json: bool, socket: Path | No
     except ValueError as error:
         raise UsageError(str(error)) from None
     is_device = name.startswith(DEVICE)
-    for path, connection in _connections(name, is_device, socket):
-        for answer in ask_all("pulse", path, name=connection, sequence=steps.text):
+    if is_device:
+        way = on_this_machine(name, way)
+    for there, connection in _connections(name, is_device, way):
+        for answer in ask_all("pulse", there, name=connection, sequence=steps.text):
             if answer.error is not None:
                 raise answer.error
             if as_json:
@@ -78,21 +86,25 @@ def pulse(name: str, sequence: tuple[str, ...], as_json: bool, socket: Path | No
     return 0
 
 
-def _connections(name: str, is_device: bool, socket: Path | None) -> list[tuple[Path, str]]:
-    """Return the connections that a name means, each with the socket of its process."""
+def _connections(name: str, is_device: bool, way: Way | None) -> list[tuple[Way, str]]:
+    """Return the connections that a name means, each with the way to its process."""
     found = []
-    for answer in ask_all("status", socket):
+    known: list[str] = []
+    for answer in ask_all("status", way):
         if answer.error is not None:
-            if socket is not None:
+            if way is not None:
                 raise answer.error
             continue
+        known += [connection["name"] for connection in answer.result["connections"]]
         found += [
-            (answer.path, connection["name"])
+            (answer.way, connection["name"])
             for connection in answer.result["connections"]
             if (_means(name, connection) if is_device else connection["name"] == name)
         ]
     if found:
-        holder(name, [path for path, _ in found])
+        holder(name, [there for there, _ in found])
+    elif way is not None and not is_device:
+        raise NameUnknown(name, sorted(known))
     return found
 
 

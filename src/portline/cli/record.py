@@ -28,6 +28,7 @@ from portline.recording.writing import HexWriter, JsonWriter, RawWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from portline.control.way import Way
     from portline.recording.record import Record
     from portline.recording.writing import Writer
 
@@ -219,7 +220,7 @@ def record(
     size: int,
     files: int,
     overwrite: bool,
-    socket: Path | None,
+    way: Way | None,
 ) -> int:
     """Record what passes and happens at the connection NAME into FILE, until Ctrl-C.
 
@@ -229,7 +230,7 @@ def record(
     if str(file) == "-" and files > 1:
         raise UsageError("standard output is one file; leave out --files")
     only = SOURCES[source]
-    with Watched(name, socket) as watched:
+    with Watched(name, way) as watched:
         outputs = _outputs(
             file,
             _format_of(file, form),

@@ -11,7 +11,7 @@ from portline.cli.layout import clean
 from portline.cli.processes import ask_all, each_service, failed, json_option, socket_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from portline.control.way import Way
 
 __all__ = ["reload"]
 
@@ -20,20 +20,20 @@ __all__ = ["reload"]
 @json_option
 @socket_option
 @verbose_option
-def reload(as_json: bool, socket: Path | None) -> int:
+def reload(as_json: bool, way: Way | None) -> int:
     """Have each running `portline serve` read its configuration file again.
 
     What is different is put in force, and printed; connections without a difference notice nothing.
     A file with mistakes changes nothing; the exit code is 2 then.
     """
     # An empty list of names: who is there is asked for, not what it does.
-    there = ask_all("status", socket, names=[])
-    return each_service(there, _reload, named=socket is not None, as_json=as_json)
+    there = ask_all("status", way, names=[])
+    return each_service(there, _reload, named=way is not None, as_json=as_json)
 
 
-def _reload(path: Path, process: dict[str, Any], results: list[Any] | None) -> int:
+def _reload(way: Way, process: dict[str, Any], results: list[Any] | None) -> int:
     who = f"pid {process['pid']}, {clean(process['file'] or process['command'])}"
-    for answer in ask_all("reload", path):
+    for answer in ask_all("reload", way):
         if answer.error is not None:
             return failed(who, answer.error, as_json=results is not None)
         if results is not None:

@@ -13,7 +13,7 @@ from portline.cli.processes import ask_all, each_service, failed, json_option, s
 from portline.errors import PortlineError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from portline.control.way import Way
 
 __all__ = ["restart"]
 
@@ -29,7 +29,7 @@ LOOK: Final = 0.1
 @json_option
 @socket_option
 @verbose_option
-def restart(as_json: bool, socket: Path | None) -> int:
+def restart(as_json: bool, way: Way | None) -> int:
     """Have each running `portline serve` begin anew: another version, or everything made afresh.
 
     Peers are disconnected and come back; virtual ports with the backend usbip stay open for their
@@ -37,19 +37,19 @@ def restart(as_json: bool, socket: Path | None) -> int:
     code is 2 then.
     """
     # An empty list of names: who is there is asked for, not what it does.
-    there = ask_all("status", socket, names=[])
-    return each_service(there, _restart, named=socket is not None, as_json=as_json)
+    there = ask_all("status", way, names=[])
+    return each_service(there, _restart, named=way is not None, as_json=as_json)
 
 
-def _restart(path: Path, process: dict[str, Any], results: list[Any] | None) -> int:
+def _restart(way: Way, process: dict[str, Any], results: list[Any] | None) -> int:
     who = f"pid {process['pid']}, {clean(process['file'] or process['command'])}"
     begun = time.monotonic()
-    for answer in ask_all("restart", path):
+    for answer in ask_all("restart", way):
         if answer.error is not None:
             return failed(who, answer.error, as_json=results is not None)
     while time.monotonic() - begun < BACK:
         time.sleep(LOOK)
-        for answer in ask_all("status", path, names=[]):
+        for answer in ask_all("status", way, names=[]):
             if answer.error is None and _is_new(answer.result["process"], begun):
                 if results is None:
                     click.echo(f"{who}: restarted")

@@ -19,6 +19,8 @@ from portline.config.editing import updated
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from portline.control.way import Way
+
 __all__ = ["disable", "disconnect", "enable", "start", "stop"]
 
 
@@ -27,12 +29,12 @@ __all__ = ["disable", "disconnect", "enable", "start", "stop"]
 @json_option
 @socket_option
 @verbose_option
-def start(name: str, as_json: bool, socket: Path | None) -> int:
+def start(name: str, as_json: bool, way: Way | None) -> int:
     """Start the connection NAME of a running Portline, if it is stopped; its file stays as it is.
 
     One that is not enabled runs until Portline ends; `portline enable` is for good.
     """
-    answer = ask_holder("start", name, socket)
+    answer = ask_holder("start", name, way)
     _tell(answer, as_json, "started" if answer["changes"] else "runs already")
     return 0
 
@@ -42,13 +44,13 @@ def start(name: str, as_json: bool, socket: Path | None) -> int:
 @json_option
 @socket_option
 @verbose_option
-def stop(name: str, as_json: bool, socket: Path | None) -> int:
+def stop(name: str, as_json: bool, way: Way | None) -> int:
     """Stop the connection NAME until it is started, or Portline begins anew.
 
     Its peers are said goodbye to, and its port and its addresses are free when this returns.  Its
     file stays as it is; `portline disable` is for good.
     """
-    answer = ask_holder("stop", name, socket)
+    answer = ask_holder("stop", name, way)
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     elif answer["changes"]:
@@ -94,14 +96,14 @@ def disable(name: str, as_json: bool, named: Path | None) -> int:
 @json_option
 @socket_option
 @verbose_option
-def disconnect(name: str, peer: str, as_json: bool, socket: Path | None) -> int:
+def disconnect(name: str, peer: str, as_json: bool, way: Way | None) -> int:
     """Send a peer of the connection NAME away.
 
     PEER is its address as `portline status` shows it, or the host of it where that is enough, or
     its number as --json has it.  It gets what waits for it first.  It may connect again; what a
     client has connected to is called again at once.
     """
-    answer = ask_holder("disconnect", name, socket, peer=peer)
+    answer = ask_holder("disconnect", name, way, peer=peer)
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:

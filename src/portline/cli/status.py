@@ -19,7 +19,7 @@ from portline.errors import PortlineError, UsageError
 from portline.plural import plural
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from portline.control.way import Way
 
 __all__ = ["INTERVAL", "status"]
 
@@ -44,7 +44,7 @@ def status(
     as_json: bool,
     watch: bool,
     interval: float | None,
-    socket: Path | None,
+    way: Way | None,
 ) -> int:
     """Show what the running connections do: their state, port, peers, traffic and options.
 
@@ -55,11 +55,11 @@ def status(
     --json as one line.
     """
     if watch:
-        return _watched(names, as_json=as_json, interval=interval or INTERVAL, socket=socket)
+        return _watched(names, as_json=as_json, interval=interval or INTERVAL, way=way)
     if interval is not None:
         raise UsageError("--interval is for --watch; give both")
     chosen = {"names": list(names)} if names else {}
-    answers = list(ask_all("status", socket, **chosen))
+    answers = list(ask_all("status", way, **chosen))
     if not answers:
         raise nobody("Portline")
     errors = [answer.error for answer in answers if answer.error is not None]
@@ -67,7 +67,7 @@ def status(
         complain(error, as_json=as_json)
     code = 1 if errors else 0
     results = [answer.result for answer in answers if answer.error is None]
-    _check_names(names, results, socket)
+    _check_names(names, results, way)
     if as_json:
         import json
 
@@ -77,13 +77,13 @@ def status(
     return code
 
 
-def _watched(names: tuple[str, ...], *, as_json: bool, interval: float, socket: Path | None) -> int:
+def _watched(names: tuple[str, ...], *, as_json: bool, interval: float, way: Way | None) -> int:
     """Show it until somebody has seen enough; who ends and begins meanwhile is shown, too."""
     picture = Picture()
     chosen = {"names": list(names)} if names else {}
 
     def show() -> None:
-        answers = list(ask_all("status", socket, **chosen))
+        answers = list(ask_all("status", way, **chosen))
         results = [answer.result for answer in answers if answer.error is None]
         if as_json:
             import json
@@ -99,13 +99,13 @@ def _watched(names: tuple[str, ...], *, as_json: bool, interval: float, socket: 
     return repeat(show, interval)
 
 
-def _check_names(names: tuple[str, ...], results: list[Any], socket: Path | None) -> None:
+def _check_names(names: tuple[str, ...], results: list[Any], way: Way | None) -> None:
     """Raise PortlineError when a name is that of no connection."""
     found = {connection["name"] for result in results for connection in result["connections"]}
     missing = [name for name in names if name not in found]
     if not missing:
         return
-    everything = ask_all("status", socket)
+    everything = ask_all("status", way)
     known = sorted(
         clean(connection["name"])
         for answer in everything

@@ -105,7 +105,7 @@ def term(name: str, **given: Any) -> int:
     remote = ("password_file", "ca", "fingerprint", "certificate", "key", "proxy")
     place = place_of(
         name,
-        socket=given["socket"],
+        way=given["way"],
         line=wanted(**{each: given[each] for each in SETTINGS}),
         outputs=SetModem(dtr=given["dtr"], rts=given["rts"]),
         exclusive=given["exclusive"],

@@ -12,16 +12,15 @@ import click
 
 from portline.cli.layout import clean
 from portline.cli.processes import holder_of
-from portline.control.client import Stream
 from portline.errors import PortlineError
 from portline.plural import plural
 from portline.recording.record import Kind, Record, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from portline.config.measures import Duration, Size
+    from portline.control.way import Way
 
 __all__ = ["Count", "Measured", "Watched", "forget_output", "source_option"]
 
@@ -34,10 +33,10 @@ class Watched:
     ``about`` is what the connection is when it begins.
     """
 
-    def __init__(self, name: str, socket: Path | None) -> None:
+    def __init__(self, name: str, way: Way | None) -> None:
         self.name = name
         self.ended = ""
-        self._stream = Stream(holder_of(name, socket), "monitor", {"name": name})
+        self._stream = holder_of(name, way).stream("monitor", {"name": name})
         self.about: dict[str, Any] = self._stream.result
 
     def __enter__(self) -> Watched:

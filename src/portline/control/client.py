@@ -7,22 +7,18 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from portline.control.message import LINE_MAX, Request, items_of, result_of
+from portline.control.way import ANSWER_MAX, TIME_LIMIT
 from portline.errors import PortlineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["ANSWER_MAX", "TIME_LIMIT", "NobodyThere", "Stream", "ask", "take_over"]
-
-TIME_LIMIT: Final = 15.0
-"""Seconds for a whole answer: more than the other side takes before it gives up."""
-
-ANSWER_MAX: Final = 64 * 1024**2
-"""Bytes; a status of a thousand connections with eight peers each is below ten MiB."""
+__all__ = ["NobodyThere", "SocketWay", "Stream", "ask", "take_over"]
 
 PAUSE: Final = 0.02
 """Seconds between two attempts to be among those who wait to be accepted."""
@@ -201,6 +197,31 @@ class Stream:
                 raise PortlineError(f"the answer has more than {ANSWER_MAX} bytes")
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class SocketWay:
+    """The way by a control socket; see :class:`portline.control.way.Way`."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Write the path."""
+        return str(self.path)
+
+    def ask(
+        self,
+        operation: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        limit: float | None = None,
+    ) -> Any:
+        """Return the result of an operation; raises what :func:`ask` does."""
+        return ask(self.path, operation, parameters, limit=TIME_LIMIT if limit is None else limit)
+
+    def stream(self, operation: str, parameters: Mapping[str, object] | None = None) -> Stream:
+        """Return what an operation goes on telling; raises what :func:`ask` does."""
+        return Stream(self.path, operation, parameters)
 
 
 def _connect(sock: socket.socket, path: Path, end: float) -> None:

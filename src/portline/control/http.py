@@ -1,4 +1,4 @@
-"""Asks a running Portline over HTTP, as :mod:`portline.control.client` over its socket; blocks.
+"""The way to a running Portline over HTTP, as :mod:`portline.control.client` by its socket; blocks.
 
 ::
 
@@ -15,27 +15,39 @@
 from __future__ import annotations
 
 import http.client
-import json
+import socket
 import ssl
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
-from portline.control.client import ANSWER_MAX, TIME_LIMIT
+from pydantic_core import from_json, to_json
+
+from portline.config.values import Address
+from portline.control.eventstream import EventStream
 from portline.control.operations.table import OPERATIONS
+from portline.control.way import ANSWER_MAX, TIME_LIMIT
 from portline.errors import ChangedMeanwhile, ConfigError, PortlineError, UsageError
-from portline.net.tls.certificate import fingerprint as fingerprint_of
 from portline.net.tls.certificate import fingerprint_fault
+from portline.net.tls.contexts import SYSTEM, ClientSecurity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from portline.control.operations.operation import Operation
+    from portline.net.tls.contexts import ClientContext
 
-__all__ = ["Client", "EventStream", "method_of"]
+__all__ = ["CONNECT_LIMIT", "ERROR_MAX", "Client", "method_of"]
 
-SILENCE: Final = 60.0
-"""Seconds without a word after which a stream is lost: there is a sign of life each 15 s."""
+CONNECT_LIMIT: Final = 10.0
+"""Seconds until each address of the host has taken the connection, as for any port that is called;
+the resolver has limits of its own."""
+
+ERROR_MAX: Final = 1024 * 1024
+"""Bytes of an answer that tells an error: every mistake of a long configuration."""
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 def method_of(operation: Operation) -> str:
@@ -52,7 +64,9 @@ class Client:
 
     With https its certificate has to be one of a CA that the system trusts, or of a CA in the file
     ``ca``, for that name, or the one with the ``fingerprint`` ("sha256:..."), which `portline serve
-    --web` shows.  Raises UsageError for arguments that cannot be used.
+    --web` shows.  Without it the token and all else can be read on the way, so http:// leads beyond
+    this machine only where ``trusted`` says that the network may see that.  An answer has ``limit``
+    seconds.  Raises UsageError for arguments that cannot be used.
     """
 
     def __init__(
@@ -62,180 +76,263 @@ class Client:
         *,
         ca: str | None = None,
         fingerprint: str | None = None,
+        trusted: bool = False,
         limit: float = TIME_LIMIT,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url!r} is no address of a page like https://gateway.example:8217")
+        self._host, self._port, self.url = _place(url)
+        secure = self.url.startswith("https:")
         if fingerprint is not None and (fault := fingerprint_fault(fingerprint.lower())):
-            raise UsageError(f"{url}: {fault}")
-        if parts.scheme == "http" and (ca or fingerprint):
-            raise UsageError(f"{url}: ca and fingerprint are about TLS; write https://")
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        self._host = parts.hostname
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._context = _context(url, ca, fingerprint) if parts.scheme == "https" else None
-        self._fingerprint = fingerprint.lower() if fingerprint else ""
+            raise UsageError(f"{self.url}: {fault}")
+        if not secure and (ca or fingerprint):
+            raise UsageError(f"{self.url}: ca and fingerprint are about TLS; write https://")
+        if not (secure or trusted or Address(self._host, self._port).is_loopback):
+            raise UsageError(
+                f"{self.url}: everybody on the way could read the token; write https:// (tls = "
+                "true in [web] there), go through SSH (ssh -L), or say that the network is trusted "
+                "(--trusted)"
+            )
+        if not (token.isascii() and token.isprintable() and token) or " " in token:
+            raise UsageError(f"{self.url}: a token is one word, as `portline token NAME` prints it")
+        self._context = _context(self.url, ca, fingerprint) if secure else None
         self._token = token
         self._limit = limit
 
-    def ask(self, operation: str, parameters: Mapping[str, object] | None = None) -> Any:
+    def __str__(self) -> str:
+        """Write the URL."""
+        return self.url
+
+    def ask(
+        self,
+        operation: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        limit: float | None = None,
+    ) -> Any:
         """Return the result of an operation, as JSON has it.
 
         Raises ConfigError for mistakes of a configuration, UsageError for a request that was wrong,
         and PortlineError for any other error, also when nobody can be reached there.
         """
-        connection, answer = self._answer(operation, parameters or {})
-        try:
+        request = _request(operation, parameters or {})
+        with _Call(self._limit if limit is None else limit) as call, self._told(call):
+            self._connect(call)
+            answer = self._answer(call, *request)
             body = answer.read(ANSWER_MAX + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise PortlineError(f"{self.url}: {_fault(error)}") from error
-        finally:
-            connection.close()
-        if len(body) > ANSWER_MAX:
-            raise PortlineError(f"{self.url}: the answer has more than {ANSWER_MAX} bytes")
-        return _json(self.url, body)
+            if len(body) > ANSWER_MAX:
+                raise PortlineError(f"{self.url}: the answer has more than {ANSWER_MAX} bytes")
+            if answer.length:
+                raise http.client.IncompleteRead(body, answer.length)
+        return self._json(body)
 
     def stream(self, operation: str, parameters: Mapping[str, object] | None = None) -> EventStream:
         """Return what an operation goes on telling; raises what :meth:`ask` does."""
-        connection, answer = self._answer(operation, parameters or {})
-        if connection.sock is not None:
-            connection.sock.settimeout(SILENCE)
-        return EventStream(self.url, connection, answer)
+        request = _request(operation, parameters or {})
+        call = _Call(self._limit)
+        try:
+            with self._told(call):
+                self._connect(call)
+                answer = self._answer(call, *request)
+                stream = EventStream(self.url, answer, call.close)
+        except BaseException:
+            call.close()
+            raise
+        stream.begin(call.unbound())
+        return stream
+
+    def _connect(self, call: _Call) -> None:
+        """Connect, and say nothing secret before it is known to whom."""
+        wait = min(CONNECT_LIMIT, call.limit)
+        try:
+            sock = socket.create_connection((self._host, self._port), wait)
+        except TimeoutError:
+            raise PortlineError(
+                f"{self.url}: cannot be reached within {wait:g} s; check the address, and the "
+                "firewalls on the way"
+            ) from None
+        call.begins(self._host, self._port, sock, self._context)
+        if self._context is None:
+            return
+        assert isinstance(call.sock, ssl.SSLSocket)
+        shown = call.sock.getpeercert(binary_form=True) or b""
+        fault = self._context.judge(f"{self._host}:{self._port}", shown)
+        if fault is not None:
+            raise PortlineError(f"{self.url}: {fault}")
 
     def _answer(
-        self, name: str, parameters: Mapping[str, object]
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        self, call: _Call, method: str, path: str, body: bytes | None
+    ) -> http.client.HTTPResponse:
         """Return a successful answer whose body has not been read."""
-        operation = OPERATIONS.get(name)
-        if operation is None or operation.local:
-            known = ", ".join(each.name for each in OPERATIONS.values() if not each.local)
-            raise UsageError(f"no operation {name!r} over HTTP; there are: {known}")
-        method, path, body = method_of(operation), f"/api/{name}", None
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "*/*"}
-        if method == "GET":
-            pairs = [(key, each) for key, value in parameters.items() for each in _texts(value)]
-            path += f"?{urlencode(pairs)}" if pairs else ""
-        else:
-            body = json.dumps(dict(parameters)).encode()
+        if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = self._connection()
-        try:
-            connection.connect()
-            self._judge(connection)
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise PortlineError(f"{self.url}: {_fault(error)}") from error
-        except BaseException:
-            connection.close()
-            raise
+        call.connection.request(method, path, body, headers)
+        call.answer = answer = call.connection.getresponse()
         if answer.status != 200:
-            with suppress(OSError, http.client.HTTPException):
-                error_body = answer.read(ANSWER_MAX)
-                connection.close()
-                raise _error(self.url, answer.status, error_body)
-            connection.close()
-            raise PortlineError(f"{self.url}: answered with {answer.status}")
-        return connection, answer
+            raise self._error(answer.status, answer.read(ERROR_MAX))
+        return answer
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if self._context is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._limit)
-        return http.client.HTTPSConnection(
-            self._host, self._port, timeout=self._limit, context=self._context
-        )
+    @contextmanager
+    def _told(self, call: _Call) -> Iterator[None]:
+        """Make errors of what is done of those of the network."""
+        late = f"{self.url}: no answer within {call.limit:g} s"
+        try:
+            yield
+        except (OSError, http.client.HTTPException, ValueError, PortlineError) as error:
+            # Where it was cut off, what was read so far looks like a wrong answer.
+            if call.late or isinstance(error, TimeoutError):
+                raise PortlineError(late) from error
+            if isinstance(error, PortlineError):
+                raise
+            raise PortlineError(f"{self.url}: {_fault(error)}") from error
+        if call.late:
+            raise PortlineError(late)
 
-    def _judge(self, connection: http.client.HTTPConnection) -> None:
-        """Raise PortlineError, before anything secret is said, for another certificate."""
-        if not self._fingerprint:
-            return
-        assert isinstance(connection.sock, ssl.SSLSocket)
-        shown = fingerprint_of(connection.sock.getpeercert(binary_form=True) or b"")
-        if shown != self._fingerprint:
-            raise PortlineError(
-                f"{self.url}: shows the certificate {shown}, and {self._fingerprint} was wanted; "
-                "somebody may be in the middle, or it has got a new one"
-            )
+    def _json(self, body: bytes) -> Any:
+        try:
+            found = from_json(body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise PortlineError(f"{self.url}: {NO_PORTLINE}")
+        return found
+
+    def _error(self, status: int, body: bytes) -> PortlineError:
+        """Return the error that a problem tells of (RFC 9457)."""
+        try:
+            problem = from_json(body)
+        except ValueError:
+            problem = None
+        match problem:
+            case {"errors": [_, *_] as errors, "mistakes": list(mistakes)}:
+                lines = [" ".join(str(each).split()) for each in errors]
+            case _:
+                return PortlineError(f"{self.url}: {NO_PORTLINE} (it answers {status})")
+        if status == 422 or (status == 409 and mistakes):
+            faults = [
+                (str(each.get("option")), str(each.get("text")))
+                for each in mistakes
+                if isinstance(each, dict)
+            ]
+            return (ConfigError if status == 422 else ChangedMeanwhile)(lines, faults)
+        match status:
+            case 400 | 404:
+                return UsageError("\n".join(lines))
+            case 401:
+                return PortlineError(f"{self.url}: the token is refused: {lines[0]}")
+            case 409:
+                return PortlineError("\n".join(lines))
+            case _:
+                return PortlineError(f"{self.url}: {lines[0]}")
 
 
-class EventStream:
-    """What a stream tells, until it ends or ``close`` is called; also by ``with``.
+NO_PORTLINE: Final = (
+    "what answers there is no Portline, or one of another version; check host and port"
+)
 
-    ``result`` is what the operation answers first.
+
+class _Call:
+    """A connection for one request, within ``limit`` seconds from the first byte on; by ``with``.
+
+    Whatever it waits for then, and however slowly it is fed, it is cut off.
     """
 
-    def __init__(
-        self, url: str, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
-    ) -> None:
-        self._url = url
-        self._connection = connection
-        self._answer = answer
-        event, data = next(self._messages(), ("", ""))
-        if event != "result":
-            self.close()
-            raise PortlineError(f"{url}: the answer is not one that this Portline understands")
-        self.result: Any = _json(url, data.encode())
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.late = False
+        self.sock: socket.socket | None = None
+        self.connection: http.client.HTTPConnection
+        self.answer: http.client.HTTPResponse | None = None
+        self._timer: Timer | None = None
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> _Call:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for _, data in self._messages():
-            yield _json(self._url, data.encode())
+    def begins(
+        self, host: str, port: int, sock: socket.socket, context: ClientContext | None
+    ) -> None:
+        """Take a connected socket over; encrypt it if there is a context."""
+        self.sock = sock
+        if context is not None:
+            self.sock = context.context.wrap_socket(
+                sock, server_hostname=host, do_handshake_on_connect=False
+            )
+        self.sock.settimeout(self.limit)
+        self._timer = Timer(self.limit, self._end)
+        self._timer.daemon = True
+        self._timer.start()
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.do_handshake()
+        self.connection = http.client.HTTPConnection(host, port)
+        self.connection.sock = self.sock
+
+    def unbound(self) -> socket.socket:
+        """Return the socket, which may take its time from now on."""
+        assert self.sock is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        return self.sock
+
+    def _end(self) -> None:
+        self.late = True
+        if self.sock is not None:
+            with suppress(OSError):
+                # That of an SSLSocket takes its state away from who waits in it.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Hear no more.  May be called twice."""
-        self._connection.close()
-
-    def _messages(self) -> Iterator[tuple[str, str]]:
-        """Yield each message with its kind (HTML, section 9.2.6), as far as we write them."""
-        kind, data = "", ""
-        try:
-            while line := self._answer.readline(ANSWER_MAX):
-                field, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
-                if field == "event":
-                    kind = value
-                elif field == "data":
-                    data = value
-                elif not field and data:
-                    yield kind, data
-                    kind, data = "", ""
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise PortlineError(f"{self._url}: the stream is lost ({error})") from error
+        """Hang up.  May be called twice."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.answer is not None:  # it keeps the socket open
+            self.answer.close()
+        if self.sock is not None:
+            self.sock.close()
 
 
-def _context(url: str, ca: str | None, fingerprint: str | None) -> ssl.SSLContext:
+def _place(url: str) -> tuple[str, int, str]:
+    """Return host, port and the URL without anything else.  Raises UsageError."""
+    wrong = f"{url!r} is no address of a page like https://gateway.example:8217"
     try:
-        context = ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise UsageError(f"{url}: ca {ca}: {error.strerror or error}") from None
-    if fingerprint is not None:  # it says more than any CA and name
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError(wrong) from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise UsageError(wrong)
+    if "@" in parts.netloc:
+        raise UsageError("a URL with a name or a password may be seen by others; leave it out")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        root = SplitResult(parts.scheme, parts.netloc, "", "", "").geturl()
+        raise UsageError(f"{url}: a page has an address of its own; write {root}")
+    return parts.hostname, port or _PORTS[parts.scheme], f"{parts.scheme}://{parts.netloc}"
 
 
-def _fault(error: Exception) -> str:
-    """Return what is wrong, with the remedy where one is known."""
-    match error:
-        case ConnectionRefusedError():
-            return "connection refused, nothing listens there; start `portline serve --web`"
-        case ssl.SSLCertVerificationError():
-            return (
-                f"its certificate is refused: {error.verify_message}; give the fingerprint that "
-                "`portline serve` shows, or the ca"
-            )
-        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
-            return "it answers in plain text; write http://, or tls = true to [web] there"
-        case http.client.RemoteDisconnected():
-            return "it closed the connection without an answer; does it want https://?"
-        case _:
-            return str(error) or "ended without an answer"
+def _context(url: str, ca: str | None, fingerprint: str | None) -> ClientContext:
+    # A fingerprint says more than any CA and name.  A proxy before a page may know TLS 1.2 only.
+    trusted = "" if fingerprint else ca or SYSTEM
+    security = ClientSecurity(
+        ca=trusted, fingerprint=(fingerprint or "").lower(), minimum="1.2", pin=False
+    )
+    try:
+        return security.load()
+    except PortlineError as error:
+        raise UsageError(f"{url}: {error}") from None
+
+
+def _request(name: str, parameters: Mapping[str, object]) -> tuple[str, str, bytes | None]:
+    """Return the method, the path with its query, and the body of a request for an operation."""
+    operation = OPERATIONS.get(name)
+    if operation is None or operation.local:
+        known = ", ".join(each.name for each in OPERATIONS.values() if not each.local)
+        raise UsageError(f"no operation {name!r} over HTTP; there are: {known}")
+    path = f"/api/{name}"
+    if method_of(operation) == "POST":
+        return "POST", path, to_json(dict(parameters))
+    pairs = [(key, each) for key, value in parameters.items() for each in _texts(value)]
+    return "GET", f"{path}?{urlencode(pairs)}" if pairs else path, None
 
 
 def _texts(value: object) -> list[str]:
@@ -246,31 +343,30 @@ def _texts(value: object) -> list[str]:
         case str():
             return [value]
         case _:
-            return [json.dumps(value)]
+            return [to_json(value).decode()]
 
 
-def _json(url: str, body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        raise PortlineError(
-            f"{url}: the answer is not one that this Portline understands"
-        ) from None
-
-
-def _error(url: str, status: int, body: bytes) -> PortlineError:
-    """Return the error that a problem tells of (RFC 9457)."""
-    match _json(url, body):
-        case {"errors": list(errors), "mistakes": list(mistakes)}:
-            lines = [" ".join(str(each).split()) for each in errors]
+def _fault(error: Exception) -> str:
+    """Return what is wrong, with the remedy where one is known."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused, nothing listens there; start `portline serve --web`"
+        case socket.gaierror():
+            return f"the host is not found ({error.strerror}); check its name"
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is refused: {error.verify_message}; give the fingerprint that "
+                "`portline serve` shows, or the ca"
+            )
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
+            return "it answers in plain text; write http://, or tls = true to [web] there"
+        case http.client.RemoteDisconnected():
+            return "it closed the connection without an answer; does it want https://?"
+        case http.client.IncompleteRead() | ConnectionResetError() | ssl.SSLEOFError():
+            return "it closed the connection before the answer was complete; ask again"
+        case http.client.HTTPException():
+            return NO_PORTLINE
+        case OSError() if error.strerror:
+            return error.strerror
         case _:
-            return PortlineError(f"{url}: answered with {status}")
-    if status == 422 or (status == 409 and mistakes):
-        faults = [
-            (str(each.get("option")), str(each.get("text")))
-            for each in mistakes
-            if isinstance(each, dict)
-        ]
-        return (ConfigError if status == 422 else ChangedMeanwhile)(lines, faults)
-    text = "\n".join(lines) or f"{url}: answered with {status}"
-    return UsageError(text) if status in (400, 404) else PortlineError(text)
+            return str(error) or "ended without an answer"

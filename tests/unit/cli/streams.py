@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,6 +60,6 @@ def watch(
 ) -> FakeStream:
     """Have commands watch this; Ctrl-C comes at the end."""
     stream = FakeStream(list(script), about)
-    monkeypatch.setattr(watching, "holder_of", lambda name, socket: Path("/x/1.sock"))
-    monkeypatch.setattr(watching, "Stream", lambda path, operation, parameters: stream)
+    way = SimpleNamespace(stream=lambda operation, parameters: stream)
+    monkeypatch.setattr(watching, "holder_of", lambda name, chosen: way)
     return stream

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -30,7 +31,7 @@ def offered(*words: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_devices", lambda: ["/dev/ttyUSB0", "/dev/ttyUSB1"])
-    monkeypatch.setattr(module, "_names", lambda: ["meter", "motor", "scale"])
+    monkeypatch.setattr(module, "_names", lambda _ctx: ["meter", "motor", "scale"])
 
 
 def test_commands_are_offered_without_importing_them() -> None:
@@ -45,7 +46,9 @@ def test_commands_are_offered_without_importing_them() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     values, modules = ended.stdout.splitlines()
     assert values.split() == list(COMMANDS)
-    assert {*modules.split()} == {"portline.cli.app", "portline.cli.complaint"}
+    assert {*modules.split()} == {
+        f"portline.cli.{name}" for name in ("app", "complaint", "elsewhere")
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_a_portline_that_cannot_be_asked_offers_nothing(monkeypatch: pytest.Monk
     with TemporaryDirectory(prefix="ctl-") as folder:
         monkeypatch.setenv("RUNTIME_DIRECTORY", folder)
         Path(folder, "1.sock").touch(0o600)
-        assert module._names() == []
+        assert module._names(click.Context(main)) == []
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -13,6 +13,7 @@ from portline.cli.app import main
 from portline.cli.diagnosis.finding import Finding, Weight
 from portline.cli.diagnosis.machine import Listening, Machine
 from portline.cli.processes import Answer
+from portline.control.client import SocketWay
 
 NOTE = Finding(Weight.NOTE, "--backend usbip", "is not possible here: no module", "`modprobe it`")
 WRONG = Finding(Weight.WRONG, "/dev/ttyUSB0", "is held by pid 7 (a\x1b[2J)", "end it")
@@ -65,7 +66,7 @@ def test_it_looks_at_what_the_configuration_and_running_connections_listen_on(
             {"name": "c", "options": {"kind": "client"}, "places": ["192.0.2.1:1 (raw)"]},
         ],
     }
-    monkeypatch.setattr(module, "ask_all", lambda *_: [Answer(tmp_path, running)])
+    monkeypatch.setattr(module, "ask_all", lambda *_: [Answer(SocketWay(tmp_path), running)])
     file = tmp_path / "portline.toml"
     file.write_text(
         '[connections.meter]\nport = "/dev/ttyUSB0"\nlisten = ["4001", "*:4002"]\nopen = true\n'

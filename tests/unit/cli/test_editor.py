@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from portline.cli import editor as module
 from portline.cli.app import main
 from portline.cli.processes import Answer
+from portline.control.client import SocketWay
 from portline.errors import ConfigError
 
 TEXT = '[connections.meter]\nport = "/dev/x" # left\nbaudrate = 9600\n'
@@ -34,22 +35,26 @@ def asked(file: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     files = {"/1.sock": str(file), "/2.sock": "/other.toml", "/3.sock": None}
     names = {"/1.sock": ["meter", "both"], "/2.sock": ["scale", "both"], "/3.sock": ["single"]}
 
-    def ask_all(operation: str, socket: Path | None, **given: Any) -> Iterator[Answer]:
+    def ask_all(operation: str, way: SocketWay | None, **given: Any) -> Iterator[Answer]:
         for name, path in files.items():
-            if socket not in (None, Path(name)):
+            if way not in (None, SocketWay(Path(name))):
                 continue
             if operation == "status":
                 result = {
                     "process": {"file": path},
                     "connections": [{"name": each} for each in names[name]],
                 }
-                yield Answer(Path(name), result)
+                yield Answer(SocketWay(Path(name)), result)
             elif given["name"] == "wrong":
-                yield Answer(Path(name), error=ConfigError(["a: is wrong", "b: is, too"]))
+                yield Answer(
+                    SocketWay(Path(name)), error=ConfigError(["a: is wrong", "b: is, too"])
+                )
             else:
                 made.append((name, operation, given))
                 note = "the device does not do that\x1b" if "parity" in str(given) else ""
-                yield Answer(Path(name), {"changes": ["meter: changed\x1b"], "note": note})
+                yield Answer(
+                    SocketWay(Path(name)), {"changes": ["meter: changed\x1b"], "note": note}
+                )
 
     monkeypatch.setattr(module, "ask_all", ask_all)
     return made

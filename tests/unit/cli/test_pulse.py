@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from portline.cli import pulse as module
 from portline.cli.app import main
 from portline.cli.processes import Answer
+from portline.control.client import SocketWay
 from portline.errors import PortlineError
 from portline.hub.pulses import NAMED
 from tests.ports import Uart
@@ -25,13 +26,13 @@ class Processes:
         self.asked: list[object] = []
         self.error: PortlineError | None = None
 
-    def ask_all(self, operation: str, socket: Path | None, **parameters: object):  # type: ignore[no-untyped-def]
+    def ask_all(self, operation: str, way: SocketWay | None, **parameters: object):  # type: ignore[no-untyped-def]
         if operation == "status":
             for path, connection in self.connections:
-                yield Answer(Path(path), {"connections": [connection]})
+                yield Answer(SocketWay(Path(path)), {"connections": [connection]})
         else:
-            self.asked.append((operation, str(socket), parameters))
-            yield Answer(Path("x"), {}, error=self.error)
+            self.asked.append((operation, str(way), parameters))
+            yield Answer(SocketWay(Path("x")), {}, error=self.error)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from portline.cli import reload as module
 from portline.cli.app import main
 from portline.cli.processes import Answer
+from portline.control.client import SocketWay
 from portline.errors import ConfigError, PortlineError
 from tests.unit.cli.answers import process
 
@@ -21,10 +22,10 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
     """Socket -> what is there, and what comes of a reload."""
     made: Replies = {}
 
-    def ask_all(operation: str, socket: Path | None, **given: object) -> Iterator[Answer]:
+    def ask_all(operation: str, way: SocketWay | None, **given: object) -> Iterator[Answer]:
         for name, (status, outcome) in made.items():
-            path = Path(name)
-            if socket not in (None, path):
+            path = SocketWay(Path(name))
+            if way not in (None, path):
                 continue
             if operation == "status":
                 assert given == {"names": []}

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from portline.cli import restart as module
 from portline.cli.app import main
 from portline.cli.processes import Answer
+from portline.control.client import SocketWay
 from portline.errors import ConfigError, PortlineError
 from tests.unit.cli.answers import process
 
@@ -21,7 +22,7 @@ class Running:
         self.up_for = list(up_for)
         self.fault = fault
 
-    def answer(self, path: Path, operation: str) -> Answer:
+    def answer(self, path: SocketWay, operation: str) -> Answer:
         if operation == "restart":
             return Answer(path, {}, self.fault)
         now = self.up_for.pop(0) if len(self.up_for) > 1 else self.up_for[0]
@@ -36,11 +37,11 @@ class Running:
 def running(monkeypatch: pytest.MonkeyPatch) -> dict[str, Running]:
     made: dict[str, Running] = {}
 
-    def ask_all(operation: str, socket: Path | None, **given: object) -> Iterator[Answer]:
+    def ask_all(operation: str, way: SocketWay | None, **given: object) -> Iterator[Answer]:
         assert given == ({"names": []} if operation == "status" else {})
         for name, each in made.items():
-            if socket in (None, Path(name)):
-                yield each.answer(Path(name), operation)
+            if way in (None, SocketWay(Path(name))):
+                yield each.answer(SocketWay(Path(name)), operation)
 
     monkeypatch.setattr(module, "ask_all", ask_all)
     monkeypatch.setattr(module, "LOOK", 0.001)

@@ -44,7 +44,7 @@ class Processes:
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     made = Processes()
-    monkeypatch.setattr(module, "ask", made.ask)
+    monkeypatch.setattr(module.SocketWay, "ask", lambda way, *asked: made.ask(way.path, *asked))
     monkeypatch.setattr(module.Places, "sockets", lambda _self: [Path(each) for each in made.names])
     monkeypatch.setattr(module.Places, "others", lambda _self: False)
     return made

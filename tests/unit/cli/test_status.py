@@ -14,6 +14,7 @@ from portline.cli import status as module
 from portline.cli import watch
 from portline.cli.app import main
 from portline.cli.processes import Answer
+from portline.control.client import SocketWay
 from portline.errors import PortlineError
 from tests.unit.cli.answers import connection, process
 
@@ -25,17 +26,17 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the processes answer, or the errors that come of asking them."""
     made: list[Any] = []
 
-    def ask_all(operation: str, socket: Path | None, **given: object) -> Iterator[Answer]:
+    def ask_all(operation: str, way: SocketWay | None, **given: object) -> Iterator[Answer]:
         assert operation == "status"
         names = given.get("names")
         for reply in made:
             if isinstance(reply, PortlineError):
-                yield Answer(Path("/x/1.sock"), error=reply)
+                yield Answer(SocketWay(Path("/x/1.sock")), error=reply)
                 continue
             found = reply["connections"]
             if isinstance(names, list):
                 found = [each for each in found if each["name"] in names]
-            yield Answer(Path("/x/1.sock"), reply | {"connections": found})
+            yield Answer(SocketWay(Path("/x/1.sock")), reply | {"connections": found})
 
     monkeypatch.setattr(module, "ask_all", ask_all)
     monkeypatch.setenv("COLUMNS", "80")

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from portline.cli.processes import ask_all, holder_of
+from portline.cli.processes import ask_all, holder_of, on_this_machine
 from portline.errors import PortBusy, PortError, PortlineError, UsageError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from portline.control.way import Way
     from portline.line import LineSettings, SetLine, SetModem
     from portline.remote.port import RemotePort
     from portline.service.operator.bench import Bench
@@ -64,19 +64,25 @@ class Served:
     """A connection of a running Portline; ``line`` and ``outputs`` are asked for at first."""
 
     name: str
-    socket: Path | None
+    way: Way | None
     line: SetLine
     outputs: SetModem
 
     async def open(self) -> Attached:
         """Have the process that serves it give us a terminal."""
-        from portline.control.client import take_over
+        from portline.control.client import SocketWay, take_over
         from portline.remote.opening import over
 
         loop = asyncio.get_running_loop()
-        path = await loop.run_in_executor(None, holder_of, self.name, self.socket)
+        way = await loop.run_in_executor(None, holder_of, self.name, self.way)
+        if not isinstance(way, SocketWay):
+            raise UsageError(
+                f"{self.name}: a terminal needs bytes in both directions, which the API of {way} "
+                f"does not carry; open {way}/terminal/{self.name} in a browser, or share it "
+                "with RFC 2217"
+            )
         result, sock = await loop.run_in_executor(
-            None, take_over, path, "terminal", {"name": self.name}
+            None, take_over, way.path, "terminal", {"name": self.name}
         )
         port = await over(loop, sock, self.name)
         try:
@@ -95,7 +101,7 @@ class Served:
 
     def _why(self) -> str:
         try:
-            for answer in ask_all("status", self.socket, names=[self.name]):
+            for answer in ask_all("status", self.way, names=[self.name]):
                 for connection in answer.result["connections"] if answer.error is None else ():
                     reason = str(connection["port"]["reason"])
                     return reason or "the Portline that serves it has closed it; it stops, perhaps"
@@ -215,7 +221,7 @@ class Device:
 def place_of(
     name: str,
     *,
-    socket: Path | None,
+    way: Way | None,
     line: SetLine,
     outputs: SetModem,
     exclusive: bool,
@@ -236,8 +242,10 @@ def place_of(
     is_device = not is_remote and ("/" in name or name.startswith(DEVICE))
     if not exclusive and not is_device:
         raise UsageError("--no-exclusive: only for a device of this machine")
-    if socket is not None and (is_remote or is_device):
-        raise UsageError("--socket: only for a connection of a running Portline")
+    if is_remote or is_device:
+        way = on_this_machine(name, way)
+        if way is not None:
+            raise UsageError("--socket: only for a connection of a running Portline")
     if is_remote:
         wanted = {
             each: getattr(line, each)
@@ -246,4 +254,4 @@ def place_of(
         return Remote(name, {**wanted, "dtr": outputs.dtr, "rts": outputs.rts, **given})
     if is_device:
         return Device(name, line.applied_to(LineSettings()), outputs, exclusive)
-    return Served(name, socket, line, outputs)
+    return Served(name, way, line, outputs)
