@@ -11,6 +11,7 @@ import { changes, newOptions } from "./draft.js";
 import { el, link, say } from "./elements.js";
 import { Field } from "./fields.js";
 import { LineTable, isOfTable } from "./line-table.js";
+import { agreed } from "./meanwhile.js";
 import { confirmed, notice } from "./notices.js";
 import { PortChoice } from "./port-choice.js";
 import { act, ask } from "./server.js";
@@ -39,6 +40,8 @@ export async function page(context, name) {
     form.begin();
     const end = () => form.end();
     end.stays = (path) => form.stays(path);
+    end.holds = () => form.isDirty;
+    end.resumes = () => form.resumes();
     return end;
   } catch (problem) {
     main.append(
@@ -141,6 +144,16 @@ class Form {
     clearTimeout(this.#timer);
     this.#turn += 1;
     window.removeEventListener("beforeunload", this.#unload);
+  }
+
+  /** Whether something was filled in that is not saved. */
+  get isDirty() {
+    return this.#dirty;
+  }
+
+  /** Go on after somebody has logged in again. */
+  resumes() {
+    this.#check();
   }
 
   /** Keep somebody from losing what was filled in; goes on to `path` when that is meant. */
@@ -312,9 +325,10 @@ class Form {
       this.#tell(answer.mistakes);
       return answer.mistakes;
     } catch (problem) {
-      if (mine === this.#turn && this.#tried)
-        this.#summary.tell([{ option: "", text: problem.message }], this.#all);
-      return null;
+      if (mine !== this.#turn) return null;
+      const faults = [{ option: "", text: problem.message }];
+      if (this.#tried) this.#summary.tell(faults, this.#all);
+      return faults;
     }
   }
 
@@ -368,10 +382,17 @@ class Form {
       const options = this.#options();
       const old = this.#connection?.name;
       const title = this.#title;
-      if (old) await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) });
-      else await act("add", { name: title, options });
+      if (old && !(await agreed(this.#connection, optionsOf(this.#described, this.#kind), options))) return;
+      const { changes: made } = old
+        ? await act("update", { name: old, options, ...(title === old ? {} : { rename: title }) })
+        : await act("add", { name: title, options });
       this.#dirty = false;
-      notice(old ? `${title} is saved.` : `${title} is made.`);
+      // What somebody has written into the file by hand is in force with it.
+      const more = made.filter((line) => ![title, old].some((name) => line.startsWith(`${name}: `)));
+      notice(
+        (old ? `${title} is saved.` : `${title} is made.`) +
+          (more.length ? ` Of the file is in force now, too: ${more.join("; ")}` : ""),
+      );
       this.#go("/");
     } catch (problem) {
       const mistakes = problem.mistakes?.length
