@@ -111,7 +111,9 @@ def test_what_an_editor_has_changed_is_told_when_it_comes_into_force(
     page = windows("/edit/scale").page
     page.locator("#option-stop-bits").select_option("2")
     text = home.file.read_text()
-    home.file.write_text(text.replace("[connections.meter]\n", '[connections.meter]\nparity = "odd"\n'))
+    home.file.write_text(
+        text.replace("[connections.meter]\n", '[connections.meter]\nparity = "odd"\n')
+    )
     save(page)
     page.get_by_text("Of the file is in force now, too: meter: parity changed").wait_for()
 
@@ -122,7 +124,9 @@ def test_a_mistake_of_an_editor_is_told_with_its_line(
     window = windows("/edit/scale")
     window.page.locator("#option-packet-size").fill("99")
     text = home.file.read_text()
-    home.file.write_text(text.replace("[connections.meter]\n", "[connections.meter]\nparityy = 1\n"))
+    home.file.write_text(
+        text.replace("[connections.meter]\n", "[connections.meter]\nparityy = 1\n")
+    )
     try:
         save(window.page)
         told = window.page.locator(".summary")
