@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portline.config.document import (
+    check,
     content,
     demand_toml,
     examined,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from portline.config.document import Mistake
     from portline.config.models import GatewayConfig
     from portline.config.rules import Fault
 
@@ -72,7 +74,8 @@ def change(
 
     ``web`` is what the command line says of the page, as :func:`portline.config.document.load` has
     it.  Blocks.  Raises what :func:`rewrite` raises, and, with the file as it was, ConfigError with
-    every mistake that there would be in it, and whatever ``judge`` raises of it.
+    every mistake that there would be in it (with the line of those that are there already), and
+    whatever ``judge`` raises of it.
     """
 
     made: list[GatewayConfig] = []
@@ -83,8 +86,7 @@ def change(
         # Once: with hundreds of connections each time takes tenths of a second.
         config, mistakes = examined(after, str(path), web)
         if config is None:
-            # A line of a text that nobody ever sees would help nobody.
-            raise _unplaced((each.path, each.text) for each in mistakes)
+            raise _told(mistakes, check(text, str(path), web))
         if faults := file_faults(config):
             raise _unplaced(map(_described, faults))
         judge(config)
@@ -95,10 +97,24 @@ def change(
     return made[-1]
 
 
+def _told(mistakes: Iterable[Mistake], before: Iterable[Mistake]) -> ConfigError:
+    """Return the error of mistakes, with the lines of those that were in the file ``before``.
+
+    Lines of the others would be those of a text that nobody ever sees.
+    """
+    old = {(each.path, each.text): str(each) for each in before}
+    pairs = [(each.path, each.text) for each in mistakes]
+    return ConfigError([old.get((path, text), _line(path, text)) for path, text in pairs], pairs)
+
+
+def _line(path: str, text: str) -> str:
+    return f"{path}: {text}" if path else text
+
+
 def _unplaced(faults: Iterable[tuple[str, str]]) -> ConfigError:
     """Return the error of mistakes that have no line."""
     found = list(faults)
-    return ConfigError([f"{path}: {text}" if path else text for path, text in found], found)
+    return ConfigError([_line(path, text) for path, text in found], found)
 
 
 def _described(fault: Fault) -> tuple[str, str]:

@@ -90,6 +90,8 @@ class Connection:
         self.name = name
         self.config = config
         self.rests = rests
+        self.ended = ""
+        """Why it has said goodbye to its peers; "" while it has not."""
         self.log = logging.LoggerAdapter(
             logging.getLogger("portline.connection"), {"connection": name}
         )
@@ -208,14 +210,16 @@ class Connection:
         if not self.port.leave(kept, named=named) and kept:
             self.hub.keep.put_back(kept)
 
-    def stop(self, limit: float) -> list[Leaving]:
+    def stop(self, limit: float, why: str = "Portline stops") -> list[Leaving]:
         """Say goodbye to the peers and stop listening; the port stays open for what it has to send.
 
-        Returns who goes by itself within ``limit`` seconds.  Call ``close`` then.
+        ``why`` is the reason that is told of those who go.  Returns who goes by itself within
+        ``limit`` seconds.  Call ``close`` then.
         """
         self.network.close()
-        operators = self.operators.close("Portline stops", limit=limit)
-        return [*self.peers.close("Portline stops", limit=limit), *operators]
+        self.ended = why
+        operators = self.operators.close(why, limit=limit)
+        return [*self.peers.close(why, limit=limit), *operators]
 
     def close(self) -> None:
         """Close the port; its lines stay as configured for "nobody connected"."""

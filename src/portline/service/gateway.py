@@ -32,6 +32,12 @@ NOT_ENABLED: Final = "not enabled (enabled = false)"
 STOPPED_BY_HAND: Final = "stopped by hand"
 """Why one rests that did not at first, for people."""
 
+STOPS: Final = "Portline stops"
+REMOVED: Final = "the connection was removed"
+STOPPED: Final = "the connection was stopped"
+BEGINS_ANEW: Final = "the connection begins anew with other options"
+"""Why a connection ends, as it is told of those who were there."""
+
 
 class Gateway:
     """All connections of a configuration; ``store`` is what outlives the process.
@@ -83,14 +89,14 @@ class Gateway:
         Takes at most two times GOODBYE_LIMIT (0.5 s); when cancelled, everything is closed at once.
         """
         self._stopped = True
-        self._retire(list(self.connections.values()))
+        self._retire(dict.fromkeys(self.connections.values(), STOPS))
         try:
             await _while(lambda: bool(self._retiring))
         finally:
             for each in tuple(self._retiring):
                 each.finish()
             for tap in self._taps.values():
-                tap.end("Portline stops")
+                tap.end(STOPS)
 
     def apply(
         self, config: GatewayConfig, known: Mapping[str, Secret | None] | None = None
@@ -116,8 +122,18 @@ class Gateway:
             and (name in renamed or config.connections.get(name) == connection.config)
         }
         staying = set(kept.values())
-        if gone := [each for each in before.values() if each not in staying]:
-            self._retire(gone)
+        if gone := {name: each for name, each in before.items() if each not in staying}:
+            later = {change.before: change.name for change in found.changed}
+            self._retire(
+                {
+                    each: REMOVED
+                    if name in found.removed
+                    else STOPPED
+                    if later.get(name, name) in resting
+                    else BEGINS_ANEW
+                    for name, each in gone.items()
+                }
+            )
         self._pass_taps(found)
         begun = [name for name in config.connections if name not in kept]
         for name, connection in kept.items():
@@ -185,7 +201,7 @@ class Gateway:
         if connection.rests:
             return False
         self._waiting.discard(connection)
-        ending = self._retire([connection])
+        ending = self._retire({connection: STOPPED})
         stopped = self._made(name, why)
         self.connections = {
             each: stopped if made is connection else made for each, made in self.connections.items()
@@ -207,7 +223,7 @@ class Gateway:
             for name in self.config.connections
         }
         for name in found.removed:
-            before[name].end("the connection was removed")
+            before[name].end(REMOVED)
 
     def watch(self, name: str, ready: Callable[[], None]) -> Watcher:
         """Begin to watch a connection: everything that passes and happens there, from now on.
@@ -230,8 +246,8 @@ class Gateway:
         ]
         return [f"{connection.name}: reads its certificates again" for connection in found]
 
-    def _retire(self, connections: list[Connection]) -> Retirement:
-        """Begin to end connections, none of which anybody can reach any more."""
+    def _retire(self, connections: dict[Connection, str]) -> Retirement:
+        """Begin to end connections, which nobody can reach any more, each for its reason."""
         ending = Retirement(connections, self._loop, self._retiring.discard)
         self._retiring.add(ending)
         return ending

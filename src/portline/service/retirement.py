@@ -16,7 +16,7 @@ from portline.line import Purge
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from portline.service.connection import Connection
 
@@ -39,18 +39,20 @@ class Leaving(Protocol):
 
 
 class Retirement:
-    """Ends ``connections``; calls ``over(self)`` when they are closed."""
+    """Ends ``connections``, each for its reason; calls ``over(self)`` when they are closed."""
 
     def __init__(
         self,
-        connections: Sequence[Connection],
+        connections: Mapping[Connection, str],
         loop: asyncio.AbstractEventLoop,
         over: Callable[[Retirement], None],
     ) -> None:
-        self._connections = connections
+        self._connections = tuple(connections)
         self._loop = loop
         self._over = over
-        self._saying = [who for each in connections for who in each.stop(GOODBYE_LIMIT)]
+        self._saying = [
+            who for each, why in connections.items() for who in each.stop(GOODBYE_LIMIT, why)
+        ]
         self._end = loop.time() + GOODBYE_LIMIT
         self._timer = loop.call_soon(self._look)
 

@@ -214,7 +214,9 @@ class _Terminal:
                     break
                 at = loop.time()
                 await self._socket.send_bytes(data)
-            reason = f"{self._connection.name}: the terminal was closed"
+            reason = (
+                f"{self._connection.name}: {self._connection.ended or 'the terminal was closed'}"
+            )
         except PortlineError as error:
             reason = str(error)
         except (WebSocketDisconnect, RuntimeError):

@@ -163,3 +163,18 @@ def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
     (line,) = caught.value.mistakes
     assert line.startswith(f"{path}:2: not TOML")
     assert [option for option, _ in caught.value.faults] == [""]
+
+
+def test_a_mistake_that_was_there_before_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "portline.toml"
+    path.write_text(TEXT + 'parityy = "odd"\n')
+    wrong = {"port": "/dev/ttyUSB1", "listen": 4002, "baudrate": "fast"}
+    with pytest.raises(ConfigError) as caught:
+        change(path, lambda text: added(text, "scale", wrong))
+    there, new = caught.value.mistakes
+    assert there.startswith(f"{path}:3: connections.meter.parityy: unknown option")
+    assert new.startswith("connections.scale.baudrate: ")
+    assert [key for key, _ in caught.value.faults] == [
+        "connections.meter.parityy",
+        "connections.scale.baudrate",
+    ]

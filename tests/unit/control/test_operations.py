@@ -236,8 +236,9 @@ def test_mistakes_of_a_change_are_told_by_option(run: Run, tmp_path: Path) -> No
         path.write_text(path.read_text() + '[connections.a]\nport = "/dev/y"\nlisten = 1.5\n')
         found = await faults("update", name="meter", options={"parity": "x"}, rename="water")
         assert found.keys() == {"parity", ""}
-        assert found[""].startswith("connections.a.listen: ")
+        assert found[""].startswith(f"{path}:5: connections.a.listen: ")
         path.write_text("[connections.")
-        assert "" in await faults("update", name="meter", options={"baudrate": 300})
+        found = await faults("update", name="meter", options={"baudrate": 300})
+        assert found[""].startswith(f"{path}:1: not TOML")
 
     run(scenario())

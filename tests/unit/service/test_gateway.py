@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from portline.config.models import GatewayConfig
 from portline.errors import NameUnknown
 from portline.line import Purge
+from portline.recording.record import Kind
 from portline.service import retirement as module
 from portline.service.gateway import NOT_ENABLED, STOPPED_BY_HAND, Gateway
 from portline.service.status import State
@@ -290,5 +292,39 @@ def test_one_that_begins_may_be_stopped_and_all_may_end_meanwhile(run: Run) -> N
         assert not begins.keeper.open
         stopped, _ = await asyncio.gather(made.stop_one("meter"), made.stop())
         assert stopped is True
+
+    run(scenario())
+
+
+def test_who_is_sent_away_is_told_of_with_the_reason(run: Run) -> None:
+    async def reasons(end: Callable[[Gateway], object]) -> list[str]:
+        """Return what is told of a peer of "meter" when something ends it."""
+        made = Gateway(table("meter", "other"))
+        made.start()
+        watcher = made.watch("meter", lambda: None)
+        with peer_of(made) as peer:
+            await until(lambda: made.connections["meter"].hub.peers)
+            ended = end(made)
+            if asyncio.iscoroutine(ended):
+                await ended
+            await peer.hears_end()
+        await made.settled()
+        records = watcher.take(1 << 20)
+        if not made._stopped:
+            await made.stop()
+        return [each.text for each in records if each.kind is Kind.DISCONNECTED]
+
+    async def scenario() -> None:
+        assert await reasons(lambda made: made.stop_one("meter")) == ["the connection was stopped"]
+        assert await reasons(lambda made: made.apply(table("other"))) == [
+            "the connection was removed"
+        ]
+        changed = table("meter", "other", exclusive=False)
+        assert await reasons(lambda made: made.apply(changed)) == [
+            "the connection begins anew with other options"
+        ]
+        disabled = table("meter", "other", enabled=False)
+        assert await reasons(lambda made: made.apply(disabled)) == ["the connection was stopped"]
+        assert await reasons(lambda made: made.stop()) == ["Portline stops"]
 
     run(scenario())

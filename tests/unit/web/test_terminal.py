@@ -211,3 +211,24 @@ def test_a_page_that_does_not_read_does_not_hold_the_port(folder: Path, run: Run
                     page.opened.transport.resume_reading()
 
     run(scenario())
+
+
+def test_a_page_is_told_why_its_terminal_ends(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        with device() as (_, path):
+            async with hosting(folder, text_of(path)) as host:
+                browser = await host.browser()
+                gateway = host.served.gateway
+                async with browser.socket("/terminal/a/socket") as page:
+                    await page.hears(lambda m: "state" in m)
+                    await gateway.stop_one("a")
+                    told = await page.hears(lambda m: "error" in m)
+                    assert told["error"] == "a: the connection was stopped"
+                await gateway.start_one("a")
+                async with browser.socket("/terminal/a/socket") as page:
+                    await page.hears(lambda m: "state" in m)
+                    gateway.apply(gateway.config.model_copy(update={"connections": {}}))
+                    told = await page.hears(lambda m: "error" in m)
+                    assert told["error"] == "a: the connection was removed"
+
+    run(scenario())

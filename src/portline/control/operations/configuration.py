@@ -107,13 +107,14 @@ def _about(name: str) -> Iterator[None]:
     except ConfigError as error:
         own = keys_of_connection(name)
         faults = []
-        for path, text in error.faults:
+        # A line belongs to each fault, and says where in the file it stands.
+        for (path, text), line in zip(error.faults, error.mistakes, strict=False):
             if path == own:
                 faults.append(("name" if text == name_fault(name) else "", text))
             elif path.startswith(f"{own}."):
                 faults.append((path.removeprefix(f"{own}."), text))
             else:
-                faults.append(("", f"{path}: {text}" if path else text))
+                faults.append(("", line))
         raise ConfigError(error.mistakes, faults) from None
 
 

@@ -11,6 +11,7 @@ import { changes, newOptions } from "./draft.js";
 import { el, link, say } from "./elements.js";
 import { Field } from "./fields.js";
 import { LineTable, isOfTable } from "./line-table.js";
+import { agreed } from "./meanwhile.js";
 import { confirmed, notice } from "./notices.js";
 import { PortChoice } from "./port-choice.js";
 import { act, ask } from "./server.js";
@@ -38,6 +39,8 @@ export async function page(context, name) {
     form.begin();
     const end = () => form.end();
     end.stays = (path) => form.stays(path);
+    end.holds = () => form.isDirty;
+    end.resumes = () => form.resumes();
     return end;
   } catch (problem) {
     main.append(
@@ -142,6 +145,16 @@ class Form {
     clearTimeout(this.#timer);
     this.#turn += 1;
     window.removeEventListener("beforeunload", this.#unload);
+  }
+
+  /** Whether something was filled in that is not saved. */
+  get isDirty() {
+    return this.#dirty;
+  }
+
+  /** Go on after somebody has logged in again. */
+  resumes() {
+    this.#check();
   }
 
   /** Keep somebody from losing what was filled in; goes on to `path` when that is meant. */
@@ -313,9 +326,10 @@ class Form {
       this.#tell(answer.mistakes);
       return answer.mistakes;
     } catch (problem) {
-      if (mine === this.#turn && this.#tried)
-        this.#summary.tell([{ option: "", text: problem.message }], this.#all);
-      return null;
+      if (mine !== this.#turn) return null;
+      const faults = [{ option: "", text: problem.message }];
+      if (this.#tried) this.#summary.tell(faults, this.#all);
+      return faults;
     }
   }
 
@@ -382,13 +396,18 @@ class Form {
       const old = this.#connection?.name;
       const title = this.#title;
       const rename = title === old ? {} : { rename: title };
-      let note = "";
-      if (old) ({ note } = await act("update", { name: old, options, ...rename, was: this.#was }));
-      else await act("add", { name: title, options });
+      const { changes: made, note = "" } = old
+        ? await act("update", { name: old, options, ...rename, was: this.#was })
+        : await act("add", { name: title, options });
       this.#dirty = false;
-      const others = old ? await this.#others(title, options) : "";
-      if (note) notice(`${title} is saved, but ${note}. ${others}`.trim(), true);
-      else notice(old ? `${title} is saved. ${others}`.trim() : `${title} is made.`);
+      // What somebody has written into the file by hand is in force with it.
+      const more = made.filter((line) => ![title, old].some((name) => line.startsWith(`${name}: `)));
+      const told = [
+        `${title} is ${old ? "saved" : "made"}${note ? `, but ${note}` : ""}.`,
+        old ? await this.#others(title, options) : "",
+        more.length ? `Of the file is in force now, too: ${more.join("; ")}` : "",
+      ];
+      notice(told.filter(Boolean).join(" "), Boolean(note));
       this.#go("/");
     } catch (problem) {
       // Somebody has changed it meanwhile: who is told of it and saves again means it.

@@ -40,10 +40,31 @@ function linkState(state) {
   if (state === "lost")
     findSession().then(
       (session) => {
-        if (!session) go("/login");
+        if (!session) sessionEnded();
       },
       () => {},
     );
+}
+
+let again = null;
+
+/** Have somebody log in again: on a page of its own, or here where a form would be lost. */
+async function sessionEnded() {
+  if (location.pathname === "/login") return;
+  if (!leave?.holds?.()) {
+    go(`/login?to=${encodeURIComponent(location.pathname)}`, true);
+    return;
+  }
+  again ??= import("./login.js")
+    .then(({ logInAgain }) => logInAgain())
+    .finally(() => {
+      again = null;
+    });
+  live.stop();
+  say(document.getElementById("link-state"), "You are logged out; what you see may be old.");
+  if (!(await again)) return;
+  live.start();
+  leave?.resumes?.();
 }
 
 /** Go to a path of this page; `replace` leaves no trace in the history. */
@@ -162,7 +183,7 @@ document.addEventListener("click", (event) => {
   go(anchor.getAttribute("href"));
 });
 window.addEventListener("popstate", route);
-whenSessionEnds(() => go(`/login?to=${encodeURIComponent(location.pathname)}`, true));
+whenSessionEnds(sessionEnded);
 
 // News of states for screen readers: only what changed, and not what was there at first.
 connections.listen((changed) => {

@@ -262,9 +262,12 @@ export function page({ main, live, connections }, name) {
     follows = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     if (follows) show(latest, false);
   });
+  let wasThere = false;
   const state = () => {
     const now = connections.get(name);
-    say(badge, now ? now.state : connections.known ? "there is no such connection" : "");
+    wasThere ||= Boolean(now);
+    const without = wasThere ? "was removed, or has another name now" : "there is no such connection";
+    say(badge, now ? now.state : connections.known ? without : "");
   };
   state();
   tell();

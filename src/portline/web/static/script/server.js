@@ -45,11 +45,10 @@ async function guarded(made) {
   try {
     return await made;
   } catch (problem) {
-    if (problem.status === 401 && session) {
-      session = null;
-      for (const listener of onEnd) listener();
-    }
-    throw problem;
+    if (problem.status !== 401) throw problem;
+    session = null;
+    for (const listener of onEnd) listener();
+    throw new Problem(401, { title: "You are logged out; log in again." });
   }
 }
 

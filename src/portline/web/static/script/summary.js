@@ -10,8 +10,9 @@ const MISSING = {
   virtual: "the virtual port needs a name, like ttyV0",
 };
 
-/** With a capital letter. */
-export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
+/** With a capital letter, unless it begins with a name: that of a file, an option or an address. */
+export const sentence = (text) =>
+  /^\S*[./:]\S/.test(text) ? text : text.slice(0, 1).toUpperCase() + text.slice(1);
 
 /** Mistakes as they are told, in the order of `fields` by key; those of the whole come first. */
 export function worded(mistakes, fields) {
