@@ -206,7 +206,8 @@ class Client:
             case {"errors": [_, *_] as errors, "mistakes": list(mistakes)}:
                 lines = [" ".join(str(each).split()) for each in errors]
             case _:
-                return PortlineError(f"{self.url}: {NO_PORTLINE} (it answers {status})")
+                hint = "; does it want https://?" if self.url.startswith("http://") else ""
+                return PortlineError(f"{self.url}: {NO_PORTLINE} (it answers {status}){hint}")
         if status == 422 or (status == 409 and mistakes):
             faults = [
                 (str(each.get("option")), str(each.get("text")))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from portline.port.tty.port import BREAK_LIMIT
+from portline.port.tty.orders import BREAK_LIMIT
 from portline.web import live, terminal
 from tests.conftest import Run
 from tests.unit.web.conftest import hosting

@@ -22,7 +22,7 @@ from portline.line import (
     Told,
 )
 from portline.port.ladder import CUSE
-from portline.port.tty.port import BREAK_LIMIT
+from portline.port.tty.orders import BREAK_LIMIT
 from portline.service.local import panel as module
 from tests.conftest import Run
 from tests.unit.service.conftest import Play, Stage

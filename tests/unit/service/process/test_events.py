@@ -141,7 +141,8 @@ def test_the_ring_hears_events_whatever_v_says(
     start_logging(verbose)
     start_logging(verbose)
     before = EVENTS.last
-    connection("meter").info("told")
-    connection("meter").debug("not kept")
+    log = connection(f"told at {verbose}")  # the share of a name is that of all tests
+    log.info("told")
+    log.debug("not kept")
     assert [event.text for event in EVENTS.since(before)] == ["told"]
     assert ("told" in capsys.readouterr().err) is (verbose > 0)
