@@ -31,3 +31,10 @@ def test_every_file_of_the_composition_is_explained() -> None:
     names = {name.rpartition("/")[2] for name in named(ARCHITECTURE)}
     files = {path.name for path in (SOURCE / "service").rglob("[a-z]*.py")}
     assert sorted(files - names) == []
+
+
+def test_every_room_is_named() -> None:
+    text = (ROOT / ARCHITECTURE).read_text(encoding="utf-8")
+    rooms = {path.parent.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("[a-z]*.py")}
+    assert len(rooms) > 20
+    assert [room for room in sorted(rooms - {"."}) if f"`{room}/" not in text] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-__all__ = ["RETAIN_LOOK", "Retained"]
+__all__ = ["RETAIN_LOOK", "Retained", "Retaining"]
 
 RETAIN_LOOK: Final = 64 * 1024
 """Bytes written between two looks at what is acknowledged and need not be retained any more."""
@@ -47,3 +47,40 @@ class Retained:
         if not self.whole:
             self.forget(acked)
         return b"".join(self._writes), acked - self._at
+
+
+class Retaining:
+    """The part of a link that keeps what was written; see :class:`portline.net.link.Link`."""
+
+    __slots__ = ("_retained",)
+
+    def __init__(self) -> None:
+        self._retained: Retained | None = None
+
+    @property
+    def acked(self) -> int:
+        """Bytes that the other machine has got; the link knows."""
+        raise NotImplementedError
+
+    def retain(self, *, doubtful: bool = False) -> None:
+        """Remember from now on what is written until the other machine has acknowledged it.
+
+        Call it before the first write.  That is at most what the kernel takes for one connection
+        (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.  While a peer is ``doubtful``,
+        until ``trust``, what it has acknowledged is remembered too, of 64 KiB in all.
+        """
+        self._retained = Retained()
+        self._retained.whole = doubtful
+
+    def trust(self) -> None:
+        """Believe from now on that what the other machine acknowledges is in good hands."""
+        if self._retained is not None:
+            self._retained.whole = False
+
+    def unacknowledged(self) -> tuple[bytes, int]:
+        """Return the end of what was written, and how many bytes at its beginning were got.
+
+        It begins where a write began.  Only for a link that retains.
+        """
+        assert self._retained is not None
+        return self._retained.rest(self.acked)

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 from portline.net import tcp
 from portline.net.ending import Ending
 from portline.net.link import FINISH_LIMIT, GATHER, READ_SIZE
-from portline.net.retained import Retained
+from portline.net.retained import Retaining
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamLink"]
 
 
-class StreamLink:
+class StreamLink(Retaining):
     """A connected stream socket, owned and closed by this object."""
 
     __slots__ = (
@@ -67,7 +67,6 @@ class StreamLink:
         "_paused",
         "_reading",
         "_rest",
-        "_retained",
         "_sock",
         "_writing",
         "early",
@@ -80,6 +79,7 @@ class StreamLink:
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, name: str) -> None:
+        super().__init__()
         sock.setblocking(False)
         self.name = name
         """The peer's address, for people."""
@@ -106,7 +106,6 @@ class StreamLink:
         self._ending: Ending | None = None
         self._acked = 0
         self._acked_before = tcp.acknowledged(sock) or 0  # our SYN, what was said to a proxy
-        self._retained: Retained | None = None
         self._closed: Callable[[], object] | None = None
 
     @property
@@ -188,29 +187,6 @@ class StreamLink:
             call()
         else:
             self._closed = call
-
-    def retain(self, *, doubtful: bool = False) -> None:
-        """Remember from now on what is written until the other machine has acknowledged it.
-
-        Call it before the first write.  That is at most what the kernel takes for one connection
-        (sysctl net.ipv4.tcp_wmem, 4 MiB) and what it did not take.  While a peer is ``doubtful``,
-        until ``trust``, what it has acknowledged is remembered too, of 64 KiB in all.
-        """
-        self._retained = Retained()
-        self._retained.whole = doubtful
-
-    def trust(self) -> None:
-        """Believe from now on that what the other machine acknowledges is in good hands."""
-        if self._retained is not None:
-            self._retained.whole = False
-
-    def unacknowledged(self) -> tuple[bytes, int]:
-        """Return the end of what was written, and how many bytes at its beginning were got.
-
-        It begins where a write began.  Only for a link that retains.
-        """
-        assert self._retained is not None
-        return self._retained.rest(self.acked)
 
     def start(self, owner: LinkOwner) -> None:
         """Begin to read."""

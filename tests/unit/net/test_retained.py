@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.net.retained import RETAIN_LOOK, Retained
+from portline.net.retained import RETAIN_LOOK, Retained, Retaining
 
 
 @given(
@@ -48,3 +48,29 @@ def test_of_a_doubtful_peer_everything_is_retained_within_a_bound() -> None:
     assert retained.add(bytes(RETAIN_LOOK))
     retained.forget(3 + RETAIN_LOOK)
     assert retained.rest(3 + RETAIN_LOOK) == (b"", 0)
+
+
+class Link(Retaining):
+    """A link of which the other machine has got three bytes."""
+
+    @property
+    def acked(self) -> int:
+        return 3
+
+    def write(self, data: bytes) -> None:
+        assert self._retained is not None
+        self._retained.add(data)
+
+
+def test_what_a_doubtful_peer_has_got_is_kept_until_it_is_trusted() -> None:
+    link = Link()
+    link.trust()  # nothing is retained yet, and no matter
+    link.retain(doubtful=True)
+    link.write(b"abc")
+    link.write(b"def")
+    assert link.unacknowledged() == (b"abcdef", 3)
+    link.trust()
+    assert link.unacknowledged() == (b"def", 0)
+    link.retain()
+    link.write(b"abcd")
+    assert link.unacknowledged() == (b"abcd", 3)

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portline.net.link import FINISH_LIMIT, GATHER, READ_SIZE
-from portline.net.retained import Retained
+from portline.net.retained import Retaining
 from portline.net.tls.certificate import end_point, fingerprint
 from portline.net.tls.channel import Security
 from portline.net.tls.ledger import Ledger
@@ -46,7 +46,7 @@ ANSWERS_MAX: Final = 16 * 1024
 """Bytes of answers that wait for a peer; more than any peer asks for that reads."""
 
 
-class TlsLink:
+class TlsLink(Retaining):
     """The way to one peer through ``channel``, over ``stream``, which belongs to this link.
 
     ``certificate`` is the one of our own that is in use (DER), b"" if there is none.  It begins
@@ -71,7 +71,6 @@ class TlsLink:
         "_owner",
         "_paused",
         "_plain",
-        "_retained",
         "_security",
         "_stream",
         "_waiting",
@@ -91,6 +90,7 @@ class TlsLink:
         certificate: bytes = b"",
         noted: Callable[[TlsFault], object] = lambda fault: None,
     ) -> None:
+        super().__init__()
         self.name = stream.name
         """The peer's address, for people."""
         self.received = 0
@@ -108,7 +108,6 @@ class TlsLink:
         self._noted = noted
         self._owner: LinkOwner | None = None
         self._ledger = Ledger()
-        self._retained: Retained | None = None
         self._plain = b""  # what the owner is still to be given
         self._more: asyncio.Handle | None = None
         self._paused = True
@@ -222,21 +221,6 @@ class TlsLink:
             call()
         else:
             self._closed = call
-
-    def retain(self, *, doubtful: bool = False) -> None:
-        """Remember from now on what is written until the other machine has acknowledged it."""
-        self._retained = Retained()
-        self._retained.whole = doubtful
-
-    def trust(self) -> None:
-        """Believe from now on that what the other machine acknowledges is in good hands."""
-        if self._retained is not None:
-            self._retained.whole = False
-
-    def unacknowledged(self) -> tuple[bytes, int]:
-        """Return the end of what was written, and how many bytes at its beginning were got."""
-        assert self._retained is not None
-        return self._retained.rest(self.acked)
 
     # --- sending --------------------------------------------------------------------------------
 
