@@ -257,3 +257,42 @@ def test_an_option_of_a_sort_that_the_page_does_not_know_is_text(
     assert field.get_attribute("type") == "text"
     field.fill("fast")
     window.page.locator("#option-baudrate-mistake").get_by_text("must be a whole number").wait_for()
+
+
+def test_the_form_speaks_in_its_own_words_and_not_those_of_a_file(
+    windows: Callable[..., Window],
+) -> None:
+    page = windows("/new").page
+    for kind in ("server", "client", "udp"):
+        page.locator(f"input[name=kind][value={kind}]").check()
+        for port in ("real", "virtual"):
+            page.locator(f"input[name=port-kind][value={port}]").check()
+            page.locator("button[type=submit]").click()
+            page.locator(".summary").wait_for()
+            told = page.locator(".why-not, .mistake, .summary, .reasons li").all_text_contents()
+            assert any(told)
+            for text in told:
+                assert "leave it out" not in text
+                assert "(option " not in text
+                assert " = " not in text
+    page.locator("input[name=kind][value=server]").check()
+    reason = page.locator("#option-certificate-reason")
+    reason.get_by_text("Is about TLS, which is off; turn TLS on too", exact=True).wait_for()
+    page.locator("#option-idle-after-reason").get_by_text("“When full: replace-idle”").wait_for()
+    page.locator("#option-listen").fill("*:4001")
+    open_door = page.locator("#option-listen-mistake")
+    open_door.get_by_text("or turn Open on if that is meant").wait_for()
+
+
+def test_an_edit_that_the_device_refuses_says_so(
+    windows: Callable[..., Window], home: Home, device: Device
+) -> None:
+    """A pseudo terminal has 8 bits and no parity, whatever is asked for."""
+    home.file.write_text(f'[connections.odd]\nport = "{device.path}"\nlisten = 0\n')
+    page = windows("/log").page
+    page.evaluate("""async () => (await import("/static/script/server.js")).act("reload")""")
+    page.goto(f"{home.url}/edit/odd")
+    page.locator("#option-parity").select_option("even")
+    page.locator("button[type=submit]").click()
+    told = page.get_by_role("alert").get_by_text("odd is saved, but the device does not do")
+    told.wait_for()

@@ -64,6 +64,10 @@ connect-when-open = true
 """
 
 
+GREETING: Final = 3.0
+"""Seconds that what the demo says at first waits for the page, which makes a password before."""
+
+
 class Demo:
     """An instrument on a pseudo terminal and the configuration that shares it, in a private folder.
 
@@ -262,6 +266,43 @@ def demo(ctx: click.Context, /, raw_port: int, rfc2217_port: int, web_port: int)
     return 0
 
 
+class Greeting:
+    """What the demo says at first, in one go: where the page is stands before what to try.
+
+    The page is ready some moments after the ports; GREETING seconds later it is said without it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._page: list[str] = []
+        self._around: tuple[list[str], list[str]] | None = None
+        self._said = False
+
+    def started(self, before: list[str], behind: list[str]) -> None:
+        """Take what is said before and behind the address of the page."""
+        self._around = (before, behind)
+        if self._page:
+            self.say()
+        else:
+            self._loop.call_later(GREETING, self.say)
+
+    def told(self, lines: list[str]) -> None:
+        """Take what the page says; at once where the rest has been said."""
+        self._page += lines
+        if self._said:
+            click.echo("\n".join(lines))
+        elif self._around is not None:
+            self.say()
+
+    def say(self) -> None:
+        """Say it, once."""
+        if self._said or self._around is None:
+            return
+        self._said = True
+        before, behind = self._around
+        click.echo("\n".join([*before, *self._page, *behind]))
+
+
 async def _run(demo: Demo) -> None:
     from portline.control.companion import companion
     from portline.service.process.announcement import announcement
@@ -269,24 +310,29 @@ async def _run(demo: Demo) -> None:
     from portline.web.companion import with_page
     from portline.web.credentials import Credentials
 
+    greeting = Greeting(asyncio.get_running_loop())
+
     def started(gateway: Gateway) -> None:
-        lines = [
-            *demo.notes,
-            *announcement(gateway),
-            "It sends a few sentences each second and answers *IDN?, MEAS:VOLT? and HELP.",
-            "TALK OFF makes it quiet.  In another terminal, try:",
-            *things_to_try(demo.raw_port, demo.rfc2217_port),
-            "Ctrl-C ends the demo.",
-        ]
-        click.echo("\n".join(lines))
+        greeting.started(
+            [*demo.notes, *announcement(gateway)],
+            [
+                "It sends a few sentences each second and answers *IDN?, MEAS:VOLT? and HELP.",
+                "TALK OFF makes it quiet.  In another terminal, try:",
+                *things_to_try(demo.raw_port, demo.rfc2217_port),
+                "Ctrl-C ends the demo.",
+            ],
+        )
 
     async with demo:
         state = demo.folder / "state"
         state.mkdir(mode=0o700)
         beside = with_page(
             companion("demo", str(demo.file.path)),
-            told=lambda lines: click.echo("\n".join(lines)),
+            told=greeting.told,
             credentials=Credentials(state),
             key=True,
         )
-        await Service(demo.config, demo.file).run(started=started, companion=beside)
+        try:
+            await Service(demo.config, demo.file).run(started=started, companion=beside)
+        finally:
+            greeting.say()

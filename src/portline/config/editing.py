@@ -178,7 +178,8 @@ def _set_aside(table: object) -> list[Comment | Whitespace]:
     return end
 
 
-_HEADER: Final = re.compile(r"\s*\[(?P<keys>[^\[\]\n]*(?:\"[^\"\n]*\"|'[^'\n]*')?[^\[\]\n]*)\]")
+_HEADER: Final = re.compile(r"""\s*\[(?P<keys>(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\[\]"'\n])*)\]""")
+"""The header of a table: bare keys, and quoted ones, in which anything may stand."""
 
 
 def _section(lines: list[str], name: str) -> tuple[int, int]:

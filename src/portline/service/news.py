@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from portline.config.models import UdpConnection
 from portline.config.options import key_of
+from portline.plural import plural
 from portline.service.network.access import open_doors
 from portline.service.process.log import NOTICE
 
@@ -110,7 +111,8 @@ class News:
             self._log.log(level, "%s: is open with %s", port.path, port.state.settings)
         lost, self._discarded = port.discarded - self._discarded, port.discarded
         if troubled and lost:
-            self._log.warning("%d bytes for the port were discarded while it was away", lost)
+            told = plural(lost, "byte")
+            self._log.warning("discarded %s for the port while it was away", told)
 
     def listener_changed(self, listener: Listener) -> None:
         """Tell that an address is listened on, or why not."""
@@ -171,8 +173,8 @@ class News:
         lost, self._not_kept = keep.discarded - self._not_kept, keep.discarded
         if keep.limit and lost:
             self._log.warning(
-                "%d bytes did not fit into buffer-size %d while nobody was connected",
-                lost,
+                "%s did not fit into buffer-size %d while nobody was connected",
+                plural(lost, "byte"),
                 keep.limit,
             )
 
@@ -180,7 +182,7 @@ class News:
         """Tell at the end what nobody will get any more."""
         self.kept(keep)
         if keep:
-            self._log.warning("%d bytes that were kept for the next peer are lost", len(keep))
+            self._log.warning("lost %s kept for the next peer", plural(len(keep), "byte"))
 
 
 def _outputs_driven(config: ConnectionConfig) -> list[str]:

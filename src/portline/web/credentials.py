@@ -69,11 +69,15 @@ _TOKEN: Final = re.compile(r"portline_[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """Which file it was that somebody has proved to know: another file, another grade."""
+    """Which file it was that somebody has proved to know: another file, another grade.
+
+    The same file is another one, too, while others may read it (``exposed``): it is not used then.
+    """
 
     device: int = 0
     inode: int = 0
     changed: int = 0
+    exposed: bool = False
 
     @property
     def there(self) -> bool:
@@ -224,7 +228,7 @@ class Credentials:
             found = os.stat(self.folder / name)
         except OSError:
             return Grade()
-        return Grade(found.st_dev, found.st_ino, found.st_mtime_ns)
+        return Grade(found.st_dev, found.st_ino, found.st_mtime_ns, _exposed(found.st_mode))
 
     def _read(self, name: str) -> str:
         path = self.folder / name
@@ -234,7 +238,7 @@ class Credentials:
                 content = file.read(FILE_MAX)
         except OSError as error:
             raise PortlineError(f"{path}: cannot be read: {error.strerror}") from None
-        if stat.S_IMODE(mode) & 0o077:
+        if _exposed(mode):
             raise PortlineError(
                 f"{path}: can be read or changed by others (mode {stat.S_IMODE(mode):04o}); run "
                 f"`chmod 600 {path}`, and take another password if others may have read it"
@@ -247,6 +251,11 @@ class Credentials:
             write_secret(str(path), text, replace=True)
         except OSError as error:
             raise PortlineError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _exposed(mode: int) -> bool:
+    """Tell whether others than the owner may read or change a file of that mode."""
+    return bool(stat.S_IMODE(mode) & 0o077)
 
 
 def _hasher() -> PasswordHasher:

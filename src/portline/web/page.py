@@ -57,6 +57,10 @@ RETRY: Final = 5.0
 _log: Final = logging.getLogger("portline.web")
 
 
+REMEDY: Final = "; `--web=PORT`, or listen in [web], puts the page elsewhere"
+"""What is said where the page cannot be at its address."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """What preparing has brought."""
@@ -262,7 +266,7 @@ class Page:
             self._engine.welcome(link.socket, self._ready.context)
 
     def _changed(self, address: Address, listener: Listener) -> None:
-        fault = "" if listener.error is None else str(listener.error)
+        fault = "" if listener.error is None else f"{listener.error}{REMEDY}"
         if fault and fault != self._faults.get(address):
             _log.warning("the page: %s; trying again", fault)
         self._faults[address] = fault

@@ -12,12 +12,14 @@ from click.testing import CliRunner
 
 from portline.cli import demo as module
 from portline.cli.app import main
-from portline.cli.demo import HOST, TRIES, Demo, free_port, things_to_try
+from portline.cli.demo import HOST, TRIES, Demo, Greeting, free_port, things_to_try
 from portline.config.models import GatewayConfig
 from portline.config.saving import ConfigFile
 from portline.errors import NetworkError, PortError
 from portline.service.process import announcement as told
 from portline.service.process import log, run
+from tests.conftest import Run
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -167,3 +169,39 @@ def test_the_command_shares_the_instrument_and_says_what_to_try(
     assert lines[-1] == "Ctrl-C ends the demo."
     assert born(shared[0]) != made_at[0]
     assert not files[0].path.parent.exists()
+
+
+def test_the_page_is_told_before_what_to_try_and_the_end_is_last(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        both = "before\nHome: x\nbehind\nCtrl-C ends the demo.\n"
+        behind = ["behind", "Ctrl-C ends the demo."]
+        usual = Greeting(loop)
+        usual.started(["before"], behind)
+        assert capsys.readouterr().out == ""
+        usual.told(["Home: x"])
+        assert capsys.readouterr().out == both
+        usual.told(["Home: y"])  # the page has been moved
+        usual.say()
+        assert capsys.readouterr().out == "Home: y\n"
+        quick = Greeting(loop)
+        quick.told(["Home: x"])
+        assert capsys.readouterr().out == ""
+        quick.started(["before"], behind)
+        assert capsys.readouterr().out == both
+        monkeypatch.setattr(module, "GREETING", 0.01)
+        alone = Greeting(loop)
+        alone.started(["before"], behind)
+        said = ""
+
+        def look() -> bool:
+            nonlocal said
+            said += capsys.readouterr().out
+            return bool(said)
+
+        await until(look)
+        assert said == "before\nbehind\nCtrl-C ends the demo.\n"
+
+    run(scenario())

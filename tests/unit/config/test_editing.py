@@ -177,3 +177,14 @@ def _comments(text: str) -> list[str]:
     """Return the lines that can only be comments: those that the test has put in."""
     known = {"# [connections.a]", "# c", "#", "  # 'x"}
     return [line for line in text.splitlines() if line in known]
+
+
+@pytest.mark.parametrize("header", ['"a]b"', "'a]b'", '"a[]b"', '"a\\"]b"', '"]"'])
+def test_a_name_with_brackets_is_renamed_in_its_place(header: str) -> None:
+    text = (
+        f"# first\n[connections.{header}] # own\nport = '/dev/x'\n\n"
+        "# second\n[connections.c]\nport = '/dev/y'\n"
+    )
+    name = next(iter(tomllib.loads(text)["connections"]))
+    assert renamed(text, name, "new") == text.replace(f"connections.{header}", "connections.new")
+    assert "/dev/x" not in removed(text, name)

@@ -125,7 +125,7 @@ def test_what_is_kept_for_nobody_is_told_at_the_end(
     async def scenario() -> None:
         async with stage(buffer_size=4) as meter:
             meter.connection.port_data(b"early")
-        assert "4 bytes that were kept for the next peer are lost" in caplog.text
+        assert "lost 4 bytes kept for the next peer" in caplog.text
 
     run(scenario())
 

@@ -55,7 +55,7 @@ def test_a_trouble_is_told_once_and_its_end_is_a_notice(
     news.port_open(port)
     assert told(caplog) == [
         "notice: /dev/memory: is open with 9600-8N1",
-        "warning: 7 bytes for the port were discarded while it was away",
+        "warning: discarded 7 bytes for the port while it was away",
     ]
     news.port_open(port)
     assert told(caplog) == ["info: /dev/memory: is open with 9600-8N1"]
@@ -102,7 +102,7 @@ def test_what_nobody_will_get_is_told_at_the_end(
     news.ended(keep)
     assert told(caplog) == [
         "warning: 2 bytes did not fit into buffer-size 4 while nobody was connected",
-        "warning: 4 bytes that were kept for the next peer are lost",
+        "warning: lost 4 bytes kept for the next peer",
     ]
 
 

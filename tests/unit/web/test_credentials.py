@@ -14,6 +14,8 @@ from portline.web.credentials import (
     Credentials,
     Grade,
 )
+from tests.conftest import Run
+from tests.unit.web.conftest import hosting
 
 
 def test_a_password_that_was_made_is_the_right_one_and_only_its_hash_is_kept(folder: Path) -> None:
@@ -121,3 +123,23 @@ def test_tokens_are_bounded(folder: Path) -> None:
 @pytest.mark.parametrize("token", ["", "portline_", "x" * 52, "portline_" + "ä" * 43])
 def test_what_is_no_token_is_nobody(folder: Path, token: str) -> None:
     assert Credentials(folder).owner(token) is None
+
+
+def test_what_others_can_read_is_not_used_although_it_was_read_before(
+    folder: Path, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            token = host.credentials.add_token("script")
+            for headers, name in (
+                ({"Authorization": f"Bearer {token}"}, TOKENS_FILE),
+                (host.basic, PASSWORD_FILE),
+            ):
+                assert (await host.ask("GET", "/api/status", headers)).status == 200
+                (folder / name).chmod(0o644)
+                answer = await host.ask("GET", "/api/status", headers)
+                assert (answer.status, "chmod 600" in answer.json["detail"]) == (409, True)
+                (folder / name).chmod(0o600)
+                assert (await host.ask("GET", "/api/status", headers)).status == 200
+
+    run(scenario())

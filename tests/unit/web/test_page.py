@@ -232,3 +232,21 @@ def test_what_cannot_be_prepared_is_tried_again(
             await until(lambda: page.addresses)
 
     run(scenario())
+
+
+def test_a_port_that_is_taken_is_told_with_how_to_have_another(
+    folder: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = other.getsockname()[1]
+            free = free_port()
+            text = f'[web]\nlisten = ["127.0.0.1:{taken}", "127.0.0.1:{free}"]\n'
+            async with hosting(folder, text) as host:
+                await until(lambda: "`--web=PORT`, or listen in [web]" in caplog.text)
+                assert f"127.0.0.1:{taken}" in caplog.text
+                status = host.page.status()
+                assert status is not None
+                assert "--web=PORT" in status.error
+
+    run(scenario())

@@ -16,6 +16,8 @@ const ACRONYMS = {
   crl: "CRL",
   rs485: "RS-485",
   ttl: "TTL",
+  rx: "RX",
+  tx: "TX",
   udp: "UDP",
   nodelay: "No delay",
 };

@@ -16,6 +16,7 @@ import { confirmed, notice } from "./notices.js";
 import { PortChoice } from "./port-choice.js";
 import { act, ask } from "./server.js";
 import { Summary, sentence, worded } from "./summary.js";
+import { spoken } from "./wording.js";
 
 const CHECKED = 250; // ms after the last key
 const TRIES = 3; // answers that may be overtaken by more typing before a save is given up
@@ -335,7 +336,9 @@ class Form {
 
   #grey(reasons) {
     const there = Object.fromEntries(
-      Object.entries(reasons).filter(([key]) => this.#fields.has(key) && key !== "port" && key !== "virtual"),
+      Object.entries(reasons)
+        .filter(([key]) => this.#fields.has(key) && key !== "port" && key !== "virtual")
+        .map(([key, text]) => [key, spoken(text, this.#fields)]),
     );
     this.#off = new Set(Object.keys(reasons).filter((key) => key !== "port" && key !== "virtual"));
     for (const [key, field] of this.#fields)

@@ -2,6 +2,7 @@
 
 import { el, mark, show } from "./elements.js";
 import { label } from "./fields.js";
+import { spoken } from "./wording.js";
 
 /** What is said of these when nothing has been filled in: the words of a form, not those of a file. */
 const MISSING = {
@@ -20,7 +21,7 @@ export function worded(mistakes, fields) {
   return mistakes
     .map(({ option, text }) => {
       const isEmpty = option in MISSING && fields.get(option)?.value === null;
-      return { option, text: isEmpty ? MISSING[option] : text };
+      return { option, text: isEmpty ? MISSING[option] : spoken(text, fields) };
     })
     .sort((one, other) => order.indexOf(one.option) - order.indexOf(other.option));
 }
