@@ -260,6 +260,8 @@ def _json(url: str, body: bytes) -> Any:
 
 def _error(url: str, status: int, body: bytes) -> PortlineError:
     """Return the error that a problem tells of (RFC 9457)."""
+    if status == 400 and b"write https://" in body:  # as an encrypted page answers, for people
+        return PortlineError(f"{url}: it is encrypted there; does it want https://?")
     match _json(url, body):
         case {"errors": list(errors), "mistakes": list(mistakes)}:
             lines = [" ".join(str(each).split()) for each in errors]
