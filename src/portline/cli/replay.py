@@ -32,6 +32,9 @@ LINE_MAX: Final = 1024**2
 
 SPEED_MAX: Final = 1e6
 
+PATIENCE: Final = 60.0
+"""Seconds of silence in a recording that nobody has to wonder about; a longer one is told of."""
+
 
 class Outlet(Protocol):
     """Where a recording is played to; ``heard`` bytes came back from there."""
@@ -116,6 +119,10 @@ class _Player:
                 begun, first = loop.time(), record.at
             if self._speed is not None:
                 wait = begun + (record.at - first) / self._speed - loop.time()
+                if wait > PATIENCE:
+                    click.echo(
+                        f"the next piece is {age(wait)} later; --fast does not wait", err=True
+                    )
                 await asyncio.sleep(max(0.0, wait))
             await outlet.send(record.data)
             self.bytes += len(record.data)

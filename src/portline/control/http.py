@@ -198,6 +198,8 @@ class Client:
 
     def _error(self, status: int, body: bytes) -> PortlineError:
         """Return the error that a problem tells of (RFC 9457)."""
+        if status == 400 and b"write https://" in body:  # as an encrypted page answers, for people
+            return PortlineError(f"{self.url}: it is encrypted there; does it want https://?")
         try:
             problem = from_json(body)
         except ValueError:
@@ -206,8 +208,7 @@ class Client:
             case {"errors": [_, *_] as errors, "mistakes": list(mistakes)}:
                 lines = [" ".join(str(each).split()) for each in errors]
             case _:
-                hint = "; does it want https://?" if self.url.startswith("http://") else ""
-                return PortlineError(f"{self.url}: {NO_PORTLINE} (it answers {status}){hint}")
+                return PortlineError(f"{self.url}: {NO_PORTLINE} (it answers {status})")
         if status == 422 or (status == 409 and mistakes):
             faults = [
                 (str(each.get("option")), str(each.get("text")))

@@ -12,19 +12,25 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from portline.plural import plural
-from portline.recording.record import Kind, Record, Source
+from portline.recording.record import AT_MAX, Kind, Record, Source
 from portline.recording.rtac import HEADER, LINKTYPE, EventType, header, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["BLOCK_MAX", "MAGIC", "PcapngWriter", "read_pcapng"]
+__all__ = ["BLOCK_MAX", "INTERFACES_MAX", "MAGIC", "OPTIONS_MAX", "PcapngWriter", "read_pcapng"]
 
 MAGIC: Final = b"\x0a\x0d\x0d\x0a"
 """What a file of this format begins with."""
 
 BLOCK_MAX: Final = 16 * 1024**2
 """Bytes of a block that is read: what Wireshark itself takes for the largest."""
+
+INTERFACES_MAX: Final = 1024
+"""Interfaces of a section that are read: Portline writes one, and each costs memory."""
+
+OPTIONS_MAX: Final = 256
+"""Options of a block that are read: Portline writes three, and each costs time."""
 
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _BYTE_ORDER: Final = 0x1A2B3C4D
@@ -164,6 +170,8 @@ def read_pcapng(read: Callable[[int], bytes]) -> Iterator[Record]:
             return
         body = body[:-4]
         if kind == _INTERFACE:
+            if len(interfaces) >= INTERFACES_MAX:
+                raise ValueError(f"has more than {INTERFACES_MAX} interfaces")
             interfaces.append(_interface(body, order))
         elif kind == _PACKET and (record := _record(body, order, interfaces)) is not None:
             yield record
@@ -211,6 +219,8 @@ def _record(body: bytes, order: str, interfaces: list[tuple[int, float]]) -> Rec
     # Twice from integers: a double has no microseconds left at 1e9 seconds times 1e6.
     ticks = high << 32 | low
     at = ticks // round(1 / unit) + (ticks % round(1 / unit)) * unit
+    if at >= AT_MAX:
+        raise ValueError("is damaged: a time after the year 9999")
     if kind is Kind.DATA:
         return Record(at, source, kind, comment, packet[HEADER.size :])
     named, separator, text = comment.partition(": ")
@@ -222,9 +232,13 @@ def _record(body: bytes, order: str, interfaces: list[tuple[int, float]]) -> Rec
 
 def _options_of(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     position = 0
+    count = 0
     while position + 4 <= len(data):
         code, length = struct.unpack_from(f"{order}HH", data, position)
         if not code:
             return
+        count += 1
+        if count > OPTIONS_MAX:
+            raise ValueError(f"is damaged: a block with more than {OPTIONS_MAX} options")
         yield code, data[position + 4 : position + 4 + length]
         position += 4 + length + (-length % 4)

@@ -34,9 +34,10 @@ from portline.net.address import display_sockaddr, host_of
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp
+    from websockets.frames import Frame
 
 __all__ = [
     "BODY_LIMIT",
@@ -73,8 +74,14 @@ IDLE_LIMIT: Final = 30.0
 HEADER_MAX: Final = 16 * 1024
 """Bytes of the header of a request."""
 
+SIP: Final = 1024
+"""Bytes that are parsed in one turn of the loop: 170 chunks of one byte, two milliseconds."""
+
 MESSAGE_MAX: Final = 64 * 1024
 """Bytes of a message of a WebSocket; pages send keys that were typed and some words."""
+
+FRAGMENTS_MAX: Final = 1024
+"""Fragments of a message of a WebSocket; browsers send one."""
 
 PING: Final = 20.0
 """Seconds between two pings of a WebSocket, and until one that is not answered ends it."""
@@ -98,6 +105,61 @@ _NOT_ENCRYPTED: Final = (
 _log: Final = logging.getLogger("portline.web")
 
 
+class _Valve:
+    """A transport that reads on only when what was read before has been taken, in sips.
+
+    It reads 256 KiB at a time, and chunks of a body and fragments of a message may be of a byte, or
+    of none, each of which costs a parser some microseconds: taken in one go, a stranger could hold
+    the data up for tenths of a second.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._rest = b""
+        self._stopped = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the transport itself has."""
+        return getattr(self._transport, name)
+
+    def pause_reading(self) -> None:
+        """Read no more for now, because of who reads."""
+        self._stopped = True
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, when everything has been taken."""
+        self._stopped = False
+        if not self._rest:
+            self._transport.resume_reading()
+
+    def sip(self, data: bytes, take: Callable[[bytes], None]) -> None:
+        """Have ``take`` called with SIP bytes now, and with as many in each further turn."""
+        if self._rest:  # it was read before the transport could stop
+            self._rest += data
+            return
+        self._rest = data[SIP:]
+        if self._rest:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._go_on, take)
+        take(data[:SIP])
+
+    def _go_on(self, take: Callable[[bytes], None]) -> None:
+        if self._transport.is_closing():
+            self._rest = b""
+            return
+        data, self._rest = self._rest[:SIP], self._rest[SIP:]
+        reader = self._transport.get_protocol()
+        take(data)
+        if self._transport.get_protocol() is not reader:  # nobody speaks on before he is answered
+            self._rest = b""
+        if self._rest:
+            self._loop.call_soon(self._go_on, take)
+        elif not self._stopped and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
 class _Protocol(H11Protocol):
     """One connection, with a limit for everything that the other end may take its time for."""
 
@@ -110,7 +172,8 @@ class _Protocol(H11Protocol):
         connected = cast("asyncio.Transport", transport)
         connected.set_write_buffer_limits(high=BACKLOG)
         self.engine.pending.pop(self, None)
-        super().connection_made(connected)
+        self._valve = _Valve(connected, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._valve))
         self._wait(HEADER_LIMIT, "slow_headers")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -119,10 +182,10 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of a request."""
+        """Take a part of a request, in sips."""
         if self._patience is None:
             self._wait(HEADER_LIMIT, "slow_headers")
-        super().data_received(data)
+        self._valve.sip(data, super().data_received)
 
     def handle_events(self) -> None:
         """See how far the request has come."""
@@ -160,6 +223,23 @@ class _Protocol(H11Protocol):
 
 class _Socket(WebSocketsSansIOProtocol):
     """One WebSocket, which whoever does not read makes neither large nor everlasting."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over from who has heard the request."""
+        if isinstance(transport, _Valve):
+            transport = transport._transport
+        self._valve = _Valve(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._valve))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, in sips."""
+        self._valve.sip(data, super().data_received)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment, but not for ever: none of them has to hold anything."""
+        super().handle_cont(event)
+        if len(self.frames) > FRAGMENTS_MAX:
+            self.transport.abort()
 
     def handle_ping(self) -> None:
         """Answer it, but keep no answers for who does not read them: no browser does that."""

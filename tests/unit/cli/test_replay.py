@@ -82,6 +82,15 @@ def test_the_timing(file: Path, slept: list[float], speed: str, wait: float) -> 
     assert wait - 1 < second <= wait + 1e-3
 
 
+def test_a_long_silence_is_told_of(tmp_path: Path, slept: list[float]) -> None:
+    path = pcapng(tmp_path / "x", heard(b"a", 0.0), heard(b"b", 1e9))
+    result = replay(path, "-")
+    assert result.stdout == "ab"
+    assert "the next piece is 11574 d 1 h later; --fast does not wait\n" in result.stderr
+    assert len(slept) == 2
+    assert "later" not in replay(path, "-", "--fast").stderr
+
+
 def test_as_fast_as_possible(file: Path, slept: list[float]) -> None:
     assert replay(file, "-", "--fast").stdout == "one two\n"
     assert slept == []

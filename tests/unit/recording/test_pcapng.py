@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portline.recording.pcapng import BLOCK_MAX, MAGIC, PcapngWriter, read_pcapng
+from portline.recording.pcapng import (
+    BLOCK_MAX,
+    INTERFACES_MAX,
+    MAGIC,
+    OPTIONS_MAX,
+    PcapngWriter,
+    read_pcapng,
+)
 from portline.recording.record import Kind, Record, Source
 from tests.unit.recording.shark import packets
 
@@ -177,3 +184,36 @@ def test_a_block_has_a_bound() -> None:
     with pytest.raises(ValueError, match="a block of 16777220 bytes"):
         read(huge)
     assert written().startswith(MAGIC)
+
+
+def block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", 12 + len(body))
+    return struct.pack("<I", kind) + length + body + length
+
+
+def test_interfaces_have_a_bound() -> None:
+    interface = block(1, struct.pack("<HHI", 250, 0, 0))
+    begun = PcapngWriter("meter").begin()
+    assert read(begun + interface * (INTERFACES_MAX - 1)) == []
+    with pytest.raises(ValueError, match=f"more than {INTERFACES_MAX} interfaces"):
+        read(begun + interface * INTERFACES_MAX)
+    # Each section has its own.
+    assert read((begun + interface * (INTERFACES_MAX - 1)) * 2) == []
+
+
+def test_options_have_a_bound() -> None:
+    option = struct.pack("<HH", 5, 0)
+    body = struct.pack("<HHI", 250, 0, 0)
+    begun = PcapngWriter("meter").begin()
+    assert read(begun + block(1, body + option * OPTIONS_MAX)) == []
+    with pytest.raises(ValueError, match=f"more than {OPTIONS_MAX} options"):
+        read(begun + block(1, body + option * (OPTIONS_MAX + 1)))
+
+
+def test_times_have_a_bound() -> None:
+    writer = PcapngWriter("meter")
+    begun, packet = writer.begin(), bytearray(writer.encode(Record(AT, Source.PORT, Kind.DATA)))
+    assert len(read(begun + packet)) == 1
+    packet[12:16] = b"\xff" * 4
+    with pytest.raises(ValueError, match="a time after the year 9999"):
+        read(begun + packet)

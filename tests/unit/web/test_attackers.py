@@ -433,3 +433,60 @@ def test_what_is_not_foreseen_tells_nothing(
             assert "ZeroDivisionError" in caplog.text
 
     run(scenario())
+
+
+def test_a_body_of_many_small_chunks_is_taken_in_sips(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    take = engine.H11Protocol.data_received
+
+    def noted(protocol: engine.H11Protocol, data: bytes) -> None:
+        taken.append(len(data))
+        take(protocol, data)
+
+    monkeypatch.setattr(engine.H11Protocol, "data_received", noted)
+    body = b'{"password": ' + b" " * 20000 + b'"correct horse"}'
+
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            stranger = await host.connect()
+            head = f"POST /login HTTP/1.1\r\nHost: 127.0.0.1:{host.port}\r\n"
+            head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+            stranger.says(head.encode() + chunks + b"0\r\n\r\n")
+            assert (await stranger.hears()).status == 204
+            # Another request on the same connection.
+            stranger.asks("GET", "/login", {"Host": f"127.0.0.1:{host.port}"})
+            assert (await stranger.hears()).status == 200
+            await stranger.goes()
+            assert sum(taken) > len(chunks)
+            assert max(taken) == engine.SIP
+
+    run(scenario())
+
+
+def test_fragments_that_hold_nothing_come_to_an_end(folder: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with hosting(folder) as host:
+            stranger = await host.connect()
+            upgrade = {
+                "Host": f"127.0.0.1:{host.port}",
+                "Connection": "Upgrade",
+                "Upgrade": "websocket",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+            }
+            padding = {"X-Padding": "x" * (3 * engine.SIP + 5)}  # it is asked for in sips, too
+            stranger.asks("GET", "/live", {**padding, **upgrade, **host.basic})
+            assert b" 101 " in await stranger.reader.readline()
+            begun, more = b"\x01\x80" + bytes(4), b"\x00\x80" + bytes(4)
+            stranger.says(begun + more * (engine.FRAGMENTS_MAX - 1))
+            stranger.says(b"\x80\x80" + bytes(4))
+            async with asyncio.timeout(20):
+                await stranger.reader.readuntil(b'{"error":')  # that is no message of a page
+            stranger.says(begun + more * engine.FRAGMENTS_MAX)
+            await stranger.hears_end()
+            await stranger.goes()
+
+    run(scenario())
