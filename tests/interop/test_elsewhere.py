@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -31,6 +32,7 @@ class Gateway:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.page, self.port = free_port(), free_port()
+        self.device = os.openpty()
         self.virtual = folder / "ttyV"
         authority = Authority(folder)
         self.ca = authority.file
@@ -46,6 +48,8 @@ class Gateway:
             f'certificate = "{issued.certificate}"\nkey = "{issued.key}"\n'
             f'[connections.meter]\nvirtual = "{self.virtual}"\nbackend = "pty"\n'
             f'listen = "127.0.0.1:{self.port}"\n'
+            f'[connections.real]\nport = "{os.ttyname(self.device[1])}"\n'
+            f'listen = "127.0.0.1:{free_port()}"\n'
         )
         for variable in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
             monkeypatch.setenv(variable, str(folder / "there"))
@@ -89,6 +93,8 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
     made = Gateway(tmp_path, monkeypatch)
     yield made
     made.service.stop()
+    for fd in made.device:
+        os.close(fd)
     assert "Traceback" not in made.service.errors()
 
 
@@ -108,11 +114,23 @@ def test_each_command(gateway: Gateway) -> None:
     assert "scale" in gateway.ask("remove", "scale")
     assert "scale" not in file.read_text()
     assert gateway.ask("lines", "meter", "cts=on").startswith("meter: CTS on")
-    assert "has no peer" not in gateway.ask("disconnect", "meter", "192.0.2.1:1", code=2)
-    # What only a real port can do is refused there, in the same words as here.
-    assert "portline: error: meter" in gateway.ask("set", "meter", "baudrate=9600", code=1)
-    assert "portline: error: meter" in gateway.ask("pulse", "meter", "esp32", code=1)
-    assert "meter" in gateway.ask("break", "meter", "0.1", code=1)
+    assert "there is no peer '192.0.2.1:1'" in gateway.ask(
+        "disconnect", "meter", "192.0.2.1:1", code=2
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as peer:
+        peer.settimeout(PATIENCE)
+        address = "{}:{}".format(*peer.getsockname())
+        end = time.monotonic() + PATIENCE
+        while address not in gateway.ask("status"):
+            assert time.monotonic() < end, "the peer is not let in"
+        assert f"{address} disconnected" in gateway.ask("disconnect", "meter", "127.0.0.1")
+        assert peer.recv(1) == b""
+    assert gateway.ask("set", "real", "baudrate=19200") == "real: 19200-8N1\n"
+    assert gateway.ask("break", "real", "0.1") == "real: a break of 0.1 s\n"
+    # What a port cannot do is refused in the same words, and with the same exit code, as here.
+    assert "no DTR and RTS" in gateway.ask("pulse", "real", "esp32", code=1)
+    assert "is a virtual port" in gateway.ask("pulse", "meter", "esp32", code=2)
+    assert "ssh -t HOST portline term meter" in gateway.ask("term", "meter", code=2)
     assert "pid" in gateway.ask("reload")
     assert "restarted" in gateway.ask("restart")
     assert "meter: listening" in gateway.ask("status")
