@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from portline.control.http import Client
 from portline.web.credentials import Credentials
 from tests.authority import Authority
 from tests.interop.device import PATIENCE
@@ -80,11 +81,13 @@ class Gateway:
 
     def watched(self) -> None:
         """Wait until the connection knows that it is watched."""
+        client = Client(self.there[1], self.token.read_text().strip(), ca=self.ca)
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            told = json.loads(self.ask("status", "--json", "meter"))
-            if told[0]["connections"][0]["counters"]["watchers"]:
+            (connection,) = client.ask("status", {"names": ["meter"]})["connections"]
+            if connection["counters"]["watchers"]:
                 return
+            time.sleep(0.1)
         raise AssertionError("nobody watches")
 
 
