@@ -66,6 +66,8 @@ class Place:
         self.ports: dict[int, int] = {}
         self.prefix: list[str] = []
         """How a command begins that is to run elsewhere than on this machine as it is."""
+        self.variables: dict[str, str] = {}
+        """Variables of the environment beside the usual ones, for what is run until it ends."""
         self._slaves: dict[str, int] = {}
 
     def close(self) -> None:
@@ -118,7 +120,7 @@ class Place:
         return subprocess.run(
             [*self.prefix, sys.executable, "-m", "portline", *words],
             cwd=self.folder,
-            env=environment(),
+            env=environment() | self.variables,
             input=typed,
             capture_output=True,
             text=True,

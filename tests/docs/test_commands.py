@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from portline.net.tls.certificate import fingerprint
 from portline.recording.pcapng import PcapngWriter
 from portline.recording.record import Kind, Record, Source
 from tests.docs.pages import ROOT, Command, blocks, commands
@@ -30,6 +32,8 @@ FOREIGN: Final = {
     "telnet": "talks until Ctrl-C; tests/interop/test_programs.py does what it does",
     "curl": "asks a page that somebody runs; tests/unit/web/test_api.py does what it does",
     "ssh": "logs in elsewhere",
+    "chmod": "is about a file that comes from elsewhere",
+    "export": "is for the shell; tests/unit/cli/test_elsewhere.py sets such variables",
     "openssl": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
     "socat": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
     "gensiot": "talks until Ctrl-C; tests/interop/test_tls.py does what it does",
@@ -518,8 +522,46 @@ SUBCOMMANDS: Final = {
 }
 
 
+def elsewhere(place: Place, words: list[str]) -> None:
+    """Run it at a service that only its page leads to."""
+    from tests.authority import Authority
+
+    authority = Authority(place.folder, "gateway-ca")
+    issued = authority.issue("gateway", "localhost")
+    pem = ssl.PEM_cert_to_DER_cert(Path(issued.certificate).read_text("utf-8"))
+    page = place.port(8217)
+    path = place.folder / "portline.toml"
+    path.write_text(
+        f'[web]\nlisten = "127.0.0.1:{page}"\ntls = true\n'
+        f'certificate = "{issued.certificate}"\nkey = "{issued.key}"\n'
+        f'[connections.meter]\nport = "{place.device("/dev/ttyUSB0")}"\n'
+        f'listen = "127.0.0.1:{place.port(4001)}"\n'
+    )
+    token = place.folder / "gateway.token"
+    token.touch(0o600)
+    token.write_text(place.run("token", "laptop"))
+    given = [
+        word.replace("gateway.example:8217", f"localhost:{page}").replace(
+            "sha256:5f0c...", fingerprint(pem)
+        )
+        for word in words
+    ]
+    if not {"--ca", "--fingerprint"} & {*words}:
+        given = ["--ca", authority.file, *given]
+    with place.start("serve", str(path)) as running:
+        running.listens()
+        place.variables = {"RUNTIME_DIRECTORY": str(place.folder)}  # where nobody else is
+        if "monitor" in words:
+            place.run(*given, noted="meter")
+        else:
+            assert "meter" in place.run(*given)
+
+
 def portline(place: Place, command: Command, words: list[str]) -> None:
     """Run a command of Portline."""
+    if words[0] == "--url":
+        elsewhere(place, words)
+        return
     if words[0].startswith("-"):
         assert place.run(*words)
         return

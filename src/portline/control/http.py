@@ -205,7 +205,7 @@ class Client:
         except ValueError:
             problem = None
         match problem:
-            case {"errors": [_, *_] as errors, "mistakes": list(mistakes)}:
+            case {"errors": [_, *_] as errors, "mistakes": list(mistakes), **rest}:
                 lines = [" ".join(str(each).split()) for each in errors]
             case _:
                 return PortlineError(f"{self.url}: {NO_PORTLINE} (it answers {status})")
@@ -217,12 +217,12 @@ class Client:
             ]
             return (ConfigError if status == 422 else ChangedMeanwhile)(lines, faults)
         match status:
-            case 400 | 404:
-                return UsageError("\n".join(lines))
+            case 400 | 404 | 409:
+                text = "\n".join(lines)
+                wrong = rest.get("usage") is True or status != 409
+                return UsageError(text) if wrong else PortlineError(text)
             case 401:
                 return PortlineError(f"{self.url}: the token is refused: {lines[0]}")
-            case 409:
-                return PortlineError("\n".join(lines))
             case _:
                 return PortlineError(f"{self.url}: {lines[0]}")
 

@@ -16,6 +16,7 @@ from portline.control.http import method_of
 from portline.control.message import pieces
 from portline.control.operations.table import OPERATIONS
 from portline.errors import PortlineError, UsageError
+from portline.web.download import MEDIA, RECORD, heading, recorded
 from portline.web.openapi import document
 from portline.web.problem import Problem, problem_of
 
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
     from portline.control.operations.operation import Feed, Operation, Parameter
     from portline.control.operations.subject import Subject
+    from portline.service.monitor.watcher import Watcher
     from portline.web.visitors import Visitor, Visitors
 
 __all__ = ["OFFERED", "PORTION", "STREAMS_MAX", "Api"]
 
 OFFERED: Final[Mapping[str, Operation]] = {
     name: operation for name, operation in OPERATIONS.items() if not operation.local
-}
+} | {RECORD.name: RECORD}
 """The operations that can be asked for over HTTP."""
 
 STREAMS_MAX: Final = 32
@@ -96,19 +98,22 @@ class Api:
         try:
             arguments = operation.arguments(given)
         except UsageError as error:
-            raise Problem(400, str(error)) from None
+            raise Problem(400, str(error), usage=True) from None
         if operation.changes:
             _log.info("asked by %s: %s", visitor.name, operation.asked(arguments))
         try:
             result = await operation.run(self._subject, **arguments)
         except PortlineError as error:
             raise problem_of(error) from None
-        if operation.opens is None:
+        if operation.opens is None and operation is not RECORD:
             return StreamingResponse(_gathered(result), media_type="application/json")
         if self._streams >= STREAMS_MAX:
             self._visitors.counts["streams_refused"] += 1
             raise Problem(429, f"there are {STREAMS_MAX} streams already; end some")
         ready = asyncio.Event()
+        if operation is RECORD:
+            return self._download(request, result, ready, visitor, arguments)
+        assert operation.opens is not None
         try:
             feed = operation.opens(self._subject, ready.set, **arguments)
         except PortlineError as error:
@@ -116,7 +121,45 @@ class Api:
         if request.method == "HEAD":  # it has no body, so nobody would ever see its end
             feed.close()
             return Response(media_type="text/event-stream")
-        return _Stream(feed, self._told(b"".join(pieces(result)), feed, ready, visitor))
+        told = self._told(b"".join(pieces(result)), feed, ready, visitor)
+        headers = {"X-Accel-Buffering": "no"}  # nginx would gather
+        return _Stream(feed, told, headers, "text/event-stream")
+
+    def _download(
+        self,
+        request: Request,
+        about: Any,
+        ready: asyncio.Event,
+        visitor: Visitor,
+        arguments: Mapping[str, Any],
+    ) -> Response:
+        """Answer with a recording that begins now."""
+        form = arguments["format"]
+        headers = heading(about.name, form)
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type=MEDIA[form])
+        try:
+            watcher = self._subject.served.gateway.watch(about.name, ready.set)
+        except PortlineError as error:
+            raise problem_of(error) from None
+        file = recorded(
+            about,
+            watcher,
+            ready,
+            lambda: self._visitors.good(visitor),
+            form=form,
+            seconds=arguments["seconds"],
+            size=arguments["size"],
+        )
+        return _Stream(watcher, self._counted(file), headers, MEDIA[form])
+
+    async def _counted(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self._streams += 1
+        try:
+            async for piece in pieces:
+                yield piece
+        finally:
+            self._streams -= 1
 
     async def _told(
         self, result: bytes, feed: Feed, ready: asyncio.Event, visitor: Visitor
@@ -144,11 +187,16 @@ class Api:
 
 
 class _Stream(StreamingResponse):
-    """Server-sent events of a feed, which is closed also where nobody waits for the first one."""
+    """What is told of a feed, which is closed also where nobody waits for the first of it."""
 
-    def __init__(self, feed: Feed, told: AsyncIterator[bytes]) -> None:
-        headers = {"X-Accel-Buffering": "no"}  # nginx would gather
-        super().__init__(told, headers=headers, media_type="text/event-stream")
+    def __init__(
+        self,
+        feed: Feed | Watcher,
+        told: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        media: str,
+    ) -> None:
+        super().__init__(told, headers=headers, media_type=media)
         self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import portline
 from portline.control.http import method_of
 from portline.control.schema import parameters_schema, result_schema
+from portline.web.download import MEDIA, RECORD
 
 if TYPE_CHECKING:
     from portline.control.operations.operation import Operation
@@ -79,14 +80,18 @@ _PROBLEM: Final = {
                 "additionalProperties": False,
             },
         },
+        "usage": {"type": "boolean"},
     },
-    "required": ["type", "title", "status", "detail", "errors", "mistakes"],
+    "required": ["type", "title", "status", "detail", "errors", "mistakes", "usage"],
     "additionalProperties": False,
 }
 
 
 def _content(operation: Operation) -> dict[str, Any]:
     """Return what is answered; a stream is told as server-sent events, each with one thing."""
+    if operation is RECORD:
+        file = {"type": "string", "format": "binary"}
+        return {media: {"schema": file} for media in MEDIA.values()}
     if operation.opens is None:
         result: Any = operation.result
         return {"application/json": {"schema": result_schema(result)}}

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from portline.errors import ChangedMeanwhile, ConfigError, NameUnknown, PortlineError
+from portline.errors import (
+    ChangedMeanwhile,
+    ConfigError,
+    NameUnknown,
+    PortlineError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +28,8 @@ MEDIA = "application/problem+json"
 class Problem(Exception):
     """A request that is refused: the ``status`` of HTTP, and lines for people.
 
-    ``mistakes`` are those of options, as ``{"option": ..., "text": ...}``.
+    ``mistakes`` are those of options, as ``{"option": ..., "text": ...}``; ``usage`` tells that the
+    request itself was wrong, as it is told on a control socket.
     """
 
     def __init__(
@@ -31,12 +38,14 @@ class Problem(Exception):
         *lines: str,
         mistakes: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        usage: bool = False,
     ) -> None:
         super().__init__("\n".join(lines))
         self.status = status
         self.lines = [" ".join(line.split()) for line in lines]
         self.mistakes = mistakes
         self.headers = headers or {}
+        self.usage = usage
 
     def response(self) -> Response:
         """Return the answer."""
@@ -50,6 +59,7 @@ class Problem(Exception):
             "detail": self.lines[0] if self.lines else title,
             "errors": self.lines,
             "mistakes": list(self.mistakes),
+            "usage": self.usage,
         }
         return Response(to_json(body), self.status, dict(self.headers), MEDIA)
 
@@ -60,4 +70,5 @@ def problem_of(error: PortlineError) -> Problem:
         mistakes = [{"option": option, "text": text} for option, text in error.faults]
         status = 409 if isinstance(error, ChangedMeanwhile) else 422
         return Problem(status, *error.mistakes, mistakes=mistakes)
-    return Problem(404 if isinstance(error, NameUnknown) else 409, *str(error).splitlines())
+    status = 404 if isinstance(error, NameUnknown) else 409
+    return Problem(status, *str(error).splitlines(), usage=isinstance(error, UsageError))

@@ -17,6 +17,7 @@ from portline.control.place import Places
 from portline.errors import PortlineError
 from tests.unit.cli.answers import connection, process
 from tests.unit.cli.test_completion import offered
+from tests.unit.control.test_http import OK, answering, problem, silent
 
 URL = "http://127.0.0.1:8217"
 
@@ -149,6 +150,33 @@ def test_what_cannot_be_meant(
     assert fault in said
     assert len(said.splitlines()) == 1
     assert gateway.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "what answers there is no Portline"),
+        (OK + b"{}", "is answered by a program that is no Portline"),
+        (problem(401, "there is no such token"), "the token is refused"),
+        (silent, "no answer within 0.5 s"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", [("status",), ("stop", "meter"), ("monitor", "meter"), ("reload",)]
+)
+def test_who_answers_wrongly_is_told_in_a_line(
+    token: str,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes,
+    fault: str,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.setitem(Client.__init__.__kwdefaults__, "limit", 0.5)
+    with answering(answer) as url:
+        said = portline("--url", url, "--token-file", token, *words, code=1).stderr
+    assert said.startswith(f"portline: error: {url}: ")
+    assert fault in said
+    assert len(said.splitlines()) == 1
 
 
 def test_errors_are_json_where_that_is_wanted(token: str) -> None:

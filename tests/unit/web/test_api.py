@@ -13,6 +13,7 @@ from portline.control.operations.parameters import ITEMS_MAX
 from portline.control.operations.table import OPERATIONS
 from portline.errors import ChangedMeanwhile, ConfigError, PortlineError, UsageError
 from portline.web import api, live, terminal
+from portline.web.download import RECORD
 from tests.conftest import Run
 from tests.unit.web.conftest import Browser, Host, hosting
 from tests.unit.web.test_live import text_with, virtual
@@ -37,6 +38,7 @@ def test_every_operation_but_those_of_this_machine_is_described(folder: Path, ru
             session = answer.json["components"]["securitySchemes"]["session"]
             assert (await host.browser()).cookie.startswith(f"{session['name']}=")
             offered = {each.name: each for each in OPERATIONS.values() if not each.local}
+            offered["record"] = RECORD
             assert paths.keys() == {f"/api/{name}" for name in offered}
             for name, operation in offered.items():
                 (method,) = paths[f"/api/{name}"]

@@ -78,8 +78,8 @@ class Served:
         if not isinstance(way, SocketWay):
             raise UsageError(
                 f"{self.name}: a terminal needs bytes in both directions, which the API of {way} "
-                f"does not carry; open {way}/terminal/{self.name} in a browser, or share it "
-                "with RFC 2217"
+                f"does not carry; open {way}/terminal/{self.name} in a browser, or use "
+                f"`ssh -t HOST portline term {self.name}`"
             )
         result, sock = await loop.run_in_executor(
             None, take_over, way.path, "terminal", {"name": self.name}
