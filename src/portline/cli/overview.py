@@ -33,6 +33,7 @@ NUMBERS: Final[Mapping[str, str]] = {
     "recognised": "{count} reset sequences run here (reset-sequences)",
     "watchers": "{count} watching",
     "watch_skipped": "{bytes} skipped by who watches (monitor, record), too slow",
+    "operators_dropped": "{bytes} not shown in terminals that were too slow",
     "divided": "{count} packets sent as several datagrams",
     "returned": "{count} datagrams did not arrive (ICMP)",
     "strangers": "{count} datagrams of strangers not taken (accept)",
