@@ -63,8 +63,8 @@ class ConfigFile:
         if not self.path.exists():
             raise ConfigError(
                 [
-                    f"{self.path}: is not there any more, and its connections would end; put it "
-                    "back, or write an empty one if that is meant"
+                    f"{self.path}: there is no such file any more, and its connections would end; "
+                    "put it back, or write an empty one if that is meant"
                 ]
             )
 

@@ -268,7 +268,7 @@ def test_a_file_that_is_gone_takes_no_connection_along(run: Run, tmp_path: Path)
         path.unlink()
         new = table.format("b", tmp_path / "ttyB")
         for act in (service.edit(lambda text: text + new), service.reload()):
-            with pytest.raises(ConfigError, match="is not there any more, and its connections"):
+            with pytest.raises(ConfigError, match="no such file any more, and its connections"):
                 await act
         assert list(service.gateway.connections) == ["a"]
         assert not path.exists()
