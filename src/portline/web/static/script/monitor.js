@@ -176,7 +176,7 @@ export function page({ main, live, connections }, name) {
           "pre",
           { class: "text" },
           ...text(part).map(([word, control]) =>
-            control ? el("span", { class: "control", text: word }) : word,
+            control ? el("span", { class: "written-out", text: word }) : word,
           ),
         ),
       );
