@@ -33,7 +33,7 @@ class Picture:
             room = max(1, rows - 1)
             if len(lines) > room:
                 left = len(lines) - room + 1
-                lines = [*lines[: room - 1], f"... {left} more lines; make the window higher"]
+                lines = [*lines[: room - 1], f"... {left} lines have no room"]
             lines = [line if span(line) <= columns else cut(line, columns) for line in lines]
             # Up to where the last picture began, each line anew, and what was below it away.
             up = f"\x1b[{self._rows}F" if self._rows else ""
