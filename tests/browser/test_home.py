@@ -61,6 +61,14 @@ def opened(window: Window, name: str) -> Locator:
     return found
 
 
+def test_the_end_of_a_long_name_of_a_port_is_seen(window: Window) -> None:
+    name = line(window, "gone").locator(".port .mono")
+    assert name.inner_text().endswith("/ttyNOWHERE")
+    assert name.evaluate(
+        "(it) => it.scrollWidth <= it.clientWidth && it.scrollHeight <= it.clientHeight + 1"
+    )
+
+
 def test_every_connection_is_shown_and_followed(window: Window, home: Home) -> None:
     meter = line(window, "meter")
     meter.get_by_text("listening").wait_for()

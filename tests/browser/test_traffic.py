@@ -81,7 +81,9 @@ def test_both_directions_are_shown_sifted_and_saved(
         eventually(lambda: spoken.count() == 0 and heard.count() == 1)
         search.fill("")
         page.get_by_role("radio", name="Text", exact=True).check()
-        spoken.get_by_text("*IDN?␍␊").wait_for()
+        eventually(
+            lambda: spoken.locator("pre").all_inner_texts() == [r"*IDN?\r\n"], "for one line"
+        )
 
         page.get_by_role("button", name="Pause").click()
         device.write(b"unseen")

@@ -147,6 +147,25 @@ def test_a_terminal_at_a_connection(device: Device, share: Callable[..., Server]
         time.sleep(0.01)
 
 
+def test_what_a_port_does_not_do_is_told_below_what_was_typed(
+    device: Device, share: Callable[..., Server]
+) -> None:
+    share("raw", "--name", "meter")
+    with sitting("meter") as person:
+        person.sees("Ctrl-] q quits")
+        person.types(ESCAPE + b"u")
+        person.sees("settings: ")
+        person.types(b"abc\r")
+        person.sees("abc\r\n*** 'abc' is not a line setting like 9600-8N1\r\n")
+        person.types(ESCAPE + b"u")
+        person.sees("settings: ")
+        person.types(b"9600-8E1\r")  # a pseudo terminal has no parity
+        person.sees("9600-8E1\r\n*** meter: parity is now N, asked for E; check what")
+        person.sees("\r\n*** 9600-8N1  out: ")
+        person.types(ESCAPE + b"q")
+        assert person.ends() == 0
+
+
 def test_views_echo_macros_and_files(device: Device, tmp_path: Path) -> None:
     macros, log, file = tmp_path / "macros.toml", tmp_path / "log", tmp_path / "program.bin"
     macros.write_text("[macros]\n1 = 'AT\\r\\n'\n")

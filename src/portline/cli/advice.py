@@ -47,6 +47,11 @@ _NO_DTLS: Final = (
     "send them through a VPN (WireGuard), or give --password-file, so that nobody can forge one"
 )
 
+_KIND_IS: Final = (
+    "`portline share` makes a server, `portline attach` a client and `portline udp` a udp, "
+    "so leave it out"
+)
+
 _BELONGS: Final = {
     **dict.fromkeys((("share", "ca"), ("share", "fingerprint"), ("share", "tls_name")), _TRUSTS),
     **dict.fromkeys((("attach", "client_ca"), ("attach", "client_crl")), _HAS_CERTIFICATE),
@@ -57,6 +62,10 @@ _BELONGS: Final = {
     "connects to HOST:PORT",
     ("share", "connect"): "belongs to the end that connects (`portline attach`); this end listens "
     "(--listen)",
+    (
+        "edit",
+        "kind",
+    ): "cannot be changed: a server stays one; remove it, and add another with --kind",
     ("run", "password"): "would ask at the terminal, which is the program's; give --password-file "
     "FILE, or set PORTLINE_PASSWORD",
 }
@@ -94,6 +103,8 @@ def _belongs(command: str, flag: str) -> str | None:
     kinds = [kind for kind, model in MODELS.items() if field in options(model)]
     if text := _BELONGS.get((command, field)):
         return f"{flag} {text}"
+    if field == "kind":
+        return f"{flag} is an option of `portline add`; {_KIND_IS}"
     if command == "udp" and field in ("tls", *TLS_OPTIONS):
         return f"{flag} {_NO_DTLS}"
     if not kinds:

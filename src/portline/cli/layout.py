@@ -36,8 +36,9 @@ LABEL: Final = 10
 INDENT: Final = 2
 """Columns before a label."""
 
-NARROW, WIDE = 60, 120
-"""Columns between which lines are broken: below, nothing fits; above, nobody reads them."""
+NARROW, WIDE = 32, 120
+"""Columns between which lines are broken: below, hardly a word fits behind a label; above, nobody
+reads them."""
 
 _HOLD: Final = "\N{NO-BREAK SPACE}"
 """A space at which no line is broken; it is not printable, so no clean text has one."""
@@ -85,15 +86,25 @@ def together(texts: Iterable[str], separator: str = ";") -> str:
 
 
 def _broken(text: str, width: int, first: str, further: str) -> list[str]:
-    lines = textwrap.wrap(
-        text,
+    wrapper = textwrap.TextWrapper(
         width,
         initial_indent=first,
         subsequent_indent=further,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return [line.replace(_HOLD, " ") for line in lines]
+    lines = wrapper.wrap(text)
+    told: list[str] = []
+    for line in lines:
+        free = line.replace(_HOLD, " ")
+        if span(free) <= width or _HOLD not in line:
+            told.append(free)
+            continue
+        # What belongs together and has no room together is broken all the same.
+        bare = free.lstrip()
+        wrapper.initial_indent = free[: len(free) - len(bare)]
+        told += wrapper.wrap(bare)
+    return told
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

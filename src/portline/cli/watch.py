@@ -33,11 +33,8 @@ class Picture:
             columns, rows = shutil.get_terminal_size((80, 24))
             room = max(1, rows - 1)
             if len(lines) > room:
-                left = plural(len(lines) - room + 1, "more line")
-                lines = [
-                    *lines[: room - 1],
-                    f"... {left}; make the window higher",
-                ]
+                left = plural(len(lines) - room + 1, "line")
+                lines = [*lines[: room - 1], f"... {left} without room"]
             lines = [line if span(line) <= columns else cut(line, columns) for line in lines]
             # Up to where the last picture began, each line anew, and what was below it away.
             up = f"\x1b[{self._rows}F" if self._rows else ""

@@ -116,9 +116,10 @@ def _same_addresses(
         for address in mine:
             for other, owner in taken:
                 if address.overlaps(other):
+                    wider = "" if str(other) == str(address) else f", as {other}"
                     text = (
-                        f"{address}{default} is already listened on by connections.{owner}, "
-                        f"as {other}; choose another {_TRANSPORTS[kind]} port"
+                        f"{address}{default} is already listened on by connections.{owner}"
+                        f"{wider}; choose another {_TRANSPORTS[kind]} port"
                     )
                     yield Fault((name, "listen"), text)
                     break

@@ -58,6 +58,16 @@ class ConfigFile:
         """Return what it says now; raises what :func:`portline.config.document.load_again` does."""
         return load_again(self.path, self.web, needed=self.needed)
 
+    def demand(self) -> None:
+        """Raise ConfigError where there is no such file (any more)."""
+        if not self.path.exists():
+            raise ConfigError(
+                [
+                    f"{self.path}: there is no such file any more, and its connections would end; "
+                    "put it back, or write an empty one if that is meant"
+                ]
+            )
+
     def change(self, edit: Edit, judge: Callable[[GatewayConfig], object]) -> GatewayConfig:
         """Make a change; see :func:`change`."""
         return change(self.path, edit, judge, web=self.web)

@@ -19,6 +19,11 @@ from tests.unit.cli.conftest import Runs
         ("udp --no-tls h:1", "--no-tls does not apply to datagrams"),
         ("udp --certificate FILE h:1", "DTLS"),
         ("udp --max-connections 3 h:1", "is an option of `portline share`, and means nothing to"),
+        ("edit meter --kind client", "--kind cannot be changed: a server stays one; remove it"),
+        (
+            "share --kind client --virtual v",
+            "--kind is an option of `portline add`; `portline share`",
+        ),
         ("share --retry 3", "--retry is an option of `portline attach`"),
         ("run --password -- true", "give --password-file FILE"),
         ("run --baudrate 300 -- true", "name it here: --port NAME"),

@@ -45,6 +45,14 @@ def test_what_belongs_together_stays_together() -> None:
     ]
 
 
+def test_what_has_no_room_together_is_broken_all_the_same() -> None:
+    assert entry("x", together(["a long = 1", "b = 2"]), 20) == [
+        "  x         a long =",
+        "            1;",
+        "            b = 2",
+    ]
+
+
 def test_columns_are_as_wide_as_what_is_seen() -> None:
     assert span("電a\u0301") == 3
     assert columns([["ab", "c"], ["電力", "d"]]) == ["ab    c", "電力  d"]
@@ -84,7 +92,7 @@ def test_ages(seconds: float, text: str) -> None:
     assert age(seconds) == text
 
 
-@pytest.mark.parametrize(("columns", "width"), [("40", 60), ("100", 100), ("500", 120)])
+@pytest.mark.parametrize(("columns", "width"), [("20", 32), ("40", 40), ("100", 100), ("500", 120)])
 def test_the_width_has_limits(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert columns_of_terminal() == width

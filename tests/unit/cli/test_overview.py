@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
+import portline
 from portline.cli.overview import NUMBERS, TRAFFIC, overview
 from portline.line import FlowControl, LineSettings, Parity
 from portline.net.tls.mistrust import Failure
@@ -99,7 +101,13 @@ def test_in_detail_every_counter_is_shown() -> None:
 
 
 def test_every_counter_has_words() -> None:
-    assert counters() <= {*NUMBERS, *TRAFFIC}
+    assert counters() | {"operators_dropped"} <= {*NUMBERS, *TRAFFIC}
+
+
+def test_the_page_has_words_for_the_same_counters() -> None:
+    script = Path(portline.__file__).parent / "web/static/script/counters.js"
+    words = script.read_text().split("const WORDS = {")[1].split("\n};")[0]
+    assert set(re.findall(r"^  (\w+):", words, re.MULTILINE)) == NUMBERS.keys()
 
 
 def test_a_counter_without_words_is_shown_all_the_same() -> None:

@@ -51,6 +51,8 @@ def test_two_connections_cannot_listen_on_the_same_address() -> None:
         "127.0.0.1:4001 (the default) is already listened on by connections.a, as *:4001; "
         "choose another TCP port"
     )
+    (same,) = clashes({"a": {"listen": 7}, "b": {"listen": 7}})
+    assert same.text.endswith("already listened on by connections.a; choose another TCP port")
     assert clashes({"a": {"listen": 0}, "b": {"listen": 0}}) == []
 
 

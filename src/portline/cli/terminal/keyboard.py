@@ -118,8 +118,10 @@ class Keyboard:
 
 
 class Prompt:
-    """A question on the screen, answered with a line: ``answered`` is called with it, or ``None``.
+    """A question on the screen, answered with a line.
 
+    Where it is ``over``, and what was typed is shown, ``tell()`` calls ``answered`` with the line,
+    or with None for one that was left.
     Esc and Ctrl-C leave it; Backspace takes a byte back and Ctrl-U all.
     """
 
@@ -127,6 +129,7 @@ class Prompt:
         self.question = question
         self.over = False
         self._answered = answered
+        self._answer: str | None = None
         self._line = bytearray()
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
@@ -159,4 +162,8 @@ class Prompt:
 
     def _end(self, line: str | None) -> None:
         self.over = True
-        self._answered(line)
+        self._answer = line
+
+    def tell(self) -> None:
+        """Pass the answer on."""
+        self._answered(self._answer)

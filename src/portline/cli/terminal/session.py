@@ -11,8 +11,9 @@ there is a bounded number.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,7 @@ from portline.line import LineChange, LineFault, ModemChange
 from portline.net.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from portline.cli.terminal.console import Console
     from portline.cli.terminal.log import Log
@@ -61,6 +62,17 @@ _ALERT_SIZE: Final = 7
 
 TASKS_MAX: Final = 8
 """Things that keys have set off and that are not done yet; further ones are refused."""
+
+
+class _Notices(logging.Handler):
+    """Says what is logged."""
+
+    def __init__(self, notice: Callable[[str], None]) -> None:
+        super().__init__()
+        self._notice = notice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._notice(record.getMessage())
 
 
 @dataclass
@@ -119,7 +131,8 @@ class Terminal:
         work = self._loop.create_task(self._work())
         work.add_done_callback(lambda _: self._over.set())
         try:
-            await self._over.wait()
+            with self._told():
+                await self._over.wait()
         finally:
             under_way = (work, *self._tasks)
             for task in under_way:
@@ -129,6 +142,21 @@ class Terminal:
             raise self._fault
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Show what the port logs as lines of ours: a raw terminal would make stairs of it."""
+        log, handler = logging.getLogger("portline.remote"), _Notices(self.notice)
+        if self.console is None or not self.console.interactive:
+            yield
+            return
+        propagates, log.propagate = log.propagate, False
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.propagate = propagates
 
     def end(self, fault: PortlineError | None = None) -> None:
         """End it, because of a fault if there is one."""
@@ -241,10 +269,12 @@ class Terminal:
             self._pipe(data)
         while data and console.interactive:
             if self.prompt is not None:
-                shown, data = self.prompt.take(data)
+                asked = self.prompt
+                shown, data = asked.take(data)
                 console.show(shown)
-                if self.prompt is not None and self.prompt.over:
+                if asked.over:
                     self.prompt = None
+                    asked.tell()
                 continue
             found, data = self.keyboard.take(data)
             match found:

@@ -65,6 +65,7 @@ PATIENCE: Final = 8.0
 (a break lasts up to 5 s): less than the control socket gives a caller, who is told why then."""
 
 _LINES: Final = Query(Item.MODEM_LINES)
+_CLOSED: Final = "the port is not open now; see `portline status`"
 _NO_LINES: Final = "the device has no signal lines; use an adapter that has them"
 
 
@@ -109,6 +110,8 @@ class Panel:
     @property
     def unseen(self) -> str:
         """Who cannot see these lines, or that there are none, for people; "" where all is seen."""
+        if not self._config().is_virtual and not self._keeper.open:
+            return _CLOSED
         if not self._port.has_lines:
             return _NO_LINES
         if not self._config().is_virtual or Ability.LINES in self._port.capabilities.abilities:
@@ -118,13 +121,13 @@ class Panel:
     async def levels(self) -> dict[str, bool]:
         """Return the lines as they are: all of a real port, what is read from a virtual one.
 
-        There are none of a real port that has no lines.
+        There are none of a real port that has no lines, or is not open: nobody knows then.
         """
         if self._config().is_virtual:
             return {line: getattr(self._inputs.lines, line) for line in INPUTS}
-        state = await self._done(_LINES) if self._keeper.open else self._port.state
-        if not self._port.has_lines:
+        if not self._keeper.open or not self._port.has_lines:
             return {}
+        state = await self._done(_LINES)
         read = {line: getattr(state.lines, line) for line in INPUTS}
         return {"dtr": state.dtr, "rts": state.rts, **read}
 

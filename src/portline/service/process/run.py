@@ -78,6 +78,9 @@ class Source(Protocol):
     def load(self) -> GatewayConfig:
         """Read it again.  Blocks; raises ConfigError for its mistakes."""
 
+    def demand(self) -> None:
+        """Raise ConfigError where it is not there.  Blocks."""
+
     def change(self, edit: Edit, judge: Callable[[GatewayConfig], object]) -> GatewayConfig:
         """Put its text through ``edit``, unless ``judge`` raises of it.  Blocks; raises, too."""
 
@@ -133,7 +136,7 @@ class Service:
         """
         if self._source is None:
             raise UsageError("this Portline has no configuration file that could be read again")
-        return await self._adopt(self._source.load, renews=True)
+        return await self._adopt(self._source, self._source.load, renews=True)
 
     async def edit(self, edit: Edit) -> list[str]:
         """Change the configuration file and go on with what it says; returns what reload does.
@@ -144,12 +147,21 @@ class Service:
         """
         if self._source is None:
             raise UsageError("this Portline has no configuration file that could be changed")
-        return await self._adopt(partial(self._source.change, edit, self._secrets), renews=False)
+        change = partial(self._source.change, edit, self._secrets)
+        return await self._adopt(self._source, change, renews=False)
 
-    async def _adopt(self, load: Callable[[], GatewayConfig], *, renews: bool) -> list[str]:
+    async def _adopt(
+        self, source: Source, load: Callable[[], GatewayConfig], *, renews: bool
+    ) -> list[str]:
+        def guarded() -> GatewayConfig:
+            # Without its file, nothing would be left of what runs.
+            if self.gateway.config.connections:
+                source.demand()
+            return load()
+
         async with self._loading:
             # In a thread: a large file takes tenths of a second, and data does not wait.
-            found = None if self._ended.is_set() else await self._read(load)
+            found = None if self._ended.is_set() else await self._read(guarded)
             if found is None or self._ended.is_set():
                 return []
             config, known = found

@@ -50,6 +50,8 @@ def test_a_prompt_takes_a_line_and_leaves_the_rest() -> None:
     assert not prompt.over
     assert prompt.take(b"\x00\x7f\x7f/tmp\rrest") == (b"\b \b/tmp\r\n", b"rest")
     assert prompt.over
+    assert answers == []  # what was typed is to be shown first
+    prompt.tell()
     assert answers == ["/tmp"]
 
 
@@ -58,6 +60,7 @@ def test_a_prompt_can_be_left(key: bytes) -> None:
     answers: list[str | None] = []
     prompt = Prompt("file", answers.append)
     assert prompt.take(b"x" + key + b"y") == (b"x\r\n", b"y")
+    prompt.tell()
     assert answers == [None]
 
 
@@ -66,4 +69,5 @@ def test_a_prompt_has_a_bound() -> None:
     prompt = Prompt("file", answers.append)
     shown, _ = prompt.take(b"x" * 10000 + b"\r")
     assert len(shown) == 4096 + 2
+    prompt.tell()
     assert answers == ["x" * 4096]

@@ -93,6 +93,19 @@ def test_what_an_application_reads_is_held_until_its_rules_change(stage: Play, r
     run(scenario())
 
 
+def test_nobody_knows_the_lines_of_a_real_port_that_is_closed(stage: Play, run: Run) -> None:
+    async def scenario() -> None:
+        async with stage() as made:
+            panel = made.connection.panel
+            assert "dtr" in await panel.levels()
+            assert panel.unseen == ""
+            made.connection.port_lost(PortError("/dev/x", "was pulled"))
+            assert await panel.levels() == {}
+            assert panel.unseen == "the port is not open now; see `portline status`"
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("options", "line", "told"),
     [

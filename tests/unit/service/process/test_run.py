@@ -55,6 +55,9 @@ class Loading:
 
     load: Callable[[], GatewayConfig]
 
+    def demand(self) -> None:
+        pass
+
     def change(self, *_: object) -> GatewayConfig:
         raise AssertionError
 
@@ -250,6 +253,30 @@ def test_an_edit_of_the_file_is_put_in_force(
         assert "password" not in path.read_text()
         with pytest.raises(UsageError, match="no configuration file"):
             await Service(config).edit(str)
+        await service.gateway.stop()
+
+    run(scenario())
+
+
+def test_a_file_that_is_gone_takes_no_connection_along(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "portline.toml"
+    table = '[connections.{}]\nport = "{}"\nlisten = "127.0.0.1:0"\n'
+    text = table.format("a", tmp_path / "ttyA")
+    path.write_text(text)
+
+    async def scenario() -> None:
+        service = Service(load(path), ConfigFile(path, {}, needed=False))
+        path.unlink()
+        new = table.format("b", tmp_path / "ttyB")
+        for act in (service.edit(lambda text: text + new), service.reload()):
+            with pytest.raises(ConfigError, match="no such file any more, and its connections"):
+                await act
+        assert list(service.gateway.connections) == ["a"]
+        assert not path.exists()
+        path.write_text("")
+        assert await service.reload() == ["a: removed"]
+        path.unlink()  # as where a page makes the first connection
+        assert await service.edit(lambda text: text + new) == ["b: added"]
         await service.gateway.stop()
 
     run(scenario())

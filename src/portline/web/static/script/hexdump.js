@@ -21,9 +21,12 @@ export function dump(data, width) {
 
 const decoder = new TextDecoder("utf-8", { fatal: false });
 
+/** As macros of `portline term` write them; not every font has pictures of control characters. */
+const ESCAPES = { 0x00: "\\0", 0x09: "\\t", 0x0a: "\\n", 0x0d: "\\r", 0x1b: "\\e" };
+
 /**
- * Bytes as text in UTF-8: a list of [text, isControl]. Control characters are pictures of
- * themselves, and a line ends after LF.
+ * Bytes as text in UTF-8: a list of [text, isControl]. Control characters are written out, and a
+ * line ends after LF.
  */
 export function text(data) {
   const parts = [];
@@ -39,10 +42,7 @@ export function text(data) {
       continue;
     }
     flush();
-    parts.push([
-      code < 0x20 ? String.fromCodePoint(0x2400 + code) : code === 0x7f ? "\u2421" : `\\x${HEX[code]}`,
-      true,
-    ]);
+    parts.push([ESCAPES[code] ?? `\\x${HEX[code]}`, true]);
     if (code === 0x0a) parts.push(["\n", false]);
   }
   flush();

@@ -164,7 +164,7 @@ export function page({ main, live, connections }, name) {
           "pre",
           { class: "text" },
           ...text(part).map(([word, control]) =>
-            control ? el("span", { class: "control", text: word }) : word,
+            control ? el("span", { class: "written-out", text: word }) : word,
           ),
         ),
       );
