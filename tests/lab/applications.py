@@ -8,6 +8,7 @@ the test, so one that hangs can be told from one that is told of an error again 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
@@ -158,17 +159,21 @@ class Application:
         kills, first = numbers.kills, numbers.issued
         count = dice.choice((1, 1, 1, 60))
         self._step("write")
-        end = first
+        end, gone = first, True
         try:
             written = os.write(fd, numbers.issue(count)) // RECORD
             numbers.take_back(count - written)
             end = first + written
             self._answered(fd, end, dice)
+            gone = False
         finally:
-            numbers.end(first, end, kills)
+            numbers.end(first, end, kills, gone=gone)
 
     def _answered(self, fd: int, end: int, dice: random.Random) -> None:
-        """Wait until the last record before ``end`` has come back."""
+        """Wait until the last record before ``end`` has come back.
+
+        Raises OSError or termios.error where the terminal has hung up.
+        """
         if dice.randrange(2):
             self._step("drain")
             termios.tcdrain(fd)
@@ -180,6 +185,6 @@ class Application:
             self._step("read")
             more = os.read(fd, 4096)
             if not more:
-                return
+                raise OSError(errno.EIO, "hung up")
             self._reader.take(more)
         self._step("rest", answered=True)

@@ -309,11 +309,13 @@ def kills(
                 if dice.random() < 0.3:
                     service.send_signal(signal.SIGCONT)
                     time.sleep(dice.uniform(0, 1))
-            for each in ends.numbers.values():
-                each.killed()
+            for numbers in ends.numbers.values():
+                numbers.killed()
             service.send_signal(signal.SIGKILL)
             code = service.wait()
             assert code == -signal.SIGKILL, f"ended with {code}: {service.said()[-4000:]}"
+            for numbers in ends.numbers.values():
+                numbers.killed()  # what was written while it was dying, too
             ended = time.monotonic()
             if killed is not None:
                 assert killed.ended(HANG), f"{killed.path} is not killed: {killed.doing}"
@@ -345,6 +347,9 @@ def kills(
     assert "should not have happened" not in said
     assert complaints(kernel_log()) == []
     figures.fates = {path: numbers.fates() for path, numbers in ends.numbers.items()}
+    for numbers in ends.numbers.values():
+        for heard in (numbers.far, numbers.near):
+            assert (heard["twice"], heard["wrong"], heard["disorder"]) == (0, 0, 0), str(figures)
     for line in sorted({re.sub(r"\d+", "N", line[20:]) for line in said.splitlines()}):
         if line.startswith(("warning", "error")):
             say(line)

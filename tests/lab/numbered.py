@@ -26,8 +26,9 @@ _FULL: Final = re.compile(rb"[a-z][0-9a-f]{8}")
 _PIECES: Final = re.compile(rb"(?:n?[0-9a-f]{0,8}){1,2}")
 """The beginning of a record, the end of one, or the one and then the other."""
 
-ANSWERED, KILLED, GIVEN_UP = 1, 2, 3
-"""How it ended that a program waited for a record: it came, a kill came, or neither in time."""
+ANSWERED, KILLED, GONE, GIVEN_UP = 1, 2, 3, 4
+"""How it ended that a program waited for a record: it came; a kill came; the terminal hung up, so
+that it was that of a killed one; or nothing of it in time."""
 
 
 class Numbers:
@@ -67,16 +68,19 @@ class Numbers:
         """Forget the last ones, which were not written."""
         struct.pack_into("q", self._counts, 0, self.issued - count)
 
-    def end(self, first: int, end: int, kills: int) -> None:
-        """Note that nobody waits for the records any more that were written after ``kills``."""
-        lost = KILLED if self.kills != kills else GIVEN_UP
+    def end(self, first: int, end: int, kills: int, *, gone: bool = False) -> None:
+        """Note that nobody waits for the records any more that were written after ``kills``.
+
+        ``gone`` says that the terminal has hung up.
+        """
+        lost = KILLED if self.kills != kills else GONE if gone else GIVEN_UP
         for n in range(first, end):
             self.ends[n] = ANSWERED if self.near.times[n] else lost
 
     def fates(self) -> Fates:
         """Return what became of all."""
-        out = dict.fromkeys((KILLED, GIVEN_UP, 0), 0)
-        back = dict.fromkeys((KILLED, GIVEN_UP, 0), 0)
+        out = dict.fromkeys((KILLED, GONE, GIVEN_UP, 0), 0)
+        back = dict.fromkeys((KILLED, GONE, GIVEN_UP, 0), 0)
         came = late = 0
         for n in range(self.issued):
             end = self.ends[n]
@@ -177,8 +181,8 @@ class Fates:
     def __str__(self) -> str:
         def lost(by: dict[int, int]) -> str:
             return (
-                f"{by[KILLED] * RECORD} across a kill, {by[0] * RECORD} with the program killed, "
-                f"{by[GIVEN_UP] * RECORD} otherwise"
+                f"{by[KILLED] * RECORD} across a kill, {by[GONE] * RECORD} into a killed one, "
+                f"{by[0] * RECORD} with the program killed, {by[GIVEN_UP] * RECORD} otherwise"
             )
 
         return (

@@ -195,8 +195,8 @@ def test_adapters_stay_over_restart_and_kill() -> None:
         each.goes_on()
     assert 'Status: "3 connections, see portline status"' in systemctl("status", "portline")
 
-    def survives(*words: str, number: int = 0, same: bool = False) -> None:
-        """Do something to the service, which has to go on."""
+    def survives(*words: str, number: int = 0, same: bool = False, named: bool = True) -> None:
+        """Do something to the service, which has to go on; ``named`` says that names stay."""
         before = shown("MainPID")
         if number:
             os.kill(int(before), number)
@@ -205,12 +205,13 @@ def test_adapters_stay_over_restart_and_kill() -> None:
         until(lambda: not listening(ports["plc"]) or shown("MainPID") != before)
         text = f"during {words} {number}".encode()
         for each in pairs:
+            assert each.leads() or not named
             each.application.write(text)
         for each in pairs:
             each.goes_on(text)
         assert (shown("MainPID") == before) is same
 
-    survives("restart", "--no-block", "portline")
+    survives("restart", "--no-block", "portline", named=False)
     survives("kill", "--signal=KILL", "portline")
     survives(number=signal.SIGUSR2, same=True)
     until(lambda: os.path.exists(NATIVE))

@@ -61,7 +61,7 @@ def test_what_should_not_come_is_told(numbers: Numbers, came: bytes, found: dict
 
 
 def test_the_fates_tell_where_it_was_lost_and_when(numbers: Numbers) -> None:
-    numbers.issue(6)
+    numbers.issue(7)
     heard(numbers.far, b"n00000000;n00000001;n00000002;n00000003;")
     heard(numbers.near, b"n00000000;")
     numbers.end(0, 1, 0)
@@ -69,11 +69,14 @@ def test_the_fates_tell_where_it_was_lost_and_when(numbers: Numbers) -> None:
     numbers.killed()
     numbers.end(2, 3, 0)
     numbers.end(4, 5, 0)
+    numbers.end(6, 7, 1, gone=True)
     heard(numbers.near, b"n00000001;")
     fates = numbers.fates()
-    assert (fates.issued, fates.came, fates.late) == (6, 2, 1)
+    assert (fates.issued, fates.came, fates.late) == (7, 2, 1)
     assert str(fates).startswith(
-        "60 bytes written, 20 came back (10 late); lost on the way out: 10 across a kill, "
-        "10 with the program killed, 0 otherwise; on the way back: 10 across a kill, "
-        "10 with the program killed, 0 otherwise; "
+        "70 bytes written, 20 came back (10 late); "
+        "lost on the way out: 10 across a kill, 10 into a killed one, 10 with the program killed, "
+        "0 otherwise; "
+        "on the way back: 10 across a kill, 0 into a killed one, 10 with the program killed, "
+        "0 otherwise; "
     )
