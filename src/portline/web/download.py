@@ -79,7 +79,7 @@ def _size(value: object) -> int:
     low, high, _ = SIZE
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return value
-    raise ValueError(f"size must be {low} to {high} bytes")
+    raise ValueError(f"size must be {low} to {high}, in bytes")
 
 
 async def _record(subject: Subject, *, name: str, **_limits: object) -> Monitored:

@@ -188,5 +188,5 @@ def test_a_picture_is_drawn_in_its_place(monkeypatch: pytest.MonkeyPatch) -> Non
     terminal.seek(0)
     picture.draw([str(number) for number in range(9)])
     assert terminal.getvalue() == (
-        "\x1b[2F0\x1b[K\n1\x1b[K\n2\x1b[K\n... 6 lines have...\x1b[K\n\x1b[J"
+        "\x1b[2F0\x1b[K\n1\x1b[K\n2\x1b[K\n... 6 lines witho...\x1b[K\n\x1b[J"
     )

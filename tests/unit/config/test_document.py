@@ -51,7 +51,7 @@ stop-bits = 1
         "portline.toml:8: connections.meter.max_connections: written twice, as "
         '"max-connections" and as "max_connections"; keep one',
         'portline.toml:9: connections."a b".listen: 127.0.0.1:4001 (the default) is already '
-        "listened on by connections.meter, as 127.0.0.1:4001; choose another TCP port",
+        "listened on by connections.meter; choose another TCP port",
         'portline.toml:11: connections."a b".stop-bits: does not apply to a virtual port, because '
         "the application that opens it decides the line settings; leave it out, or share a real "
         "port (option port)",

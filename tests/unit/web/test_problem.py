@@ -25,6 +25,7 @@ def test_it_is_the_problem_of_the_rfc_with_lines_for_people() -> None:
         "detail": "too many at once",
         "errors": ["too many at once", "wait"],
         "mistakes": [],
+        "usage": False,
     }
 
 
@@ -44,6 +45,7 @@ def test_one_without_words_has_those_of_its_status() -> None:
 def test_what_an_operation_could_not_do(error: PortlineError, status: int) -> None:
     problem = problem_of(error)
     assert (problem.status, problem.lines) == (status, str(error).splitlines())
+    assert body(problem)["usage"] is isinstance(error, UsageError)
 
 
 def test_mistakes_keep_their_options() -> None:

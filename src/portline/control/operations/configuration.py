@@ -89,7 +89,10 @@ async def _note(subject: Subject, name: str) -> str:
 
 async def _edited(subject: Subject, edit: Callable[[str], str], name: str) -> Changed:
     with _about(name):
-        return Changed(subject.process, await subject.served.edit(edit))
+        changes = await subject.served.edit(edit)
+    # Who has the answer may use the connection: it has begun, and those before it have gone.
+    await subject.served.gateway.settled()
+    return Changed(subject.process, changes)
 
 
 @contextmanager
