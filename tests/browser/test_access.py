@@ -202,6 +202,7 @@ def test_home_is_walked_by_keyboard_alone(windows: Callable[..., Window], home: 
     assert focused(page) == "Skip to content"
     assert page.locator(".skip").bounding_box()["y"] >= 0
     page.keyboard.press("Enter")
+    eventually(lambda: page.evaluate("document.activeElement.id") == "main")
     page.keyboard.press("Tab")
     assert focused(page) == "New connection"
     seen = []

@@ -10,8 +10,8 @@ import { description, optionsOf } from "./description.js";
 import { changes, newOptions } from "./draft.js";
 import { el, link, say } from "./elements.js";
 import { Field } from "./fields.js";
+import { kindChoice } from "./kind-choice.js";
 import { LineTable, isOfTable } from "./line-table.js";
-import { agreed } from "./meanwhile.js";
 import { confirmed, notice } from "./notices.js";
 import { PortChoice } from "./port-choice.js";
 import { act, ask } from "./server.js";
@@ -20,11 +20,6 @@ import { spoken } from "./wording.js";
 
 const CHECKED = 250; // ms after the last key
 const TRIES = 3; // answers that may be overtaken by more typing before a save is given up
-const KINDS = {
-  server: ["Server", "It waits for peers to connect."],
-  client: ["Client", "It connects to a host, again and again if need be."],
-  udp: ["UDP", "It exchanges datagrams; nothing is connected."],
-};
 
 export async function page(context, name) {
   const { main, go } = context;
@@ -205,7 +200,10 @@ class Form {
         this.#port = new PortChoice(field(known.get("port")), field(known.get("virtual")), () =>
           this.#changed(),
         );
-        box.append(this.#name.element, this.#kindChoice(), this.#port.element);
+        const kinds = Object.keys(this.#described.kinds);
+        // Of a connection that is there it cannot be changed.
+        const turn = this.#connection ? null : (kind) => this.#turnInto(kind);
+        box.append(this.#name.element, kindChoice(kinds, this.#kind, turn), this.#port.element);
       }
       for (const option of rest) box.append(field(option).element);
       if (ofTable.length) {
@@ -247,34 +245,6 @@ class Form {
   }
 
   #wasVirtual = false;
-
-  #kindChoice() {
-    const hint = el("p", { class: "help" });
-    const tell = () => say(hint, KINDS[this.#kind]?.[1] ?? "");
-    const radios = Object.keys(this.#described.kinds).map((kind) =>
-      el(
-        "label",
-        {},
-        el("input", {
-          type: "radio",
-          name: "kind",
-          value: kind,
-          checked: kind === this.#kind,
-          disabled: this.#connection !== null && kind !== this.#kind,
-          on: { change: () => this.#turnInto(kind) },
-        }),
-        el("span", { text: KINDS[kind]?.[0] ?? kind }),
-      ),
-    );
-    tell();
-    return el(
-      "fieldset",
-      { class: "kind" },
-      el("legend", { class: "label", text: "Kind of connection" }),
-      el("div", { class: "segments" }, ...radios),
-      hint,
-    );
-  }
 
   #turnInto(kind) {
     this.#kind = kind;

@@ -13,6 +13,8 @@ export class Problem extends Error {
 
 /** The session as GET /session tells it: csrf, version, name; null without one. */
 let session = null;
+/** How often somebody has logged in here: a "no" to a question from before says nothing of now. */
+let logins = 0;
 const onEnd = new Set();
 
 export const currentSession = () => session;
@@ -42,30 +44,36 @@ function post(path, body) {
 }
 
 async function guarded(made) {
+  const before = logins;
   try {
     return await made;
   } catch (problem) {
     if (problem.status !== 401) throw problem;
-    session = null;
-    for (const listener of onEnd) listener();
+    if (before === logins) {
+      session = null;
+      for (const listener of onEnd) listener();
+    }
     throw new Problem(401, { title: "You are logged out; log in again." });
   }
 }
 
 /** Ask who is logged in; returns the session, or null. Raises Problem where nobody answers. */
 export async function findSession() {
+  const before = logins;
+  let found = null;
   try {
-    session = await (await request("/session")).json();
+    found = await (await request("/session")).json();
   } catch (problem) {
     if (problem.status !== 401) throw problem;
-    session = null;
   }
+  if (before === logins) session = found;
   return session;
 }
 
 /** Log in. Raises Problem. */
 export async function logIn(password) {
   await post("/login", { password });
+  logins += 1;
   return findSession();
 }
 
