@@ -26,7 +26,7 @@ def configuration() -> str:
 
 
 def save(page: Page) -> None:
-    page.locator("button[type=submit]").filter(has_text="Save").first.click()
+    page.get_by_role("button", name="Save").click()
 
 
 def test_who_is_logged_out_logs_in_over_what_was_filled_in(
@@ -37,7 +37,7 @@ def test_who_is_logged_out_logs_in_over_what_was_filled_in(
     page.locator("#option-packet-size").fill("77")
     window.context.clear_cookies()
     # The form may have asked already whether all is well, and been told: the dialog may be there.
-    page.locator("button[type=submit]").dispatch_event("click")
+    page.get_by_text("Save", exact=True).dispatch_event("click")
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("What you have filled in is still here").wait_for()
     window.picture("form-log-in-again")
