@@ -192,7 +192,7 @@ def test_a_process_that_hangs_is_told_and_the_others_are_shown(
 
 _IMPATIENT = """
 from portline.control import client
-client.ask.__kwdefaults__["limit"] = 0.5
+client.TIME_LIMIT = 0.5
 from portline.cli.app import main
 main()
 """

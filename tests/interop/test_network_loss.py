@@ -28,7 +28,7 @@ from tests.interop.device import PATIENCE
 from tests.interop.pair import Client, eventually, open_port, set_port, status
 from tests.interop.server import SUT, Server, free_port
 from tests.interop.telnet_client import COM_PORT
-from tests.interop.test_reconnecting import LAST_LOOK, NUMBER, RESET, read, written
+from tests.interop.test_reconnecting import LAST_LOOK, RESET, SIZE, read, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-PIECE = 12
+PIECE = 6
 """Numbers that are written at once."""
 
 PAUSE = 0.002
@@ -119,8 +119,8 @@ class Application:
         while not self._stop_writing.wait(0.01):
             # While the server is away nobody reads the device: then it loses what it says.
             with contextlib.suppress(BlockingIOError):
-                os.write(self.device.master, b"".join(map(written, range(number, number + 4))))
-            number += 4
+                os.write(self.device.master, b"".join(map(written, range(number, number + 2))))
+            number += 2
 
     def changes_rate(self) -> None:
         """Change the settings, as often as not while there is no network."""
@@ -183,8 +183,8 @@ def accounted(application: Application, client: Client, allowance: int = 0) -> N
     application.is_well()
     counters = now["counters"]
     assert counters["heard"] == application.sent
-    numbers = [read(each) for each in NUMBER.findall(bytes(application.delivered))]
-    missing = application.sent - 4 * len(set(numbers))
+    numbers = read(bytes(application.delivered))
+    missing = application.sent - SIZE * len(set(numbers))
     counted = sum(
         (
             counters["dropped"],
@@ -194,15 +194,15 @@ def accounted(application: Application, client: Client, allowance: int = 0) -> N
         )
     )
     # What had arrived, but whose acknowledgement was lost, is sent again.
-    twice = 4 * (len(numbers) - len(set(numbers)))
+    twice = SIZE * (len(numbers) - len(set(numbers)))
     losses = client.connections - 1
     print(f"sent {application.sent}, missing {missing}, counted {counted}, twice {twice}")
     assert twice <= losses * LAST_LOOK, "more came twice than can have been on its way"
     # A gap of some bytes may break one number at each of its ends.
-    torn = 8 * losses if counted else 0
+    torn = 2 * SIZE * losses if counted else 0
     assert missing <= counted + torn + allowance, counters
     assert application.received, "nothing comes back"
-    back = [read(each) for each in NUMBER.findall(bytes(application.received))]
+    back = read(bytes(application.received))
     assert back == sorted(set(back)), "what the device said came out of order"
 
 

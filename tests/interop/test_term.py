@@ -161,7 +161,7 @@ def test_what_a_port_does_not_do_is_told_below_what_was_typed(
         person.sees("settings: ")
         person.types(b"9600-8E1\r")  # a pseudo terminal has no parity
         person.sees("9600-8E1\r\n*** meter: parity is now N, asked for E; check what")
-        person.sees("\r\n*** 9600-8N1  out: ")
+        person.sees("\r\n*** 9600-8N1  no signal lines\r\n")
         person.types(ESCAPE + b"q")
         assert person.ends() == 0
 

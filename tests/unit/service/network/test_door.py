@@ -337,7 +337,7 @@ def test_who_is_leaving_for_too_long_gives_way_before_others(
     run: Run, stage: Play, patch: PatchDoor
 ) -> None:
     async def scenario() -> None:
-        patch("WAIT_LIMIT", 0.02)
+        patch("WAIT_LIMIT", 0.5)
         async with stage(max_connections=2, when_full="replace-oldest") as meter:
             oldest, leaver = await meter.peer(), await meter.peer()
             age(meter, 10)
