@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from portline.service.status import ConnectionStatus
 
-RECONNECTIONS = 200
+RECONNECTIONS = {"bytes": 200, "packets": 80, "pauses": 80}
+"""By the rules of packets."""
 
 SIZE = 8
 """Bytes of a number."""
@@ -223,7 +224,7 @@ def test_every_byte_is_heard_once_or_counted_once(
     clients = []
     try:
         talker.start()
-        for cycle in range(RECONNECTIONS):
+        for cycle in range(RECONNECTIONS[rules]):
             client = Client(gateway.port)
             clients.append(client)
             client.read_for(dice.uniform(0, 0.02))

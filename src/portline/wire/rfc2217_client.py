@@ -21,7 +21,7 @@ sredird answers DTR and RTS with its flow control, and zero where it has no valu
 retires the oldest command of SET-CONTROL that waits, and says nothing.
 
 Cisco's answer SET-BAUDRATE in one byte, a code.  One that does so is asked in the same way from
-then on, beginning with the rate that was asked for in four, as far as there is a code for it.
+then on, beginning with the newest rate that was asked for in four, as far as there is a code.
 """
 
 from __future__ import annotations
@@ -92,6 +92,15 @@ class _Pending:
     fenced: bool = True
     passed_over: bool = False
     """An answer came that was given to one of the same item that is late."""
+    coded: bool = False
+    """A rate that was asked for in one byte."""
+
+    @property
+    def rate(self) -> object:
+        """The rate that is asked for; None for anything else."""
+        if self.item is not Item.BAUDRATE or self.request is None:
+            return None
+        return dict(settings_of(self.request)).get(Item.BAUDRATE)
 
 
 class ComPortClient:
@@ -143,7 +152,8 @@ class ComPortClient:
         late = {each.item for each in self._late}
         fence = self._fence(late, now) if item in late else b""
         fenced = item not in late or any(each.item not in late for each in self._pending)
-        self._wait(_Pending(item, request, now, fenced))
+        coded = item is Item.BAUDRATE and len(payload) == 1
+        self._wait(_Pending(item, request, now, fenced, coded=coded))
         return fence + command(code, payload)
 
     def _fence(self, late: Set[Item], now: float) -> bytes:
@@ -196,7 +206,7 @@ class ComPortClient:
             return self._take_signature(payload)
         if code in (Code.FLOWCONTROL_SUSPEND, Code.FLOWCONTROL_RESUME):
             return [Flow(suspended=code == Code.FLOWCONTROL_SUSPEND)], b""
-        if code == Code.SET_BAUDRATE and len(payload) == 1 and not self._coded:
+        if code == Code.SET_BAUDRATE and len(payload) == 1:
             self._coded = True
             if again := self._ask_again(payload[0]):
                 return [], again
@@ -206,14 +216,19 @@ class ComPortClient:
     def _ask_again(self, told: int) -> bytes:
         """Ask in one byte for the rate that was asked for in four, unless it has been understood.
 
-        The command waits anew, in the place and with the time limit that it had.
+        The command waits anew, in the place and with the time limit that it had.  Of some that were
+        on their way before the first answer, only the last counts: its answer will be this one's.
         """
-        for pending in self._pending:
-            if pending.item is Item.BAUDRATE:
-                asked = dict(settings_of(pending.request)) if pending.request else {}
-                code = _CODES.get(asked.get(Item.BAUDRATE))
-                return b"" if code in (None, told) else command(Code.SET_BAUDRATE, bytes((code,)))
-        return b""
+        if any(each.item is Item.BAUDRATE for each in self._late):
+            return b""
+        asking = [each for each in self._pending if each.item is Item.BAUDRATE]
+        if not asking or asking[0].coded or any(each.rate is not None for each in asking[1:]):
+            return b""
+        code = _CODES.get(asking[0].rate)
+        if code in (None, told):
+            return b""
+        asking[0].coded = True
+        return command(Code.SET_BAUDRATE, bytes((code,)))
 
     def _take_signature(self, payload: bytes) -> tuple[list[Event], bytes]:
         if payload or any(pending.item is Item.SIGNATURE for pending in self._pending):

@@ -359,3 +359,23 @@ def test_a_rate_that_was_understood_in_four_bytes_is_not_asked_for_again(client)
     client.ask(SetLine(baudrate=9600), 0.0)
     assert told(client, Code.SET_BAUDRATE, 8) == [Told(Item.BAUDRATE, 9600, SetLine(baudrate=9600))]
     assert told(client, Code.SET_BAUDRATE, 10) == [Told(Item.BAUDRATE, 19200, None)]
+
+
+@pytest.mark.parametrize("first", [9600, 1200])
+def test_of_rates_on_their_way_before_the_first_answer_the_last_is_asked_again(client, first):
+    """The application may have opened the port meanwhile: the server has understood neither."""
+    before, after = SetLine(baudrate=first), SetLine(baudrate=19200)
+    client.ask(before, 0.0)
+    client.ask(after, 0.0)
+    assert told(client, Code.SET_BAUDRATE, 8) == [Told(Item.BAUDRATE, 9600, before)]
+    assert client.take(Code.SET_BAUDRATE, b"\x08") == ([], command(Code.SET_BAUDRATE, b"\x0a"))
+    assert told(client, Code.SET_BAUDRATE, 10) == [Told(Item.BAUDRATE, 19200, after)]
+    assert client.deadline() is None
+
+
+def test_who_stays_at_another_rate_is_asked_again_once(client):
+    request = SetLine(baudrate=19200)
+    client.ask(request, 0.0)
+    assert client.take(Code.SET_BAUDRATE, b"\x08") == ([], command(Code.SET_BAUDRATE, b"\x0a"))
+    assert told(client, Code.SET_BAUDRATE, 8) == [Told(Item.BAUDRATE, 9600, request)]
+    assert client.deadline() is None
