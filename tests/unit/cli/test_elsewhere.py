@@ -171,7 +171,8 @@ def test_who_answers_wrongly_is_told_in_a_line(
     fault: str,
     words: tuple[str, ...],
 ) -> None:
-    monkeypatch.setitem(Client.__init__.__kwdefaults__, "limit", 0.5)
+    if answer is silent:
+        monkeypatch.setitem(Client.__init__.__kwdefaults__, "limit", 0.5)
     with answering(answer) as url:
         said = portline("--url", url, "--token-file", token, *words, code=1).stderr
     assert said.startswith(f"portline: error: {url}: ")

@@ -90,8 +90,10 @@ def trickling(sock: socket.socket) -> None:
     ],
 )
 def test_what_is_said_of_who_answers_wrongly(pieces: tuple[bytes, ...], fault: str) -> None:
+    # A busy machine may take its time where an answer comes.
+    limit = 0.5 if "within" in fault else PATIENCE
     with answering(*pieces) as url, pytest.raises(PortlineError, match=fault) as raised:
-        Client(url, "token", limit=0.5).ask("status")
+        Client(url, "token", limit=limit).ask("status")
     assert str(raised.value).startswith(f"{url}: ")
     assert "\n" not in str(raised.value)
     assert not isinstance(raised.value, UsageError)
@@ -220,7 +222,7 @@ def test_a_stream_is_closed_while_it_is_silent_and_while_nobody_takes_it(
 )
 def test_a_stream_that_does_not_begin(pieces: tuple[bytes, ...], fault: str) -> None:
     with answering(*pieces) as url, pytest.raises(PortlineError, match=fault) as raised:
-        Client(url, "token", limit=0.5).stream("events")
+        Client(url, "token", limit=0.5 if "within" in fault else PATIENCE).stream("events")
     assert str(raised.value).startswith(f"{url}: ")
 
 
