@@ -59,7 +59,8 @@ class Retaining:
 
     @property
     def acked(self) -> int:
-        """Bytes that the other machine has got; the link knows."""
+        """Bytes that the other machine has got."""
+        # Each link has books of its own: TCP's, or those of what it has encrypted.
         raise NotImplementedError
 
     def retain(self, *, doubtful: bool = False) -> None:
