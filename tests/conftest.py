@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -32,6 +33,15 @@ def pytest_configure() -> None:
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _of_the_code(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Executing ")
+
+
+# Developer mode lets asyncio warn of each callback that took 0.1 s. That says something about the
+# machine, too, and may come in the middle of any log that a test looks at.
+logging.getLogger("asyncio").addFilter(_of_the_code)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
