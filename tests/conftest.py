@@ -36,7 +36,7 @@ def pytest_configure() -> None:
 
 
 def _of_the_code(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Executing ")
+    return record.funcName != "_run_once"
 
 
 # Developer mode lets asyncio warn of each callback that took 0.1 s. That says something about the

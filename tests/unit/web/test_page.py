@@ -12,14 +12,9 @@ import pytest
 from portline.web import page as module
 from portline.web.page import Page
 from tests.conftest import Run
+from tests.interop.server import free_port
 from tests.unit.web.conftest import PASSWORD, Host, hosting
 from tests.waiting import until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def reload(host: Host, text: str) -> list[str]:
