@@ -2,7 +2,7 @@
 
 import { canPulse, disconnect, isDisabled, isStopped, pulse, remove, start, stop, toggle } from "./actions.js";
 import { told } from "./counters.js";
-import { button, el, link, mark, say, show } from "./elements.js";
+import { button, el, link, mark, prose, say, show } from "./elements.js";
 import { bytes, settings, span } from "./formats.js";
 import { differences } from "./description.js";
 import { plot } from "./plot.js";
@@ -27,7 +27,7 @@ class Facts {
     const dd = entry.lastElementChild;
     if (dd.dataset.said === lines.join("\n")) return;
     dd.dataset.said = lines.join("\n");
-    dd.replaceChildren(...lines.map((line) => el("span", { text: line })));
+    dd.replaceChildren(...lines.map((line) => el("span", {}, prose(line))));
   }
 }
 

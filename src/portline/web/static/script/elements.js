@@ -33,6 +33,11 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Write a text with `code` in it where it is another one than before. */
+export function sayProse(node, text) {
+  if (node.textContent !== text.replaceAll("`", "")) node.replaceChildren(...prose(text));
+}
+
 /** Set an attribute where it is another one; null takes it away. */
 export function mark(node, name, value) {
   if (value === null || value === false) {

@@ -1,7 +1,7 @@
 // The fields of the form: one for each option, by its kind of value. A kind that this page does not
 // know is written as text, which the service reads as it reads a file.
 
-import { button, el, icon, mark, prose, say, show } from "./elements.js";
+import { button, el, icon, mark, prose, say, sayProse, show } from "./elements.js";
 import { same, written } from "./description.js";
 
 const ACRONYMS = {
@@ -302,7 +302,7 @@ export class Field {
 
   /** Grey it with the reason, or ("") not. */
   applies(reason) {
-    say(this.#reason, reason ? reason[0].toUpperCase() + reason.slice(1) : "");
+    sayProse(this.#reason, reason ? reason[0].toUpperCase() + reason.slice(1) : "");
     show(this.#reason, Boolean(reason));
     this.element.classList.toggle("off", Boolean(reason));
     this.#widget.disable(Boolean(reason));
@@ -311,7 +311,7 @@ export class Field {
 
   /** Show what is wrong; "" for nothing. */
   mistaken(text) {
-    say(this.#mistake, text);
+    sayProse(this.#mistake, text);
     this.element.classList.toggle("wrong", Boolean(text));
     this.#describe();
   }

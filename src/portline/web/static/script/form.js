@@ -8,7 +8,7 @@
 
 import { description, optionsOf } from "./description.js";
 import { changes, newOptions } from "./draft.js";
-import { el, link, say } from "./elements.js";
+import { el, link, prose, say } from "./elements.js";
 import { Field } from "./fields.js";
 import { kindChoice } from "./kind-choice.js";
 import { LineTable, isOfTable } from "./line-table.js";
@@ -44,7 +44,7 @@ export async function page(context, name) {
         "div",
         { class: "empty" },
         el("h2", { text: before ? `${before} cannot be edited` : "The form cannot be shown" }),
-        el("p", { text: problem.message }),
+        el("p", {}, prose(problem.message)),
         link("/", "Back to the connections", "button"),
       ),
     );

@@ -1,7 +1,7 @@
 // What is told beside the page: short notices for the eye, sentences for screen readers, and
 // questions before something is done that cannot be undone.
 
-import { button, el, icon, say } from "./elements.js";
+import { button, el, icon, prose, say } from "./elements.js";
 
 const SHOWN = 6000; // ms; long enough to read two lines
 const ROOM = 4; // notices at a time
@@ -13,7 +13,7 @@ export function notice(text, bad = false) {
   const toast = el(
     "div",
     { class: bad ? "toast bad" : "toast", role: bad ? "alert" : "status" },
-    el("p", { text }),
+    el("p", {}, prose(text)),
   );
   const end = () => toast.remove();
   toast.append(
@@ -33,7 +33,7 @@ let timer = null;
 
 /** Have a screen reader say something when it has time; news that come together are said together. */
 export function announce(text) {
-  waiting.push(text);
+  waiting.push(text.replaceAll("`", ""));
   timer ??= setTimeout(() => {
     timer = null;
     const texts = waiting.splice(0);

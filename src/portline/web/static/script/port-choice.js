@@ -1,6 +1,6 @@
 // Which port: a real one of this machine, with those that are there, or a virtual one to be made.
 
-import { el, say, show } from "./elements.js";
+import { el, say, sayProse, show } from "./elements.js";
 import { ask } from "./server.js";
 
 export class PortChoice {
@@ -105,7 +105,7 @@ export class PortChoice {
       );
       this.#press();
     } catch (problem) {
-      say(this.#told, `The ports could not be listed: ${problem.message}`);
+      sayProse(this.#told, `The ports could not be listed: ${problem.message}`);
     }
     show(this.#told, Boolean(this.#told.textContent));
   }

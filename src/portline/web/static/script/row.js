@@ -1,7 +1,7 @@
 // One connection on Home: a line with what matters, which opens into everything that is known.
 
 import { isDisabled, isStopped, start, stop } from "./actions.js";
-import { button, el, icon, link, mark, say, show } from "./elements.js";
+import { button, el, icon, link, mark, say, sayProse, show } from "./elements.js";
 import { plural, rate, settings } from "./formats.js";
 import { Lamps, levels } from "./lamps.js";
 import { Sparkline } from "./sparkline.js";
@@ -159,7 +159,7 @@ export class Row {
     say(p.heard, rate(connection.rates.heard));
     say(p.spoken, rate(connection.rates.spoken));
     mark(p.reason, "class", `reason ${LOOKS[state] ?? ""}`);
-    say(p.reason, connection.reason ?? "");
+    sayProse(p.reason, connection.reason ?? "");
     show(p.reason, Boolean(connection.reason));
     say(p.run, isStopped(connection) ? "Start" : "Stop");
     mark(p.run, "aria-label", `${isStopped(connection) ? "Start" : "Stop"} ${name}`);

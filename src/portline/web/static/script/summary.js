@@ -1,6 +1,6 @@
 // All mistakes of a form above it, each with the way to its field; and how they are worded.
 
-import { el, mark, show } from "./elements.js";
+import { el, mark, prose, show } from "./elements.js";
 import { label } from "./fields.js";
 import { spoken } from "./wording.js";
 
@@ -45,8 +45,8 @@ export class Summary {
     const many = mistakes.length === 1 ? "One thing is not right" : `${mistakes.length} things are not right`;
     const entries = mistakes.map(({ option, text }) =>
       fields.has(option)
-        ? el("li", {}, this.#way(option), `: ${text}`)
-        : el("li", { text: sentence(option ? `${option}: ${text}` : text) }),
+        ? el("li", {}, this.#way(option), ": ", prose(text))
+        : el("li", {}, prose(sentence(option ? `${option}: ${text}` : text))),
     );
     this.element.replaceChildren(el("h2", { text: many }), el("ul", {}, ...entries));
   }

@@ -3,7 +3,7 @@
 import { FitAddon } from "../vendor/xterm/addon-fit.mjs";
 import { Terminal } from "../vendor/xterm/xterm.mjs";
 import { boundRepeats } from "./bounded-repeats.js";
-import { button, el, link, mark, say, smallSwitch } from "./elements.js";
+import { button, el, link, mark, say, sayProse, smallSwitch } from "./elements.js";
 import { Lamps } from "./lamps.js";
 import { SessionLink } from "./session-link.js";
 import { strictStyles } from "./strict-styles.js";
@@ -118,7 +118,7 @@ export function page({ main }, name) {
   function failed(text) {
     state.dataset.fault = "yes";
     mark(state, "class", "terminal-state bad");
-    say(state, text);
+    sayProse(state, text);
   }
 
   function ended(reason) {
@@ -126,7 +126,7 @@ export function page({ main }, name) {
     for (const each of [rate, format, breaker]) each.disabled = true;
     lamps.update(null);
     mark(state, "class", "terminal-state bad");
-    say(state, `${reason || "The connection to the port has ended."} `);
+    sayProse(state, `${reason || "The connection to the port has ended."} `);
     state.append(again);
   }
 
