@@ -165,7 +165,7 @@ def test_the_example_server_of_pyserial(
     server = foreign(lambda port: [sys.executable, script, str(device.path), str(port)])
     client = attach(server.port)
     works(device, client, *LINE, *OUTPUTS, silent=("signature", *MASKS))
-    assert "dtr True" in server.errors()
+    server.wait_errors("dtr True")
     eventually(lambda: server.errors().splitlines()[-2:] == ["dtr False", "rts False"], "no end")
 
 
@@ -180,7 +180,7 @@ def test_the_server_of_esptool(
     )
     client = attach(server.port)
     works(device, client, *LINE, silent=("signature", *MASKS, *OUTPUTS))
-    assert "lines 8\nlines 11\n" in server.errors()
+    server.wait_errors("lines 8\nlines 11\n")
 
 
 @pytest.mark.parametrize("options", [[], ["-i"]], ids=["", "for Cisco"])

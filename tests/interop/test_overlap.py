@@ -133,7 +133,7 @@ def test_a_link_leads_to_the_device_and_that_is_said(
     namespace: Namespace, overlap: Callable[..., Server]
 ) -> None:
     server = overlap("/dev/by-id/usb-Maker")
-    assert "/dev/by-id/usb-Maker (/dev/ttyS1)" in server.errors()
+    server.wait_errors(r"/dev/by-id/usb-Maker \(/dev/ttyS1\)")
     assert not namespace.is_device(NAME)
     server.stop()
     assert namespace.is_device(NAME)
@@ -142,7 +142,7 @@ def test_a_link_leads_to_the_device_and_that_is_said(
 
 def test_that_others_do_not_see_it_is_said(overlap: Callable[..., Server]) -> None:
     server = overlap()
-    assert "only this program sees its virtual ports" in server.errors()
+    server.wait_errors("only this program sees its virtual ports")
 
 
 @pytest.mark.parametrize("lazily", [True, False])
@@ -299,7 +299,7 @@ def test_after_a_kill_any_start_brings_the_device_back(
     kill(overlap())
     other = share("raw", device="/dev/ttyABSENT", prefix=namespace.prefix)
     assert namespace.is_device(NAME)
-    assert f"{NAME}: is the device again" in other.errors()
+    other.wait_errors(f"{NAME}: is the device again")
 
 
 def test_after_a_kill_repair_brings_the_device_back(
