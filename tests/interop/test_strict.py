@@ -95,7 +95,6 @@ def test_both_ways_are_as_fast_as_the_line(
         port.wait_errors(f"the application set {settings}")
 
         def measured(way: str, read: Callable[[int], bytes], source: int) -> None:
-            begin = time.monotonic()
             assert receive(read, source, len(data)) == data
             took[way] = time.monotonic() - begin
 
@@ -105,6 +104,7 @@ def test_both_ways_are_as_fast_as_the_line(
             threading.Thread(target=send, args=(fd, data)),
             threading.Thread(target=peer.sendall, args=(data,)),
         ]
+        begin = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:

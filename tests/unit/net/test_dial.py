@@ -156,11 +156,11 @@ def test_the_error_names_each_place(run: Run) -> None:
         one, other = Server(listens=False), Server(listens=False)
         with silent_address() as silent:
             places = [one.place, ("127.0.0.1", silent), other.place]
-            with Place(one, other, places=places, timeout=0.05) as place:
+            with Place(one, other, places=places, timeout=0.5) as place:
                 place.dialer.open()
                 await until(lambda: place.news)
                 assert place.news[0].startswith(f"{one.name}: connection refused")
-                assert f"; 127.0.0.1:{silent}: no answer within 0.05 s" in place.news[0]
+                assert f"; 127.0.0.1:{silent}: no answer within 0.5 s" in place.news[0]
                 assert f"; {other.name}: connection refused" in place.news[0]
 
     run(scenario())
