@@ -98,6 +98,22 @@ def test_an_edit_says_what_the_device_does_not_do_of_it(
     run(scenario())
 
 
+def test_who_adds_a_connection_is_told_its_trouble(run: Run, tmp_path: Path, device: str) -> None:
+    async def scenario() -> None:
+        async with Running(tmp_path / "x.toml", meter(device)) as made:
+            absent = {"port": str(tmp_path / "ttyABSENT"), "listen": "127.0.0.1:0"}
+            answer = await made.ask("add", name="absent", options=absent)
+            assert answer["changes"] == ["absent: added"]
+            assert answer["note"].startswith(f"port absent - {absent['port']}: is not there")
+            answer = await made.ask("update", name="absent", options={"port": "/dev/null"})
+            assert answer["note"].startswith("error - /dev/null: is not a serial port")
+            virtual = {"virtual": str(tmp_path / "v"), "listen": "127.0.0.1:0"}
+            answer = await made.ask("add", name="virtual", options=virtual)
+            assert (answer["changes"], answer["note"]) == (["virtual: added"], "")
+
+    run(scenario())
+
+
 def test_a_connection_is_stopped_and_started(run: Run, tmp_path: Path, device: str) -> None:
     async def scenario() -> None:
         async with Running(tmp_path / "x.toml", meter(device)) as made:

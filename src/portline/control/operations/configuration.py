@@ -20,6 +20,8 @@ from portline.control.operations.parameters import (
 )
 from portline.control.operations.process import Changed
 from portline.errors import ChangedMeanwhile, ConfigError, NameTaken
+from portline.service.status import State
+from portline.service.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,19 +37,21 @@ is told in the status and the log, as a slow device has much to send first."""
 
 @dataclass(frozen=True, slots=True)
 class Updated(Changed):
-    """The result of ``update``.
+    """The result of ``add`` and ``update``.
 
-    ``note`` says what the device does not do of it, "" where it does all or has not answered yet.
+    ``note`` says what is wrong with the connection now: its trouble with the reason, or what the
+    device does not do of its settings; "" where all is well or the device has not answered yet.
     """
 
     note: str
 
 
-async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) -> Changed:
+async def _add(subject: Subject, *, name: str, options: Mapping[str, object]) -> Updated:
     """Add a connection to the configuration file, and begin with it."""
     from portline.config import editing  # its parser is needed by few who run
 
-    return await _edited(subject, partial(editing.added, name=name, options=options), name)
+    changed = await _edited(subject, partial(editing.added, name=name, options=options), name)
+    return Updated(changed.process, changed.changes, await _note(subject, name))
 
 
 async def _update(
@@ -78,12 +82,16 @@ async def _remove(subject: Subject, *, name: str) -> Changed:
 
 
 async def _note(subject: Subject, name: str) -> str:
-    """Return how the settings of the port differ from what was asked for, when it has answered."""
+    """Return what is wrong with a connection, once its port has answered."""
     connection = subject.served.gateway.connections.get(name)
-    if connection is None or not connection.keeper.open:
+    if connection is None:
         return ""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(connection.configured.wait(), ANSWER)
+    if connection.keeper.open:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(connection.configured.wait(), ANSWER)
+    now = survey(connection, asyncio.get_running_loop().time())
+    if now.state in (State.ERROR, State.PORT_ABSENT):
+        return f"{now.state.value} - {now.reason}"
     return connection.unlike
 
 
@@ -125,7 +133,7 @@ CONFIGURATION: Final = (
     Operation(
         "add",
         (Parameter("name", "What it is called.", NAME.read, TEXT, needed=True), OPTIONS),
-        Changed,
+        Updated,
         _add,
         changes=True,
     ),
