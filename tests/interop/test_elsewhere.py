@@ -79,16 +79,16 @@ class Gateway:
             stderr=subprocess.PIPE,
         )
 
-    def watched(self) -> None:
-        """Wait until the connection knows that it is watched."""
+    def watched(self, by: int) -> None:
+        """Wait until the connection knows that so many watch it."""
         client = Client(self.there[1], self.token.read_text().strip(), ca=self.ca)
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             (connection,) = client.ask("status", {"names": ["meter"]})["connections"]
-            if connection["counters"]["watchers"]:
+            if connection["counters"]["watchers"] == by:
                 return
             time.sleep(0.1)
-        raise AssertionError("nobody watches")
+        raise AssertionError(f"not {by} watch")
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_what_passes_is_watched_and_recorded(gateway: Gateway) -> None:
         gateway.begin("monitor", "meter", "--json", "--only", "data", "--count", "1") as watching,
     ):
         try:
-            gateway.watched()
+            gateway.watched(by=2)
             fd = os.open(gateway.virtual, os.O_RDWR | os.O_NOCTTY)
             try:
                 while watching.poll() is None:
@@ -201,7 +201,7 @@ def test_wireshark_opens_what_was_fetched(gateway: Gateway, require: Callable[[s
 def test_the_end_of_the_service_ends_who_watches(gateway: Gateway) -> None:
     with gateway.begin("monitor", "meter") as watching:
         try:
-            gateway.watched()
+            gateway.watched(by=1)
             gateway.service.stop()
             _, err = watching.communicate(timeout=PATIENCE)
         finally:
