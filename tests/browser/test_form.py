@@ -49,6 +49,8 @@ def fill(page: Page, kind: str, key: str, value: Any) -> None:
 
 def fill_in(page: Page, form: Filled) -> None:
     page.locator("#option-name").fill(form.name)
+    # A font that comes late moves what is about to be clicked.
+    page.evaluate("document.fonts.ready.then(() => null)")
     page.locator(f"input[name=kind][value={form.kind}]").check()
     page.locator(f"input[name=port-kind][value={'virtual' if form.virtual else 'real'}]").check()
     first = [key for key in ("port", "virtual", "protocol") if key in form.options]
