@@ -38,6 +38,7 @@ class Watching:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self._told = b""
 
     def __enter__(self) -> Watching:
         return self
@@ -56,10 +57,22 @@ class Watching:
                 return
         raise AssertionError("nobody watches")
 
+    def tells(self, wanted: str) -> None:
+        """Wait until it has written a line with ``wanted``: what passes is told in its own time."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._told += line
+            if wanted.encode() in line:
+                return
+        raise AssertionError(f"{wanted} is not told: {self._told!r}")
+
     def end(self, how: int = signal.SIGINT) -> tuple[bytes, str]:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self.process.send_signal(how)
-        out, err = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == 0, err
+        out = self._told + self.process.stdout.read()
+        err = self.process.stderr.read()
+        assert self.process.wait(PATIENCE) == 0, err
         return out, err.decode()
 
 
@@ -78,7 +91,7 @@ def test_what_passes_is_seen(device: Device, share: Callable[..., Server]) -> No
     with Watching("monitor", "meter", "--json") as seen:
         seen.begins()
         exchange(server, device)
-        time.sleep(0.2)  # it is told in its own time
+        seen.tells(Kind.DISCONNECTED.value)
         out, err = seen.end()
     assert err == ""
     records = [Record.of(json.loads(line)) for line in out.splitlines()]
@@ -100,7 +113,10 @@ def test_wireshark_opens_what_was_recorded_and_it_can_be_played(
     with Watching("record", "meter", str(path)) as recording:
         recording.begins()
         exchange(server, device)
-        time.sleep(0.2)
+        end = time.monotonic() + PATIENCE
+        while b"an answer\n" not in path.read_bytes():
+            assert time.monotonic() < end, "it is not recorded"
+            time.sleep(0.01)
         out, _ = recording.end(signal.SIGTERM)
     assert b"10 bytes from the port, 6 bytes to it" in out
     fields = ("rtacser.eventtype", "frame.interface_name", "data.data")
