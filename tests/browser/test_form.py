@@ -292,6 +292,7 @@ def test_an_edit_that_the_device_refuses_says_so(
     """A pseudo terminal has 8 bits and no parity, whatever is asked for."""
     home.file.write_text(f'[connections.odd]\nport = "{device.path}"\nlisten = 0\n')
     page = windows("/log").page
+    page.get_by_role("heading", name="Log").wait_for()  # so it knows its session
     page.evaluate("""async () => (await import("/static/script/server.js")).act("reload")""")
     page.goto(f"{home.url}/edit/odd")
     page.locator("#option-parity").select_option("even")
