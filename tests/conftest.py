@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
-from hashlib import sha256
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -50,12 +49,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     In the lab, leave out those that take minutes unless PORTLINE_LAB_LONG asks for them.
     """
-    if hasattr(config, "workerinput"):
-        # Each process that runs tests begins with a part of them in their order: so those that
-        # compute are mixed with those that wait, by module, in the same way in each process.
-        items.sort(
-            key=lambda item: sha256(str(item.path.relative_to(config.rootpath)).encode()).digest()
-        )
     if IN_LAB:
         if "PORTLINE_LAB_LONG" not in os.environ:
             long = {item for item in items if item.get_closest_marker("long")}

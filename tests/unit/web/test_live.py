@@ -95,23 +95,24 @@ def test_events_come_from_where_a_page_has_left_off(folder: Path, run: Run) -> N
     from portline.service.process.events import EVENTS
 
     log = logging.getLogger("portline")
+    one, two = f"one of {id(folder)}", f"two of {id(folder)}"  # other tests tell things, too
     log.addHandler(EVENTS)
 
     async def scenario() -> None:
         async with hosting(folder, text_with("a")) as host:
             browser = await host.browser()
-            log.warning("one")
+            log.warning(one)
             async with browser.socket("/live") as page:
                 await page.says({"subscribe": "events", "since": 0})
-                told = await page.hears(lambda m: any(e["text"] == "one" for e in m["events"]))
+                told = await page.hears(lambda m: any(e["text"] == one for e in m["events"]))
                 last = told["events"][-1]["number"]
-                log.warning("two")
+                log.warning(two)
                 told = await page.hears(lambda m: True)
-                assert told["events"][0]["text"] == "two"
+                assert told["events"][0]["text"] == two
                 await page.says({"unsubscribe": "events"})
                 await page.says({"subscribe": "events", "since": last})
                 told = await page.hears(lambda m: True)
-                assert told["events"][0]["text"] == "two"
+                assert told["events"][0]["text"] == two
 
     try:
         run(scenario())
