@@ -7,6 +7,7 @@ adapter has answered it.  Where that is in the test's own loop, they are made in
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["KernelAcmBench", "KernelBench", "KernelFtdiBench", "KernelStrictBench", "aside"]
+
+LOG = logging.getLogger(__name__)
 
 
 class Drained(VirtualRecorder):
@@ -88,7 +91,7 @@ class KernelBench:
 
     async def application(self) -> FarEnd:
         """Open an application, have it set the line, and wait until the port knows."""
-        await until(lambda: self.port.path is not None)
+        await self._named()
         before = len(self.owner.used)
         self.far = LabFarEnd(await aside(os.open, self.port.path, FLAGS))
         await aside(prepare, self.far.fd, self.settings)
@@ -96,6 +99,22 @@ class KernelBench:
         await until(lambda: self.port.application.settings == self.settings)
         self.owner.reports.clear()
         return self.far
+
+    async def _named(self) -> None:
+        """Wait for the terminal.
+
+        A kernel that gets too little of a processor gives an adapter up; as a connection does, open
+        the port anew then, a few times.
+        """
+        lost = self.owner.lost
+        seen = len(lost)
+        for _ in range(3):
+            await until(lambda: self.port.path is not None or len(lost) > seen)
+            if self.port.path is not None:
+                return
+            LOG.warning("%s", lost.pop())
+            self.port.open()
+        raise AssertionError("no terminal, three times")
 
     def unplug(self) -> None:
         self.port.close()
