@@ -47,7 +47,8 @@ logging.getLogger("asyncio").addFilter(_of_the_code)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests for the lab's kernel elsewhere; skip them where they are asked for.
 
-    In the lab, leave out those that take minutes unless PORTLINE_LAB_LONG asks for them.
+    In the lab, leave out those that take minutes unless PORTLINE_LAB_LONG asks for them.  In CI,
+    leave out those that slow ones cover.
     """
     if IN_LAB:
         if "PORTLINE_LAB_LONG" not in os.environ:
@@ -55,6 +56,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=list(long))
             items[:] = [item for item in items if item not in long]
         return
+    if "PORTLINE_TESTS_REQUIRE" in os.environ:
+        covered = [item for item in items if item.get_closest_marker("covered")]
+        config.hook.pytest_deselected(items=covered)
+        items[:] = [item for item in items if item not in set(covered)]
     of_lab = [item for item in items if item.get_closest_marker("lab")]
     if "lab" in (config.option.markexpr or ""):
         for item in of_lab:

@@ -419,7 +419,10 @@ def test_closing_from_within_an_answer(check: Check) -> None:
     check(scenario)
 
 
-@pytest.mark.parametrize("times", [50, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(50, marks=pytest.mark.covered), pytest.param(300, marks=pytest.mark.slow)],
+)
 def test_opening_and_closing_many_times_leaks_nothing(check: Check, times: int) -> None:
     async def scenario(bench: Bench) -> None:
         bench.port.open()

@@ -250,7 +250,7 @@ def come_and_go(port: int, index: int) -> None:
 @pytest.mark.parametrize(
     "cycles",
     [
-        pytest.param(400, id="400"),
+        pytest.param(400, id="400", marks=pytest.mark.covered),
         pytest.param(3000, id="3000", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )

@@ -58,7 +58,8 @@ RATES = (19200, 57600, 115200)
 
 def times(quick: int, slow: int) -> Any:
     """Take the network away ``quick`` times in the quick run, and ``slow`` times in the other."""
-    return pytest.mark.parametrize("losses", [quick, pytest.param(slow, marks=pytest.mark.slow)])
+    few = pytest.param(quick, marks=pytest.mark.covered)
+    return pytest.mark.parametrize("losses", [few, pytest.param(slow, marks=pytest.mark.slow)])
 
 
 protocols = pytest.mark.parametrize("protocol", ["raw", "rfc2217"])

@@ -70,7 +70,10 @@ class Application:
         return self.dice.choice(list(SPEEDS)), self.dice.random() < 0.5
 
 
-@pytest.mark.parametrize("turns", [60, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "turns",
+    [pytest.param(60, marks=pytest.mark.covered), pytest.param(200, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("options", [[], ["--connect-when-open"]], ids=["", "when open"])
 def test_the_last_open_counts(
     device: Device,

@@ -155,7 +155,9 @@ def test_timeout_may_be_changed_often(port: serial.SerialBase) -> None:
         port.timeout = 1 + index
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times", [pytest.param(3, marks=pytest.mark.covered), pytest.param(20, marks=pytest.mark.slow)]
+)
 def test_port_opens_again_at_once(url: str, shared_device: Device, times: int) -> None:
     port = serial.serial_for_url(url, do_not_open=True, timeout=PATIENCE)
     for index in range(times):
